@@ -1,0 +1,1 @@
+"""How Callout is run: the embedded stack, the topics, the command line."""

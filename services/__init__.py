@@ -1,0 +1,1 @@
+"""The services of Callout: one room each, talking only over Kafka topics."""

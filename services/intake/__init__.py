@@ -1,0 +1,1 @@
+"""Intake: what machines report becomes cases."""

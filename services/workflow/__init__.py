@@ -1,0 +1,1 @@
+"""Workflow: owns the cases and decides every command."""
