@@ -1,0 +1,151 @@
+"""The state of a case as every event, snapshot and view tells it (domain A7.1)."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+
+from shared.contracts import limits
+from shared.contracts.fields import (
+    CaseCode,
+    CaseId,
+    DeviceId,
+    Id,
+    Instant,
+    Reference,
+    Tag,
+    TenantId,
+    Text,
+    Title,
+    Word,
+)
+from shared.contracts.words import (
+    CaseType,
+    Channel,
+    Condition,
+    LinkKind,
+    Origin,
+    Priority,
+    Role,
+    Severity,
+    State,
+    TicketClass,
+    Visibility,
+)
+
+CONFIG = ConfigDict(strict=False, extra="ignore")
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who acts: a person, a device or a part of the system, of one tenant."""
+
+    id: Id
+    role: Role
+    tenant_id: TenantId
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What the device is built into."""
+
+    serial: Word | None = None
+    model: Word | None = None
+    brand: Word | None = None
+    technology: Word | None = None
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A tie to another case or to a thing of another system."""
+
+    kind: LinkKind
+    id: Id
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """How a case was settled."""
+
+    root_cause: Text | None = None
+    type: Word | None = None
+    summary: Text | None = None
+    final_solution: Text | None = None
+    outcome: Word | None = None
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalState:
+    """What the machine reported: how often, when, and whether it still does."""
+
+    dedup_key: Annotated[str, Field(max_length=limits.DEDUP_KEY_MAX)]
+    count: int
+    first_at: Instant
+    last_at: Instant
+    condition: Condition = Condition.ACTIVE
+    flapping: bool = False
+    raw_severity: Word | None = None
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusChange:
+    """One step of the way a case went."""
+
+    state: State
+    at: Instant
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseState:
+    """A case after its last event: the body of snapshots and the `case` of every event."""
+
+    id: CaseId
+    number: str
+    tenant_id: TenantId
+    counterpart_tenant_id: TenantId | None = None
+    visibility: Visibility = Visibility.INTERNAL
+    state: State
+    title: Title
+    description: Text | None = None
+    case_type: CaseType = CaseType.TECHNICAL
+    case_code: CaseCode | None = None
+    ticket_class: TicketClass | None = None
+    priority: Priority = Priority.MEDIUM
+    severity: Severity = Severity.MINOR
+    device_id: DeviceId | None = None
+    machine: Machine | None = None
+    part_model: Word | None = None
+    primary_ref: Reference | None = None
+    secondary_ref: Reference | None = None
+    customer_reference: Annotated[str, Field(min_length=1, max_length=limits.CUSTOMER_REFERENCE_MAX)] | None = None
+    occurred_at: Instant | None = None
+    origin: Origin
+    channel: Channel
+    assignees: tuple[Id, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    template_id: Id | None = None
+    solution_suggestion: Text | None = None
+    resolution: Resolution | None = None
+    links: tuple[Link, ...] = ()
+    signal: SignalState | None = None
+    status_history: tuple[StatusChange, ...] = ()
+    reopen_count: int = 0
+    first_response_at: Instant | None = None
+    resolved_at: Instant | None = None
+    closed_at: Instant | None = None
+    created_at: Instant
+    created_by: Actor
+    updated_at: Instant
+    updated_by: Actor
+    version: int
+    seq: int
+
+
+CASE_STATE: TypeAdapter[CaseState] = TypeAdapter(CaseState)

@@ -1,0 +1,72 @@
+"""What a case tells: events that carry the state after, snapshots, and one outcome per command."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.contracts.case import Actor, CaseState
+from shared.contracts.fields import CaseId, Id, Instant, Model
+from shared.contracts.words import RefusalCode
+
+EVENTS: Final = (
+    "created",
+    "occurred",
+    "recurred",
+    "occurrences_returned",
+    "condition_cleared",
+    "flapping_changed",
+    "assigned",
+    "unassigned",
+    "started",
+    "resolved",
+    "closed",
+    "reopened",
+    "cancelled",
+)
+SNAPSHOT: Final = "callout.case.snapshot.v1"
+OUTCOME: Final = "callout.case.outcome.v1"
+
+
+def event_type(name: str) -> str:
+    """Return the type on the wire of an event."""
+    return f"callout.case.{name}.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The record that made an event: its id, type and place."""
+
+    id: str
+    type: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class CaseEvent(Model):
+    """One change of one case; `change` has the fields that changed and the command's own text, `case` the state after.
+
+    Of `occurrences_returned`, `change` has `count`, `last_at` and, where known, `first_at`: the signals handed back.
+    """
+
+    case_id: CaseId
+    number: str
+    seq: int
+    at: Instant
+    actor: Actor
+    cause: Cause
+    change: dict[str, Any]
+    case: CaseState
+
+
+class CaseOutcome(Model):
+    """What became of one command: accepted (`seq`, `version`) or refused (`code`, `message`), and what is allowed now."""
+
+    command_id: Id
+    case_id: str
+    accepted: bool
+    seq: int | None = None
+    version: int | None = None
+    code: RefusalCode | None = None
+    message: str | None = None
+    fields: tuple[str, ...] | None = None
+    allowed: tuple[str, ...] = ()

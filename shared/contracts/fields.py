@@ -1,0 +1,52 @@
+"""Field types that models share: times, identifiers, bounded texts, and the base of every model."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
+from pydantic.functional_validators import AfterValidator
+
+from shared.contracts import limits
+
+
+def utc_milliseconds(value: datetime) -> datetime:
+    """Return the instant in UTC, cut to whole milliseconds.
+
+    Raises:
+        ValueError: if the instant cannot be told in UTC (a year before 1 or after 9999).
+    """
+    try:
+        value = value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("the instant lies outside the years 1 to 9999 in UTC") from error
+    return value.replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def rfc3339(value: datetime) -> str:
+    """Return a UTC instant as RFC 3339 with exactly three decimals and `Z`."""
+    text = value.isoformat(timespec="milliseconds")
+    return text[:-6] + "Z" if text.endswith("+00:00") else rfc3339(utc_milliseconds(value))
+
+
+Instant = Annotated[
+    AwareDatetime,
+    AfterValidator(utc_milliseconds),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+]
+TenantId = Annotated[str, StringConstraints(pattern=limits.TENANT_PATTERN)]
+DeviceId = Annotated[str, StringConstraints(pattern=limits.DEVICE_PATTERN)]
+CaseId = Annotated[str, StringConstraints(pattern=limits.UUID_PATTERN)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=limits.ID_MAX)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=limits.TEXT_MAX)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=limits.TITLE_MAX)]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=limits.REFERENCE_MAX)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=limits.TAG_MAX)]
+CaseCode = Annotated[str, StringConstraints(pattern=limits.CASE_CODE_PATTERN)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Count = Annotated[int, Field(ge=1, le=10**12)]
+
+
+class Model(BaseModel):
+    """The base of every message body: immutable, strict about types, deaf to fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)

@@ -1,0 +1,27 @@
+"""Grammar and sizes that every message keeps to (design section 3)."""
+
+from typing import Final
+
+TENANT_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+DEVICE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+CASE_CODE_PATTERN: Final = r"^[0-9]{4}-[0-9]{4}$"
+
+FAULT_MAX: Final = 128
+DEDUP_KEY_MAX: Final = 255
+TITLE_MAX: Final = 200
+TEXT_MAX: Final = 4000
+REFERENCE_MAX: Final = 100
+CUSTOMER_REFERENCE_MAX: Final = 200
+ID_MAX: Final = 200
+TAG_MAX: Final = 64
+TAGS_MAX: Final = 50
+CC_MAX: Final = 50
+ASSIGNEES_MAX: Final = 50
+WATCHERS_MAX: Final = 200
+STATUS_HISTORY_MAX: Final = 200
+
+SIGNAL_BYTES_MAX: Final = 64 * 1024
+COMMAND_BYTES_MAX: Final = 256 * 1024
+RAW_BYTES_MAX: Final = 16 * 1024
+DEFAULT_BYTES_MAX: Final = 1024 * 1024 - 16 * 1024

@@ -1,0 +1,69 @@
+"""What a tenant sets: the kinds of `tenant.config.v1` that exist so far, and their bodies."""
+
+from typing import Annotated, Final
+
+from pydantic import Field, model_validator
+
+from shared.contracts.fields import Instant, Model, Text, Title, Word
+from shared.contracts.words import CaseType, Priority, Severity
+
+CONFIG: Final = "callout.tenant.config.v1"
+Pattern = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Flapping(Model):
+    """When a fault that comes and goes counts as flapping, in event time."""
+
+    flips: Annotated[int, Field(ge=1, le=1000)] = 6
+    window_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
+    quiet_minutes: Annotated[float, Field(gt=0, le=1440)] = 10
+
+
+class Storm(Model):
+    """When the new faults of one device count as a storm."""
+
+    new_keys: Annotated[int, Field(ge=1, le=1000)] = 20
+    window_seconds: Annotated[float, Field(gt=0, le=3600)] = 60
+    quiet_minutes: Annotated[float, Field(gt=0, le=1440)] = 5
+
+
+class Rule(Model):
+    """How signals whose fault and device match are taken; the first rule that matches counts."""
+
+    name: Word
+    fault: Pattern = "*"
+    device: Pattern = "*"
+    suppress: bool = False
+    severity: Severity | None = None
+    priority: Priority | None = None
+    case_type: CaseType | None = None
+    title: Title | None = None
+    assignee: Word | None = None
+    flapping: Flapping | None = None
+
+
+class Rules(Model):
+    """Kind `rules`: in order, by shell patterns on fault and device; `storm` is the tenant's."""
+
+    rules: Annotated[tuple[Rule, ...], Field(max_length=1000)] = ()
+    storm: Storm = Storm()
+    flapping: Flapping = Flapping()
+
+
+class Maintenance(Model):
+    """Kind `maintenance`: raised signals of the window (event time, `until` not included) open and count nothing."""
+
+    device: Pattern = "*"
+    fault: Pattern = "*"
+    starts_at: Instant
+    until: Instant
+    reason: Text | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Maintenance":
+        if self.until <= self.starts_at:
+            raise ValueError("`until` must be later than `starts_at`")
+        return self
+
+
+KINDS: Final[dict[str, type[Model]]] = {"rules": Rules, "maintenance": Maintenance}

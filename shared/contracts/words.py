@@ -1,0 +1,148 @@
+"""The words of the language: every closed vocabulary, each value the word on the wire."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a case stands."""
+
+    NEW = "NEW"
+    IN_PROGRESS = "IN_PROGRESS"
+    ON_HOLD = "ON_HOLD"
+    ACTION_REQUIRED = "ACTION_REQUIRED"
+    RESOLVED = "RESOLVED"
+    CLOSED = "CLOSED"
+    CANCELLED = "CANCELLED"
+    ARCHIVED = "ARCHIVED"
+
+
+class Severity(StrEnum):
+    """Impact on production."""
+
+    CRITICAL = "critical"
+    MAJOR = "major"
+    MINOR = "minor"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Priority(StrEnum):
+    """Order of work, most urgent first."""
+
+    BLOCKER = "blocker"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    TRIVIAL = "trivial"
+
+
+class CaseType(StrEnum):
+    """What kind of matter a case is."""
+
+    ANOMALY = "anomaly"
+    ACCIDENT = "accident"
+    DAMAGE = "damage"
+    IMPROVEMENT = "improvement"
+    TECHNICAL = "technical"
+    BILLING = "billing"
+    GENERAL = "general"
+    BUG_REPORT = "bug_report"
+    FEATURE_REQUEST = "feature_request"
+
+
+class TicketClass(StrEnum):
+    """The two classes of ticket."""
+
+    CASE = "case"
+    TROUBLE = "trouble"
+
+
+class Visibility(StrEnum):
+    """Who takes part in a case."""
+
+    INTERNAL = "internal"
+    SHARED = "shared"
+
+
+class Origin(StrEnum):
+    """Who or what opened a case."""
+
+    DEVICE = "device"
+    PORTAL = "portal"
+    OPERATOR = "operator"
+    AGENT = "agent"
+    API = "api"
+    TRIGGER = "trigger"
+    IMPORT = "import"
+
+
+class Channel(StrEnum):
+    """How a case came in."""
+
+    OFFLINE = "offline"
+    PORTAL = "portal"
+    API = "api"
+    DEVICE = "device"
+
+
+class Condition(StrEnum):
+    """Whether the fault behind a case is present."""
+
+    ACTIVE = "active"
+    CLEARED = "cleared"
+
+
+class Role(StrEnum):
+    """What an actor is."""
+
+    DEVICE = "device"
+    OPERATOR = "operator"
+    CONTACT = "contact"
+    AGENT = "agent"
+    TECHNICIAN = "technician"
+    DISPATCHER = "dispatcher"
+    SYSTEM = "system"
+    SUBSCRIBER = "subscriber"
+    AUDITOR = "auditor"
+
+
+class LinkKind(StrEnum):
+    """How a case is linked with something else."""
+
+    WORK_ORDER = "work_order"
+    SERVICE_JOB = "service_job"
+    DUPLICATE_OF = "duplicate_of"
+    RECURRENCE_OF = "recurrence_of"
+    PARENT = "parent"
+    EXTERNAL = "external"
+
+
+class RefusalCode(StrEnum):
+    """Why a command was refused; the code is the contract."""
+
+    INVALID_TRANSITION = "invalid_transition"
+    INVALID_COMMAND = "invalid_command"
+    UNKNOWN_COMMAND = "unknown_command"
+    VERSION_CONFLICT = "version_conflict"
+    DUPLICATE = "duplicate"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    DELETED = "deleted"
+    ALREADY_ESCALATED = "already_escalated"
+    REOPEN_WINDOW_EXPIRED = "reopen_window_expired"
+    LIMIT_EXCEEDED = "limit_exceeded"
+
+
+class DeadCode(StrEnum):
+    """Why a record became a dead letter; the code is the contract."""
+
+    NOT_JSON = "not_json"
+    NOT_UTF8 = "not_utf8"
+    INVALID_DATA = "invalid_data"
+    TOO_LARGE = "too_large"
+    UNKNOWN_TYPE = "unknown_type"
+    UNSUPPORTED_VERSION = "unsupported_version"
+    NULL_VALUE = "null_value"
+    KEY_MISMATCH = "key_mismatch"
+    TENANT_MISMATCH = "tenant_mismatch"
+    BUG = "bug"
