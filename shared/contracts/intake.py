@@ -16,8 +16,8 @@ def decision_type(name: str) -> str:
 class Decision(Model):
     """What intake made of signals, by which rule and why; `count` signals are summed in one `joined`.
 
-    `reason` is a stable word: `first`, `ended_before`, `open_case`, `storm`, `returned`, `maintenance`, `flips`, `quiet`,
-    `condition`, `held`, `no_open_case`, `stale_clear`, `already_cleared`, `duplicate`, `rule`.
+    `reason` is a stable word: `first`, `ended_before`, `open_case`, `storm`, `returned`, `maintenance`, `flips`,
+    `quiet`, `condition`, `held`, `no_open_case`, `stale_clear`, `already_cleared`, `duplicate`, `rule`.
     """
 
     tenant_id: TenantId

@@ -1,0 +1,123 @@
+"""The catalogue: each topic with its key, the types on it and the model of each type's body."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter
+
+from shared.contracts import commands, events, intake, limits, ops, signals, tenant
+from shared.contracts.case import CASE_STATE
+
+Body = TypeAdapter[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One topic of the contract.
+
+    `unknown` says what becomes of a type nobody knows: a dead letter, passed over, or told in an outcome.
+    """
+
+    name: str
+    key: str
+    types: Mapping[str, Body]
+    key_of: Callable[[Any], str]
+    default_type: str | None = None
+    unknown: Literal["dead", "pass", "outcome"] = "pass"
+    bytes_max: int = limits.DEFAULT_BYTES_MAX
+    compact: bool = False
+    extensions: tuple[str, ...] = ()
+    bases: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bases", frozenset(name.rsplit(".v", 1)[0] for name in self.types))
+
+    @property
+    def dead(self) -> str:
+        """The name of the topic where this one's dead letters lie."""
+        return f"{self.name}.dead"
+
+
+CHAIN: Final = ("ce_sequence", "ce_prevhash", "ce_hash")
+
+DEVICE_SIGNALS: Final = Topic(
+    name="device.signals.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={signals.RAISED: TypeAdapter(signals.Signal), signals.CLEARED: TypeAdapter(signals.Signal)},
+    default_type=signals.RAISED,
+    unknown="dead",
+    bytes_max=limits.SIGNAL_BYTES_MAX,
+)
+CASE_COMMANDS: Final = Topic(
+    name="case.commands.v1",
+    key="case_id",
+    key_of=lambda data: str(data.case_id),
+    types={commands.command_type(name): TypeAdapter(model) for name, model in commands.COMMANDS.items()},
+    unknown="outcome",
+    bytes_max=limits.COMMAND_BYTES_MAX,
+)
+CASE_EVENTS: Final = Topic(
+    name="case.events.v1",
+    key="case_id",
+    key_of=lambda data: str(data.case_id),
+    types={events.event_type(name): TypeAdapter(events.CaseEvent) for name in events.EVENTS},
+    extensions=CHAIN,
+)
+CASE_SNAPSHOTS: Final = Topic(
+    name="case.snapshots.v1",
+    key="case_id",
+    key_of=lambda data: str(data.id),
+    types={events.SNAPSHOT: CASE_STATE},
+    compact=True,
+    extensions=CHAIN,
+)
+CASE_OUTCOMES: Final = Topic(
+    name="case.outcomes.v1",
+    key="command id",
+    key_of=lambda data: str(data.command_id),
+    types={events.OUTCOME: TypeAdapter(events.CaseOutcome)},
+)
+INTAKE_DECISIONS: Final = Topic(
+    name="intake.decisions.v1",
+    key="<tenant>/<dedup key>",
+    key_of=lambda data: f"{data.tenant_id}/{data.dedup_key}",
+    types={intake.decision_type(name): TypeAdapter(intake.Decision) for name in intake.DECISIONS},
+)
+INTAKE_TIMERS: Final = Topic(
+    name="intake.timers.v1",
+    key="<tenant>/<dedup key>",
+    key_of=lambda data: f"{data.tenant_id}/{data.dedup_key}",
+    types={intake.WAKE: TypeAdapter(intake.Wake)},
+    default_type=intake.WAKE,
+)
+TENANT_CONFIG: Final = Topic(
+    name="tenant.config.v1",
+    key="<tenant>/<kind>/<name>",
+    key_of=lambda _: "",
+    types={tenant.CONFIG: TypeAdapter(dict[str, Any])},
+    default_type=tenant.CONFIG,
+    compact=True,
+)
+OPS_HEALTH: Final = Topic(
+    name="ops.health.v1",
+    key="service",
+    key_of=lambda data: str(data.service),
+    types={ops.HEALTH: TypeAdapter(ops.Health)},
+)
+
+CATALOGUE: Final[dict[str, Topic]] = {
+    topic.name: topic
+    for topic in (
+        DEVICE_SIGNALS,
+        INTAKE_DECISIONS,
+        INTAKE_TIMERS,
+        CASE_COMMANDS,
+        CASE_EVENTS,
+        CASE_SNAPSHOTS,
+        CASE_OUTCOMES,
+        TENANT_CONFIG,
+        OPS_HEALTH,
+    )
+}

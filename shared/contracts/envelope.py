@@ -1,0 +1,272 @@
+"""One codec for all: CloudEvents 1.0 on Kafka, read in binary, structured or bare form, written in binary form."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import orjson
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json, to_json
+
+from shared.contracts.catalogue import Topic
+from shared.contracts.fields import rfc3339
+from shared.contracts.words import DeadCode
+from shared.errors import Unreadable
+
+Headers = tuple[tuple[str, bytes], ...]
+STRUCTURED: Final = b"application/cloudevents"
+VERSIONED: Final = re.compile(r"^(?P<base>.+)\.v\d+$")
+ID_MAX: Final = 256
+
+
+class Record(Protocol):
+    """What the broker hands over."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is told: one record to be sent."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A record that could be read: its place, its CloudEvents attributes and its validated body.
+
+    `now` is when the broker appended it. `named` tells whether the sender gave the id; else it is the record's place.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    now: datetime
+    key: bytes | None
+    id: str
+    named: bool
+    type: str
+    source: str
+    time: str | None
+    tenant: str | None
+    traceparent: str | None
+    data: Any
+
+    @property
+    def place(self) -> str:
+        """The record's place, which no other record ever has: topic, partition, offset, time of appending."""
+        return f"{self.topic}-{self.partition}-{self.offset}-{int(self.now.timestamp() * 1000)}"
+
+
+def read(topic: Topic, record: Record) -> Incoming | None:
+    """Read and validate one record; nothing for a type that may be passed over.
+
+    Raises:
+        Unreadable: with the code and reason; `facts` hold what could be read.
+    """
+    value = record.value
+    if value is None:
+        raise Unreadable(DeadCode.NULL_VALUE, "the record has no value")
+    if len(value) > topic.bytes_max:
+        raise Unreadable(DeadCode.TOO_LARGE, f"{len(value)} bytes, at most {topic.bytes_max} are taken")
+    attributes = _attributes(record)
+    if attributes.get("content-type", "").startswith(STRUCTURED.decode()):
+        attributes, value = _unwrap(value, attributes)
+    sent_id = attributes.get("ce_id")
+    type_ = attributes.get("ce_type") or topic.default_type or ""
+    identity = sent_id or f"{record.topic}-{record.partition}-{record.offset}"
+    _check_attributes(attributes, identity)
+    body = topic.types.get(type_)
+    if body is None:
+        _refuse_unknown(topic, type_, identity, value)
+        return None
+    data = _validate(body, value, identity, type_)
+    tenant = attributes.get("ce_tenant")
+    _check_tenant(tenant, data)
+    _check_key(topic, record.key, data)
+    return Incoming(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        now=appended_at(record),
+        key=record.key,
+        id=identity,
+        named=sent_id is not None,
+        type=type_,
+        source=attributes.get("ce_source", ""),
+        time=attributes.get("ce_time"),
+        tenant=tenant,
+        traceparent=attributes.get("traceparent"),
+        data=data,
+    )
+
+
+def appended_at(record: Record) -> datetime:
+    """Return when the broker appended a record."""
+    return datetime.fromtimestamp(record.timestamp // 1000, UTC).replace(microsecond=record.timestamp % 1000 * 1000)
+
+
+def message(
+    topic: Topic,
+    *,
+    type_: str,
+    id_: str,
+    source: str,
+    time: datetime,
+    value: bytes,
+    key: str,
+    tenant: str | None = None,
+    subject: str | None = None,
+    cause_id: str | None = None,
+    traceparent: str | None = None,
+    extensions: Headers = (),
+) -> Message:
+    """Build a CloudEvent in binary mode; its bytes depend on the arguments alone."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id_.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", type_.encode()),
+        ("ce_time", rfc3339(time).encode()),
+    ]
+    optional = (("ce_subject", subject), ("ce_tenant", tenant), ("ce_causeid", cause_id), ("traceparent", traceparent))
+    headers += [(name, text.encode()) for name, text in optional if text]
+    headers.append(("content-type", b"application/json"))
+    return Message(topic.name, key.encode(), value, (*headers, *extensions))
+
+
+def dead_letter(
+    record: Record, code: DeadCode, reason: str, *, service: str, attempts: int = 1, topic: str | None = None
+) -> Message:
+    """Build the dead letter of a record: its own bytes and headers, and why it is dead."""
+    why = {
+        "code": code.value,
+        "reason": reason[:1000],
+        "service": service,
+        "attempts": str(attempts),
+        "digest": hashlib.sha256(record.value or b"").hexdigest(),
+        "topic": record.topic,
+        "partition": str(record.partition),
+        "offset": str(record.offset),
+    }
+    kept = tuple(header for header in record.headers if not header[0].startswith("callout-dead-"))
+    added = tuple((f"callout-dead-{name}", text.encode("utf-8", "replace")) for name, text in why.items())
+    return Message(topic or f"{record.topic}.dead", record.key, record.value, kept + added)
+
+
+def _attributes(record: Record) -> dict[str, str]:
+    try:
+        return {name: text.decode() for name, text in record.headers if text is not None}
+    except UnicodeDecodeError as error:
+        raise Unreadable(DeadCode.NOT_UTF8, "a header is not UTF-8") from error
+
+
+def _check_attributes(attributes: dict[str, str], identity: str) -> None:
+    version = attributes.get("ce_specversion", "1.0")
+    if version != "1.0":
+        raise Unreadable(DeadCode.UNSUPPORTED_VERSION, f"CloudEvents {version[:20]} is not supported, 1.0 is")
+    if not identity or len(identity) > ID_MAX:
+        raise Unreadable(DeadCode.INVALID_DATA, f"ce_id must have 1 to {ID_MAX} characters")
+    content = attributes.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if content not in {"application/json", "text/json", "", "application/octet-stream"} and not content.endswith(
+        "+json"
+    ):
+        raise Unreadable(DeadCode.NOT_JSON, f"content-type {content[:100]} is not JSON")
+
+
+def _unwrap(value: bytes, attributes: dict[str, str]) -> tuple[dict[str, str], bytes]:
+    event = _json(value)
+    if not isinstance(event, dict) or "data" not in event:
+        raise Unreadable(DeadCode.INVALID_DATA, "a structured CloudEvent is one JSON object with `data`")
+    data = event.pop("data")
+    own = {f"ce_{name}": text for name, text in event.items() if isinstance(text, str) and name != "datacontenttype"}
+    content = event.get("datacontenttype", "application/json")
+    if "traceparent" in event:
+        own["traceparent"] = str(event["traceparent"])
+    inherited = {name: text for name, text in attributes.items() if name == "traceparent"}
+    return {**inherited, **own, "content-type": str(content)}, to_json(data, inf_nan_mode="strings")
+
+
+def _json(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    try:
+        return from_json(value, allow_inf_nan=False)
+    except ValueError as error:
+        raise _not_json(value, str(error)) from error
+
+
+def _not_json(value: bytes, reason: str) -> Unreadable:
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        return Unreadable(DeadCode.NOT_UTF8, str(error))
+    return Unreadable(DeadCode.NOT_JSON, reason)
+
+
+def _refuse_unknown(topic: Topic, type_: str, identity: str, value: bytes) -> None:
+    if topic.unknown == "pass":
+        return
+    match = VERSIONED.match(type_)
+    newer = match is not None and match["base"] in topic.bases
+    code = DeadCode.UNSUPPORTED_VERSION if newer else DeadCode.UNKNOWN_TYPE
+    facts = {}
+    if topic.unknown == "outcome":
+        body = _json(value)
+        facts = {"id": identity, "type": type_, "case_id": case_id_of(body)}
+    raise Unreadable(code, f"type {type_[:200] or '(none)'} is not one of {topic.name}", **facts)
+
+
+def case_id_of(body: object) -> str | None:
+    """Return the case id in a body that may be anything."""
+    found = body.get("case_id") if isinstance(body, dict) else None
+    return found if isinstance(found, str) and 0 < len(found) <= ID_MAX else None
+
+
+def _validate(body: Any, value: bytes, identity: str, type_: str) -> Any:  # noqa: ANN401 - the body's own type
+    if b"NaN" in value or b"Infinity" in value:
+        _json(value)
+        try:
+            orjson.loads(value)
+        except ValueError as error:
+            raise _not_json(value, str(error)) from error
+    try:
+        return body.validate_json(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=False, include_input=False)
+        raise _invalid(details, value, identity, type_) from error
+
+
+def _invalid(details: list[ErrorDetails], value: bytes, identity: str, type_: str) -> Unreadable:
+    first = details[0]
+    if first["type"] == "json_invalid":
+        return _not_json(value, first["msg"])
+    fields = tuple(dict.fromkeys(".".join(map(str, detail["loc"]))[:200] for detail in details))[:20]
+    code = DeadCode.TOO_LARGE if first["type"] == "too_large" else DeadCode.INVALID_DATA
+    reason = "; ".join(f"{field or 'body'}: {detail['msg']}" for field, detail in zip(fields, details, strict=False))
+    case_id = case_id_of(from_json(value))
+    return Unreadable(code, reason[:1000], id=identity, type=type_, case_id=case_id, fields=fields)
+
+
+def _check_tenant(tenant: str | None, data: object) -> None:
+    owner = getattr(data, "tenant_id", None)
+    if tenant is not None and owner is not None and tenant != owner:
+        raise Unreadable(DeadCode.TENANT_MISMATCH, f"ce_tenant says {tenant[:63]}, the body {owner}")
+
+
+def _check_key(topic: Topic, key: bytes | None, data: object) -> None:
+    expected = topic.key_of(data)
+    if key is not None and expected and key != expected.encode():
+        shown = key[:200].decode("utf-8", "replace")
+        raise Unreadable(DeadCode.KEY_MISMATCH, f"the key says {shown}, the body {expected[:200]}")
