@@ -1,0 +1,74 @@
+"""How commands find the running stack."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.cli.failure import ExitCode, Failure
+
+KAFKA_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
+MONGODB_VARIABLE: Final = "MONGODB_URI"
+DEFAULT_FILE: Final = Path(".callout") / "env"
+#: Set by the option `--env` of `callout`, before the command itself runs.
+FILE_VARIABLE: Final = "CALLOUT_ENV"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """Where the running stack is."""
+
+    bootstrap_servers: str
+    mongodb_uri: str
+    #: Name -> processes; empty for a stack that was not started by `callout up`.
+    pids: dict[str, list[int]]
+    #: Service -> base addresses of its workers.
+    health_urls: dict[str, list[str]]
+
+
+def find_stack() -> Connection:
+    """Return the running stack: of `--env FILE`, else of the environment's variables, else of `./.callout/env`.
+
+    Raises:
+        Failure: none of these names a stack.
+    """
+    values = _values()
+    missing = [name for name in (KAFKA_VARIABLE, MONGODB_VARIABLE) if not values.get(name)]
+    if missing:
+        raise Failure(
+            ExitCode.NOT_REACHABLE,
+            f"No running stack found ({' and '.join(missing)} not known). Start one with `callout up` in this folder, "
+            f"or name one with `callout --env FILE …` or the variables {KAFKA_VARIABLE} and {MONGODB_VARIABLE}.",
+        )
+    return Connection(
+        bootstrap_servers=values[KAFKA_VARIABLE],
+        mongodb_uri=values[MONGODB_VARIABLE],
+        pids=json.loads(values.get("CALLOUT_PIDS", "{}")),
+        health_urls=json.loads(values.get("CALLOUT_HEALTH_URLS", "{}")),
+    )
+
+
+def read_environment_file(path: Path) -> dict[str, str]:
+    """Read `KEY=VALUE` lines."""
+    lines = (line.strip() for line in path.read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#") and "=" in line)
+
+
+def write_environment_lines(values: dict[str, str]) -> str:
+    """Return `KEY=VALUE` lines."""
+    return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def _values() -> dict[str, str]:
+    if named := os.environ.get(FILE_VARIABLE):
+        try:
+            return read_environment_file(Path(named))
+        except OSError as error:
+            raise Failure(
+                ExitCode.NOT_REACHABLE,
+                f"Cannot read {named}: {error.strerror}. `callout up --write-env {named}` writes it when all is ready.",
+            ) from error
+    if KAFKA_VARIABLE in os.environ or MONGODB_VARIABLE in os.environ:
+        return dict(os.environ)
+    return read_environment_file(DEFAULT_FILE) if DEFAULT_FILE.exists() else {}

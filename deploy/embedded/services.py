@@ -1,0 +1,57 @@
+"""The services as programs: what each worker process is told, and how one sees that it is ready."""
+
+import asyncio
+import http.client
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deploy.embedded.data_folder import LOOPBACK, DataFolder
+from deploy.embedded.supervisor import Program
+
+#: Every service that `callout up` runs.
+SERVICES: Final = ("intake", "workflow")
+
+PROJECT: Final = Path(__file__).resolve().parents[2]
+#: A killed worker's partitions move after this; Kafka's default is 10 s, its own lower limit 6 s.
+SESSION_TIMEOUT_MILLISECONDS: Final = 3_000
+PROBE_SECONDS: Final = 2
+
+
+def worker_program(service: str, worker: int, folder: DataFolder, servers: Mapping[str, str]) -> Program:
+    """Return the program of one worker process; workers count from 1."""
+    port = folder.port(f"{service}-{worker}")
+    prefix = service.upper()
+    return Program(
+        name=service,
+        command=(sys.executable, "-m", f"services.{service}"),
+        log=folder.log(service if worker == 1 else f"{service}-{worker}"),
+        ready=lambda: _answers(port),
+        address=f"http://{LOOPBACK}:{port}",
+        tier=2,
+        environment={
+            **servers,
+            f"{prefix}_HTTP_PORT": str(port),
+            f"{prefix}_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MILLISECONDS),
+            "CALLOUT_LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+        },
+        working_folder=PROJECT,
+        stop_seconds=20,
+    )
+
+
+async def _answers(port: int) -> bool:
+    return await asyncio.to_thread(_is_ready, port)
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=PROBE_SECONDS)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,149 @@
+"""The whole embedded stack: servers, topics, services, and what others must know to reach them."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Protocol, Self
+
+from deploy.embedded.data_folder import DataFolder
+from deploy.embedded.health import HealthReports
+from deploy.embedded.kafka import Kafka
+from deploy.embedded.mongodb import Mongodb
+from deploy.embedded.services import worker_program
+from deploy.embedded.supervisor import Program, Restart, Supervisor
+from deploy.topic_admin import TopicAdmin
+from deploy.topics import Catalogue
+
+KAFKA_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
+MONGODB_VARIABLE = "MONGODB_URI"
+
+
+class Progress(Protocol):
+    """Hears what the stack is doing."""
+
+    def downloading(self, done: int, total: int) -> None:
+        """So many of the jars of Kafka are there."""
+
+    def starting(self, name: str) -> None:
+        """A part begins to start."""
+
+    def ready(self, name: str, seconds: float) -> None:
+        """A part is ready."""
+
+    def restarted(self, restart: Restart) -> None:
+        """A part died and runs again."""
+
+
+class Stack:
+    """A stack on a data folder that this process holds; as a context it runs from entering to leaving.
+
+    `servers` names those that run already (`KAFKA_BOOTSTRAP_SERVERS`, `MONGODB_URI`): they are used instead of own.
+
+    Raises:
+        EmbeddedError: on entering, when it cannot start; nothing is left running then.
+    """
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        *,
+        progress: Progress,
+        workers: Mapping[str, int] | None = None,
+        servers: Mapping[str, str] | None = None,
+        mongodb_test_commands: bool = False,
+        on_change: Callable[[], None] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._progress = progress
+        self._workers = dict(workers or {})
+        self._servers = {key: value for key, value in (servers or {}).items() if value}
+        self._mongodb_test_commands = mongodb_test_commands
+        self._on_change = on_change or (lambda: None)
+        self._reports: HealthReports | None = None
+        self._supervisor = Supervisor(on_restart=self._restarted)
+        self._health_urls: dict[str, list[str]] = {}
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start everything and return when all is ready; what was started is ended when that fails.
+
+        Raises:
+            EmbeddedError: it cannot start.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._supervisor.stop)
+            await self._start_servers()
+            await self._apply_topics()
+            self._reports = await stack.enter_async_context(HealthReports(self._servers[KAFKA_VARIABLE]))
+            await self._start_services()
+            self._exit = stack.pop_all()
+
+    async def stop(self) -> None:
+        """End everything, services first; return when no process is left."""
+        await self._exit.aclose()
+
+    def servers(self) -> dict[str, str]:
+        """Return where Kafka and MongoDB are, by the names of their variables."""
+        return dict(self._servers)
+
+    def environment(self) -> dict[str, str]:
+        """Return what another process needs to reach this stack."""
+        return {
+            **self._servers,
+            "CALLOUT_PIDS": json.dumps(self._supervisor.pids()),
+            "CALLOUT_HEALTH_URLS": json.dumps(self._health_urls),
+            "CALLOUT_LOGS": str(self.folder.logs),
+        }
+
+    def kill(self) -> None:
+        """Kill everything at once; leave the context afterwards as always."""
+        self._supervisor.kill()
+
+    async def _start_servers(self) -> None:
+        if MONGODB_VARIABLE not in self._servers:
+            mongodb = Mongodb(self.folder, test_commands=self._mongodb_test_commands)
+            await self._start("mongodb", mongodb.install)
+            self._servers[MONGODB_VARIABLE] = mongodb.uri
+        if KAFKA_VARIABLE not in self._servers:
+            kafka = Kafka(self.folder)
+            await self._start("kafka", lambda: kafka.install(report=self._progress.downloading))
+            self._servers[KAFKA_VARIABLE] = kafka.bootstrap_servers
+
+    async def _apply_topics(self) -> None:
+        self._progress.starting("topics")
+        began = time.monotonic()
+        async with TopicAdmin(self._servers[KAFKA_VARIABLE]) as admin:
+            await admin.settle(await admin.differences(Catalogue.load()))
+        self._progress.ready("topics", time.monotonic() - began)
+
+    async def _start_services(self) -> None:
+        programs = [
+            worker_program(service, worker, self.folder, self._servers)
+            for service, count in self._workers.items()
+            for worker in range(1, count + 1)
+        ]
+        for program in programs:
+            self._health_urls.setdefault(program.name, []).append(program.address)
+        if programs:
+            await self._start(", ".join(self._workers), lambda: programs)
+
+    async def _start(self, name: str, make: Callable[[], Program | Sequence[Program]]) -> None:
+        self._progress.starting(name)
+        began = time.monotonic()
+        programs = make()
+        await self._supervisor.start(*([programs] if isinstance(programs, Program) else programs))
+        self._progress.ready(name, time.monotonic() - began)
+
+    def _restarted(self, restart: Restart) -> None:
+        self._progress.restarted(restart)
+        if self._reports is not None:
+            self._reports.restarted(restart)
+        self._on_change()
