@@ -122,7 +122,7 @@ class MongoDocuments:
         if not ids:
             return []
         cursor = self._collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
-        return await _answered(cursor.to_list(None))
+        return list(await _answered(cursor.to_list(None)))
 
     async def query(
         self, conditions: Mapping[str, Any], *, sort: str = "_id", limit: int = 0, fields: Sequence[str] = ()
@@ -130,7 +130,7 @@ class MongoDocuments:
         """Return the documents that meet the conditions, in order; `fields` limits what comes along."""
         cursor = self._collection.find(dict(conditions), dict.fromkeys(fields, 1) or None)
         direction = -1 if sort.startswith("-") else 1
-        return await _answered(cursor.sort(sort.lstrip("-"), direction).limit(limit).to_list(None))
+        return list(await _answered(cursor.sort(sort.lstrip("-"), direction).limit(limit).to_list(None)))
 
     async def replace(self, writes: Sequence[Write]) -> frozenset[str]:
         """Write all that can be written, in one round trip; return the ids that somebody else wrote first."""

@@ -59,7 +59,7 @@ class CaseEvent(Model):
 
 
 class CaseOutcome(Model):
-    """What became of one command: accepted (`seq`, `version`) or refused (`code`, `message`); `allowed` is possible now."""
+    """What became of one command: accepted (`seq`, `version`) or refused (`code`, `message`); what is `allowed` now."""
 
     command_id: Id
     case_id: str

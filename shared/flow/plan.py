@@ -1,0 +1,148 @@
+"""The pure heart of the flow: decide a batch on loaded documents, and say what to write and what to tell."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+from shared.contracts.envelope import Incoming, Message, Record, dead_letter
+from shared.contracts.words import DeadCode
+from shared.flow.document import EMITTED_BYTES_MAX, Document, Source
+from shared.flow.room import Decision, Room, State
+from shared.storage import Write
+
+MESSAGE_BYTES_MAX = 1024 * 1024 - 8 * 1024
+
+
+@dataclass(slots=True)
+class Item:
+    """One record on its way: read (`incoming`), or the messages it makes without being read."""
+
+    record: Record
+    incoming: Incoming | None = None
+    key: str | None = None
+    guide: str | None = None
+    messages: Sequence[Message] = ()
+
+    @property
+    def offset(self) -> int:
+        """The record's offset."""
+        return self.record.offset
+
+
+class TooLargeToTell(Exception):
+    """A message that the broker would refuse; nothing was written for it."""
+
+
+@dataclass(slots=True)
+class Plan(Generic[State]):
+    """Decisions on one partition's records while `position` is its committed position.
+
+    Records below `horizon` may have been folded in, in part, by an earlier owner of the partition.
+    """
+
+    room: Room[State]
+    source: Source
+    position: int
+    horizon: int
+    documents: dict[str, Document[State]]
+    messages: list[Message] = field(default_factory=list)
+    bugs: list[tuple[Record, Exception]] = field(default_factory=list)
+    last: dict[str, Incoming] = field(default_factory=dict)
+
+    def missing(self, items: Sequence[Item]) -> set[str]:
+        """Return the guides that these records need and that are not loaded yet."""
+        return {
+            item.guide
+            for item in items
+            if item.guide is not None and item.guide not in self.documents and self._asks_guide(item)
+        }
+
+    def decide(self, items: Sequence[Item]) -> int:
+        """Decide records in order; return how many were, which is fewer than all when a document is full.
+
+        Raises:
+            BelowFloor: if a record came that can never come again.
+        """
+        for count, item in enumerate(items, 1):
+            if item.incoming is None or item.key is None:
+                self.messages.extend(item.messages)
+                continue
+            own = self.documents[item.key]
+            self.last[item.key] = item.incoming
+            if own.folded(item.offset):
+                self._tell_again(item, own)
+            elif self._fold(item, item.incoming, own):
+                return count
+        return len(items)
+
+    def settle(self) -> None:
+        """Sum up every document that is about to be written."""
+        for id_, document in self.documents.items():
+            if document.dirty and document.state is not None:
+                state, messages = self.room.settle(document.state, self.last[id_])
+                document.see(document.seen, state, list(messages))
+                self.messages.extend(messages)
+
+    def writes(self) -> Iterator[list[Document[State]]]:
+        """Return the documents to write, in stages: guides before the documents that rely on them."""
+        dirty = [document for document in self.documents.values() if document.dirty]
+        yield [document for document in dirty if document.fresh_verdicts]
+        yield [document for document in dirty if document.dirty and not document.fresh_verdicts]
+
+    def write(self, document: Document[State]) -> Write:
+        """Return the write of one document."""
+        if document.state is None:  # pragma: no cover - a dirty document has a state
+            raise AssertionError(document.id)
+        return document.write(self.source, self.position, self.room.to_document(document.state))
+
+    def _asks_guide(self, item: Item) -> bool:
+        if item.incoming is None or item.key is None:
+            return False
+        own = self.documents[item.key]
+        behind = item.offset < self.horizon or own.folded(item.offset)
+        return behind or self.room.needs_guide(item.incoming, own.state)
+
+    def _tell_again(self, item: Item, own: Document[State]) -> None:
+        self.messages.extend(own.stored(item.offset))
+        if item.guide is not None:
+            self.messages.extend(self.documents[item.guide].stored(item.offset))
+
+    def _fold(self, item: Item, incoming: Incoming, own: Document[State]) -> bool:
+        guide, verdict = self._ask(item, incoming, own)
+        try:
+            decision = self.room.decide(incoming, own.state, guide.state if guide else None, verdict)
+            messages = _checked(decision)
+        except Exception as error:  # noqa: BLE001 - a bug costs its record only
+            self.bugs.append((item.record, error))
+            decision, messages = Decision(), [buried(item.record, error, self.room.service)]
+        in_guide = guide is not None and decision.guide is not None and decision.own is None
+        if guide is not None and decision.guide is not None:
+            self.last[guide.id] = incoming
+            guide.see(item.offset, decision.guide, messages if in_guide else [], decision.verdict)
+        own.see(item.offset, decision.own, [] if in_guide else messages)
+        self.messages.extend(messages)
+        return own.fresh_bytes > EMITTED_BYTES_MAX or (guide is not None and guide.fresh_bytes > EMITTED_BYTES_MAX)
+
+    def _ask(self, item: Item, incoming: Incoming, own: Document[State]) -> tuple[Document[State] | None, str | None]:
+        """Return the guide to be asked, or the verdict that it gave before a crash."""
+        guide = self.documents.get(item.guide) if item.guide is not None else None
+        if guide is None:
+            return None, None
+        if guide.folded(item.offset) and item.offset in guide.mark.verdicts:
+            self.messages.extend(guide.stored(item.offset))
+            return None, guide.mark.verdicts[item.offset]
+        if not self.room.needs_guide(incoming, own.state):
+            return None, None
+        return (None, "") if guide.folded(item.offset) else (guide, None)
+
+
+def buried(record: Record, error: Exception, service: str) -> Message:
+    """Return the dead letter of a record that our own code failed on."""
+    return dead_letter(record, DeadCode.BUG, f"{type(error).__name__} in {service}", service=service)
+
+
+def _checked(decision: Decision[Any]) -> list[Message]:
+    for message in decision.messages:
+        if len(message.value or b"") > MESSAGE_BYTES_MAX:
+            raise TooLargeToTell(f"{len(message.value or b'')} bytes for {message.topic}")
+    return list(decision.messages)

@@ -1,0 +1,79 @@
+"""What a service gives the flow for one topic: which document a record touches, and what it decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from shared.contracts.catalogue import Topic
+from shared.contracts.envelope import Incoming, Message, Record, dead_letter
+from shared.errors import Unreadable
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[State]):
+    """What one record makes: new states (nothing: unchanged) and messages.
+
+    `verdict` is what the guide said about this record; it is kept with the guide, so that it can be had again after
+    a crash that fell between writing the guide and writing the record's own document.
+    """
+
+    own: State | None = None
+    guide: State | None = None
+    verdict: str = ""
+    messages: Sequence[Message] = ()
+
+
+class Room(Generic[State]):
+    """A service's part in the flow of one topic; all but `prepare` is pure.
+
+    A record touches its *own* document. It may also need a *guide*: a second document that is asked first, is written
+    first, and remembers its verdict.
+    """
+
+    topic: Topic
+    service: str
+    exclusive: bool = False
+    """Whether one partition alone writes a document, so that documents may be remembered between rounds."""
+
+    def key(self, incoming: Incoming) -> str | None:
+        """Return the id of the record's own document; nothing to pass the record over."""
+        raise NotImplementedError  # pragma: no cover
+
+    def guide(self, incoming: Incoming) -> str | None:  # noqa: ARG002
+        """Return the id of the document that may have to be asked first."""
+        return None
+
+    def needs_guide(self, incoming: Incoming, own: State | None) -> bool:  # noqa: ARG002
+        """Tell whether the guide has to be asked, given the record's own document."""
+        return False
+
+    async def prepare(self, batch: Sequence[Incoming]) -> None:
+        """Get what decisions of this batch need from outside (numbers)."""
+
+    def decide(
+        self, incoming: Incoming, own: State | None, guide: State | None, verdict: str | None
+    ) -> Decision[State]:
+        """Decide what a record does; `verdict` stands for a guide that was asked before a crash."""
+        raise NotImplementedError  # pragma: no cover
+
+    def settle(self, own: State, last: Incoming) -> tuple[State, Sequence[Message]]:  # noqa: ARG002
+        """Sum up a document that is about to be written; `last` is the last record that touched it."""
+        return own, ()
+
+    def derive(self, messages: Sequence[Message]) -> Sequence[Message]:  # noqa: ARG002
+        """Return what follows from the messages of a round and need not be stored."""
+        return ()
+
+    def unreadable(self, record: Record, error: Unreadable) -> Sequence[Message]:
+        """Tell what becomes of a record that cannot be read: a dead letter, unless the service knows better."""
+        return (dead_letter(record, error.code, error.reason, service=self.service),)
+
+    def from_document(self, document: dict[str, Any]) -> State:
+        """Read a state from its document."""
+        raise NotImplementedError  # pragma: no cover
+
+    def to_document(self, state: State) -> dict[str, Any]:
+        """Write a state down."""
+        raise NotImplementedError  # pragma: no cover

@@ -1,0 +1,142 @@
+"""A subscription: rounds of one topic inside FastStream, and what a rebalance means for them.
+
+A round and every change of ownership hold one lock, so that there are never two units, nor two `own` steps, of one
+partition at a time. A rebalance that waits for the lock tells the round to hurry (`leaving`).
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import Any, Generic
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+
+from shared import metrics
+from shared.errors import CalloutError
+from shared.flow.room import Room, State
+from shared.flow.unit import Alarm, FlowSettings, Unit
+from shared.storage import Documents
+
+log = structlog.get_logger()
+
+
+class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[misc]
+    """One service's ear for one topic."""
+
+    def __init__(
+        self,
+        broker: KafkaBroker,
+        room: Room[State],
+        *,
+        documents: Documents,
+        sources: Documents,
+        settings: FlowSettings,
+        alarm: Alarm,
+    ) -> None:
+        self.room = room
+        self.group = f"callout.{room.service}.{room.topic.name}"
+        self.units: dict[TopicPartition, Unit[State]] = {}
+        self._broker = broker
+        self._documents = documents
+        self._sources = sources
+        self._settings = settings
+        self._alarm = alarm
+        self._round = asyncio.Lock()
+        self._leaving = asyncio.Event()
+        self._joined = False
+        self._labels = {"service": room.service, "topic": room.topic.name}
+        self.subscriber = broker.subscriber(
+            room.topic.name,
+            group_id=self.group,
+            batch=True,
+            max_records=settings.max_records,
+            batch_timeout_ms=200,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=int(settings.session_timeout_seconds * 1000),
+            heartbeat_interval_ms=int(settings.session_timeout_seconds * 1000 / 4),
+            rebalance_timeout_ms=int(max(30, settings.session_timeout_seconds) * 1000),
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+            listener=self,
+            decoder=_undecoded,
+            title=f"{room.service}:{room.topic.name}",
+        )
+        self.subscriber(self._on_batch)
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions were assigned and all of them are owned and at work."""
+        return self._joined and all(unit.owned and not unit.stopped for unit in self.units.values())
+
+    def owns(self, partition: int) -> bool:
+        """Tell whether this process works on a partition."""
+        unit = self.units.get(TopicPartition(self.room.topic.name, partition))
+        return unit is not None and unit.owned
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Let the round end, then let go."""
+        self._leaving.set()
+        async with self._round:
+            self._joined = False
+            await asyncio.gather(*(self.units.pop(tp).disown() for tp in list(revoked) if tp in self.units))
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Own what was assigned before any of it is worked on."""
+        async with self._round:
+            self._leaving.clear()
+            self.units = {tp: self._unit(tp) for tp in assigned}
+            await asyncio.gather(*(self._own(tp) for tp in assigned))
+            self._joined = True
+            log.info("partitions_assigned", group=self.group, partitions=sorted(tp.partition for tp in assigned))
+
+    async def close(self) -> None:
+        """Let go of all partitions, after the consumer was stopped."""
+        async with self._round:
+            await asyncio.gather(*(unit.disown() for unit in self.units.values()))
+            self.units.clear()
+
+    def _unit(self, partition: TopicPartition) -> Unit[State]:
+        return Unit(
+            partition,
+            consumer=self.subscriber.consumer,
+            group=self.group,
+            room=self.room,
+            documents=self._documents,
+            sources=self._sources,
+            settings=self._settings,
+            leaving=self._leaving,
+            alarm=self._alarm,
+        )
+
+    async def _own(self, partition: TopicPartition) -> None:
+        try:
+            await self.units[partition].own()
+        except CalloutError as error:
+            log.warning("partition_not_owned", partition=partition.partition, reason=str(error))
+
+    async def _on_batch(self, _: Any) -> None:  # noqa: ANN401 - taken raw from the context, without a thread hop
+        raw = self._broker.context.get_local("message").raw_message
+        async with self._round:
+            await self._run_round(raw)
+
+    async def _run_round(self, records: Sequence[ConsumerRecord]) -> None:
+        started = time.perf_counter()
+        by_partition: dict[TopicPartition, list[ConsumerRecord]] = defaultdict(list)
+        for record in records:
+            by_partition[TopicPartition(record.topic, record.partition)].append(record)
+        mine = [(self.units[tp], batch) for tp, batch in by_partition.items() if tp in self.units]
+        told = sum(await asyncio.gather(*(unit.run(batch) for unit, batch in mine)))
+        seconds = time.perf_counter() - started
+        metrics.RECORDS.labels(**self._labels).inc(told)
+        metrics.ROUND_RECORDS.labels(**self._labels).observe(len(records))
+        metrics.ROUND_SECONDS.labels(**self._labels).observe(seconds)
+        log.info("round_told", group=self.group, records=len(records), told=told, partitions=len(mine), seconds=seconds)
+
+
+async def _undecoded(_: Any) -> None:  # noqa: ANN401 - the flow reads the raw records itself
+    return None

@@ -1,0 +1,125 @@
+"""Telling: messages and the position of a partition in one Kafka transaction, by one producer per partition."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+from aiokafka.partitioner import murmur2
+
+from shared.contracts.envelope import Message
+from shared.errors import OwnershipLost
+
+PRODUCE_BYTES_MAX = 2 * 1024 * 1024 + 64 * 1024
+
+
+class Fenced(OwnershipLost):
+    """Another producer has the partition."""
+
+
+@lru_cache(maxsize=65536)
+def home_partition(key: bytes, partitions: int) -> int:
+    """Return the partition where Kafka's default partitioner puts a key (murmur2, as the Java client does)."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+def partitioner(key: bytes | None, partitions: list[int], available: list[int]) -> int:
+    """Choose the home partition of a key; any available one without a key."""
+    return home_partition(key, len(partitions)) if key is not None else (available or partitions)[0]
+
+
+class Teller:
+    """One transactional producer; starting it fences every other of the same id.
+
+    A transaction is never aborted by hand: when anything fails, the teller is thrown away, and the start of the
+    next one ends what was left open.
+    """
+
+    def __init__(
+        self,
+        transactional_id: str,
+        *,
+        bootstrap_servers: str,
+        transaction_timeout_seconds: float,
+        timeout_seconds: float,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap_servers,
+            acks="all",
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(transaction_timeout_seconds * 1000),
+            request_timeout_ms=int(timeout_seconds * 1000),
+            max_batch_size=256 * 1024,
+            max_request_size=PRODUCE_BYTES_MAX,
+            partitioner=partitioner,
+        )
+
+    async def start(self) -> None:
+        """Fence all others."""
+        await self._producer.start()
+
+    async def partitions_of(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        return len(await self._producer.partitions_for(topic))
+
+    async def tell(self, messages: Sequence[Message], partition: TopicPartition, position: int, group: str) -> None:
+        """Send the messages and commit the position, both or neither.
+
+        Raises:
+            Fenced: if another producer has the partition.
+            OwnershipLost: if anything else failed; whether it was told is not known before owning anew.
+        """
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._transact(sent, messages, partition, position, group)
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fenced("another producer has the partition") from error
+        except Exception as error:
+            raise OwnershipLost(f"telling failed: {type(error).__name__}") from error
+        finally:
+            for future in sent:
+                if not future.done() or future.cancelled() or future.exception():
+                    future.add_done_callback(_look_away)
+
+    async def stop(self) -> None:
+        """Stop, whatever state the producer is in."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(3):
+                await self._producer.stop()
+                return
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(1):
+                # A stop that was cut short leaves the sender and the sockets behind.
+                await self._producer._sender.close()  # noqa: SLF001
+                await self._producer.client.close()
+
+    async def _transact(
+        self,
+        sent: list["asyncio.Future[Any]"],
+        messages: Sequence[Message],
+        partition: TopicPartition,
+        position: int,
+        group: str,
+    ) -> None:
+        producer = self._producer
+        await producer.begin_transaction()
+        for message in messages:
+            headers = list(message.headers)
+            sent.append(await producer.send(message.topic, message.value, key=message.key, headers=headers))
+        if sent:
+            await asyncio.wait(sent)
+        for future in sent:
+            future.result()
+        await producer.send_offsets_to_transaction({partition: position}, group)
+        await producer.commit_transaction()
+
+
+def _look_away(future: "asyncio.Future[Any]") -> None:
+    """Retrieve the failure of a send that nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,323 @@
+"""A unit: one partition of one topic, owned by one transactional producer.
+
+own     start the producer (which fences whoever had the partition), then read the committed position, then seek
+fold    load, decide, write
+tell    one transaction: the messages and the position
+
+Trouble of any kind ends in one of three ways: the same records again after a pause (a dependency is away), owning
+anew and fetching again from the committed position (the producer cannot be trusted), or an alarm (the source is not
+the one the documents know).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential_jitter
+
+from shared.contracts.envelope import Message, Record, read
+from shared.errors import CalloutError, OwnershipLost, TransientError, Unreadable
+from shared.flow.document import BelowFloor, Document, Source, new_document, read_document
+from shared.flow.plan import Item, Plan, buried
+from shared.flow.room import Room, State
+from shared.flow.teller import Fenced, Teller, home_partition
+from shared.storage import Documents
+
+log = structlog.get_logger()
+Alarm = Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowSettings:
+    """How the flow behaves; durations in seconds."""
+
+    bootstrap_servers: str
+    session_timeout_seconds: float = 10
+    own_timeout_seconds: float = 15
+    tell_timeout_seconds: float = 20
+    transaction_timeout_seconds: float = 15
+    retry_for_seconds: float = 60
+    remembered_documents: int = 2000
+    max_records: int = 5000
+
+
+class Unit(Generic[State]):
+    """Folds and tells the records of one partition."""
+
+    def __init__(
+        self,
+        partition: TopicPartition,
+        *,
+        consumer: AIOKafkaConsumer,
+        group: str,
+        room: Room[State],
+        documents: Documents,
+        sources: Documents,
+        settings: FlowSettings,
+        leaving: asyncio.Event,
+        alarm: Alarm,
+    ) -> None:
+        self._partition = partition
+        self._consumer = consumer
+        self._group = group
+        self._room = room
+        self._documents = documents
+        self._sources = sources
+        self._settings = settings
+        self._leaving = leaving
+        self._alarm = alarm
+        self._source = Source(partition.topic, partition.partition)
+        self._teller: Teller | None = None
+        self._memory: dict[str, Document[State]] = {}
+        self._position = 0
+        self._horizon = 0
+        self._partitions = 0
+        self._below_floor_at: int | None = None
+        self.stopped = False
+        self._log = log.bind(topic=partition.topic, partition=partition.partition)
+
+    @property
+    def owned(self) -> bool:
+        """Whether the partition is ours to work on."""
+        return self._teller is not None
+
+    async def own(self) -> None:
+        """Fence whoever had the partition, then see where it stands, then go there.
+
+        Raises:
+            TransientError: if Kafka or the store is away; the partition is then not owned.
+        """
+        await self.disown()
+        settings = self._settings
+        teller = Teller(
+            f"callout-{self._room.service}-{self._partition.topic}-{self._partition.partition}",
+            bootstrap_servers=settings.bootstrap_servers,
+            transaction_timeout_seconds=settings.transaction_timeout_seconds,
+            timeout_seconds=settings.tell_timeout_seconds,
+        )
+        try:
+            async with asyncio.timeout(settings.own_timeout_seconds):
+                await teller.start()
+                committed = await self._consumer.committed(self._partition)
+                ends = await self._consumer.end_offsets([self._partition])
+                self._partitions = await teller.partitions_of(self._partition.topic)
+                adopted = await self._sources.find([self._partition.topic])
+                self._consumer.seek(self._partition, committed or 0)
+        except (KafkaError, OSError, TimeoutError, CalloutError) as error:
+            await teller.stop()
+            raise TransientError(f"cannot own: {type(error).__name__}") from error
+        except BaseException:
+            await teller.stop()
+            raise
+        generation = adopted[0]["generation"] if adopted else 0
+        self._source = Source(self._partition.topic, self._partition.partition, generation)
+        self._position = committed or 0
+        self._horizon = ends[self._partition]
+        self._teller = teller
+
+    async def disown(self) -> None:
+        """Let go of the producer and of everything remembered."""
+        teller, self._teller = self._teller, None
+        self._memory.clear()
+        if teller is not None:
+            await teller.stop()
+
+    async def run(self, records: Sequence[Any]) -> int:
+        """Fold and tell records; return how many were told.
+
+        Whatever goes wrong, the partition is left positioned so that what was not told comes again.
+        """
+        if self.stopped:
+            return 0
+        if not self.owned:
+            await self._own_again("not_owned", pause_seconds=0.2)
+            return 0
+        if not await self._fetched_since_owned(records[-1].offset):
+            return 0
+        todo = [self._read(record) for record in records if record.offset >= self._position]
+        before = len(todo)
+        try:
+            todo = await self._work_off(todo)
+        except Fenced:
+            await self._own_again("fenced", pause_seconds=self._settings.session_timeout_seconds + 0.5)
+        except BelowFloor as error:
+            await self._below_floor(str(error))
+        except CalloutError as error:
+            await self._own_again(str(error), pause_seconds=0.3)
+        return before - len(todo)
+
+    async def _work_off(self, todo: list[Item]) -> list[Item]:
+        """Fold and tell all; after a bug one record at a time, so that the culprit alone is buried."""
+        at_once = len(todo)
+        while todo:
+            try:
+                told = await self._patiently(todo[:at_once])
+                todo = todo[told:]
+            except CalloutError:
+                raise
+            except Exception as error:
+                if at_once > 1:
+                    at_once = 1
+                elif todo[0].incoming is not None:
+                    await self._bury(todo[0], error)
+                else:
+                    await self._report_bug(todo[0].record, error)
+                    raise OwnershipLost("a record cannot be buried") from error
+        return todo
+
+    async def _fetched_since_owned(self, last_offset: int) -> bool:
+        """Tell whether records were fetched after the last seek.
+
+        Records that were on their way to us while the partition was owned anew may lie beyond the position it was
+        owned at: to fold them would skip what lies between. The consumer's position, moved back by the seek, shows it.
+        """
+        try:
+            return bool(await self._consumer.position(self._partition) > last_offset)
+        except KafkaError:
+            return False
+
+    def _read(self, record: Record) -> Item:
+        try:
+            incoming = read(self._room.topic, record)
+        except Unreadable as error:
+            return Item(record, messages=self._room.unreadable(record, error))
+        key = self._room.key(incoming) if incoming is not None else None
+        if incoming is None or key is None:
+            return Item(record)
+        if self._room.exclusive:
+            home = key.encode()
+            if home_partition(home, self._partitions) != record.partition:
+                moved = Message(record.topic, home, record.value, tuple(record.headers))
+                return Item(record, messages=(moved,))
+        return Item(record, incoming, key, self._room.guide(incoming))
+
+    async def _patiently(self, items: Sequence[Item]) -> int:
+        """Fold and tell, again and again with growing pauses while a dependency is away."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not isinstance(e, OwnershipLost)),
+            wait=wait_exponential_jitter(initial=0.05, max=5, jitter=0.2),
+            stop=stop_after_delay(self._settings.retry_for_seconds),
+            sleep=self._pause,
+            before_sleep=self._forget,
+            reraise=True,
+        ):
+            with attempt:
+                return await self._fold_and_tell(items)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _forget(self, state: RetryCallState) -> None:
+        reason = str(state.outcome.exception()) if state.outcome else ""
+        self._log.warning("batch_will_be_tried_again", reason=reason, attempt=state.attempt_number)
+        self._memory.clear()
+
+    async def _fold_and_tell(self, items: Sequence[Item]) -> int:
+        await self._room.prepare([item.incoming for item in items if item.incoming is not None])
+        documents: dict[str, Document[State]] = {}
+        await self._load(documents, {item.key for item in items if item.key is not None})
+        while True:
+            plan = Plan(self._room, self._source, self._position, self._horizon, documents)
+            await self._load(documents, plan.missing(items))
+            count = plan.decide(items)
+            plan.settle()
+            conflicts = await self._write(plan)
+            if not conflicts:
+                break
+            for document in documents.values():
+                document.reset()
+            await self._load(documents, conflicts)
+        for record, error in plan.bugs:
+            await self._report_bug(record, error)
+        messages = (*plan.messages, *self._room.derive(plan.messages))
+        position = items[count - 1].offset + 1
+        if self._teller is None:
+            raise OwnershipLost("not owned")
+        await self._teller.tell(messages, self._partition, position, self._group)
+        self._position = position
+        self._remember(documents)
+        return count
+
+    async def _load(self, documents: dict[str, Document[State]], ids: set[str]) -> None:
+        unknown = []
+        for id_ in ids:
+            if id_ in self._memory:
+                documents[id_] = self._memory[id_]
+            else:
+                unknown.append(id_)
+        if not unknown:
+            return
+        documents.update((id_, new_document(id_)) for id_ in unknown)
+        for stored in await self._documents.find(unknown):
+            state = self._room.from_document(stored)
+            documents[stored["_id"]] = read_document(stored, state, self._source)
+
+    async def _write(self, plan: Plan[State]) -> set[str]:
+        for stage in plan.writes():
+            conflicts = await self._documents.replace([plan.write(document) for document in stage])
+            for document in stage:
+                if document.id in conflicts:
+                    self._memory.pop(document.id, None)
+                else:
+                    document.written()
+            if conflicts:
+                return set(conflicts)
+        return set()
+
+    def _remember(self, documents: dict[str, Document[State]]) -> None:
+        if not self._room.exclusive:
+            return
+        for id_, document in documents.items():
+            document.told()
+            self._memory.pop(id_, None)
+            self._memory[id_] = document
+        while len(self._memory) > self._settings.remembered_documents:
+            del self._memory[next(iter(self._memory))]
+
+    async def _bury(self, item: Item, error: Exception) -> None:
+        """Make a dead letter of the record that our own code failed on outside of a decision."""
+        await self._report_bug(item.record, error)
+        self._memory.clear()
+        item.incoming = None
+        item.messages = (buried(item.record, error, self._room.service),)
+
+    async def _report_bug(self, record: Record, error: Exception) -> None:
+        self._log.error("record_buried", offset=record.offset, error=type(error).__name__, exc_info=error)
+        await self._alarm(kind="bug", partition=self._partition, offset=record.offset, reason=type(error).__name__)
+
+    async def _below_floor(self, reason: str) -> None:
+        if self._below_floor_at == self._position:
+            self.stopped = True
+            self._log.error("source_is_not_the_one_known", reason=reason)
+            await self._alarm(kind="stale_source", partition=self._partition, offset=self._position, reason=reason)
+            await self.disown()
+            return
+        self._below_floor_at = self._position
+        await self._own_again("below_floor", pause_seconds=self._settings.session_timeout_seconds + 0.5)
+
+    async def _own_again(self, reason: str, *, pause_seconds: float) -> None:
+        """Start over at `own`; on failure the next round tries again."""
+        self._log.warning("partition_owned_again", reason=reason)
+        await self.disown()
+        with contextlib.suppress(OwnershipLost):
+            await self._pause(pause_seconds)
+            if self._partition in self._consumer.assignment():
+                try:
+                    await self.own()
+                except CalloutError as error:
+                    self._log.warning("partition_not_owned", reason=str(error))
+                    self._consumer.seek(self._partition, self._position)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless the partition is about to be taken away.
+
+        Raises:
+            OwnershipLost: if it is.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+            raise OwnershipLost("a rebalance is under way")

@@ -1,0 +1,163 @@
+"""What every service's process does: starts in order, shows its health, and stops without losing its place."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+import uvicorn
+from aiokafka.errors import KafkaError
+from faststream.kafka import KafkaBroker
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+
+from shared import metrics
+from shared.errors import CalloutError, TransientError
+from shared.flow import Subscription
+from shared.ops import Operations
+from shared.settings import ServiceSettings
+from shared.storage import Database
+
+log = structlog.get_logger()
+
+
+class Part(Protocol):
+    """Something a service starts before it listens and stops after."""
+
+    async def start(self) -> None:
+        """Begin; return when ready."""
+
+    async def stop(self) -> None:
+        """End."""
+
+
+@dataclass
+class Service:
+    """A service ready to run: its broker, its ears, its store and what else it is made of."""
+
+    settings: ServiceSettings
+    broker: KafkaBroker
+    subscriptions: Sequence[Subscription[Any]]
+    database: Database
+    operations: Operations
+    before: Sequence[Part] = ()
+    after: Sequence[Part] = ()
+    listening: bool = field(default=False, init=False)
+
+    @property
+    def name(self) -> str:
+        """The service's name."""
+        return self.settings.service
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; then finish the round, give the partitions up and leave."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.set_exception_handler(_log_loop_error)
+        server = _HealthServer(self)
+        serving = asyncio.create_task(server.serve())
+        starting = asyncio.create_task(self._start())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((starting, stopping, serving), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and not starting.exception():
+            await self._watch(stopping, serving)
+        starting.cancel()
+        await self._stop()
+        server.should_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(serving, starting)
+
+    async def ready(self) -> str | None:
+        """Return why the service is not ready; nothing if it is."""
+        if not self.listening:
+            return "starting"
+        waiting = [s.room.topic.name for s in self.subscriptions if not s.ready]
+        if waiting:
+            return f"partitions not owned: {', '.join(waiting)}"
+        try:
+            await self.database.ping()
+        except TransientError as error:
+            return str(error)
+        return None
+
+    async def _start(self) -> None:
+        patiently = AsyncRetrying(
+            retry=retry_if_exception_type((KafkaError, CalloutError, OSError)),
+            wait=wait_exponential_jitter(initial=0.2, max=5),
+            before_sleep=lambda s: log.warning("start_will_be_tried_again", attempt=s.attempt_number),
+        )
+        for part in (self.operations, *self.before):
+            await patiently(part.start)
+        await patiently(self.broker.start)
+        for part in self.after:
+            await patiently(part.start)
+        self.listening = True
+        log.info("service_started")
+        await self.operations.alarm(kind="started")
+
+    async def _watch(self, *ends: "asyncio.Task[Any]") -> None:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _stop(self) -> None:
+        log.info("service_stopping")
+        await self.operations.alarm(kind="stopped")
+        for part in reversed(self.after):
+            await part.stop()
+        await self.broker.stop()
+        await asyncio.gather(*(subscription.close() for subscription in self.subscriptions))
+        for part in reversed(self.before):
+            await part.stop()
+        await self.operations.stop()
+        await self.database.close()
+        log.info("service_stopped")
+
+
+class _HealthServer(uvicorn.Server):
+    """`/healthz`, `/readyz` and `/metrics` of one process."""
+
+    def __init__(self, service: Service) -> None:
+        async def healthz(_: Request) -> Response:
+            return PlainTextResponse("ok\n")
+
+        async def readyz(_: Request) -> Response:
+            why_not = await service.ready()
+            metrics.READY.labels(service=service.name).set(why_not is None)
+            return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
+
+        async def figures(_: Request) -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+        routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", figures)]
+        settings = service.settings
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            host=settings.http_host,
+            port=settings.http_port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+        )
+        super().__init__(config)
+
+    def install_signal_handlers(self) -> None:
+        """Leave the signals to the service."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:  # noqa: ANN401 - a generator, as the base has it
+        """Leave the signals to the service."""
+        yield
+
+
+def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    level = log.debug if isinstance(error, KafkaError) else log.error
+    level("loop_error", message=context.get("message"), error=type(error).__name__ if error else None)

@@ -1,0 +1,91 @@
+"""Settings that every service has, read from the environment and refused when misspelt."""
+
+import os
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import PermanentError
+from shared.flow import FlowSettings
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class UnknownSetting(PermanentError):
+    """A variable with the service's prefix is no setting of it."""
+
+
+class ServiceSettings(BaseSettings):
+    """What an operator may change of any service; each has its prefix, the two addresses are shared."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
+    service: ClassVar[str]
+
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP_SERVERS", description="Kafka's addresses, host:port,…"
+    )
+    mongodb_uri: str = Field(
+        "mongodb://127.0.0.1:27017/?replicaSet=rs0",
+        validation_alias="MONGODB_URI",
+        description="MongoDB's address; may hold a password, so it is never logged",
+        repr=False,
+    )
+    log_format: str = Field(
+        "json", validation_alias="CALLOUT_LOG_FORMAT", pattern="^(json|console)$", description="json or console"
+    )
+    log_level: str = Field(
+        "info", validation_alias="CALLOUT_LOG_LEVEL", pattern="^(debug|info|warning|error)$", description="Least level"
+    )
+    http_host: str = Field("127.0.0.1", description="Where /healthz, /readyz and /metrics listen")
+    http_port: int = Field(0, ge=0, le=65535, description="Their port; 0 takes a free one")
+    workers: int = Field(1, ge=1, le=64, description="Processes of this service that --workers starts by default")
+    session_timeout_ms: int = Field(
+        10_000, ge=1_000, le=300_000, description="After this silence Kafka gives a worker's partitions to others"
+    )
+    max_records: int = Field(5_000, ge=1, le=50_000, description="Most records of one round")
+    remembered_documents: int = Field(2_000, ge=0, le=1_000_000, description="Documents remembered per partition")
+    retry_for_seconds: Seconds = Field(60, description="How long a batch is tried again in place")
+    tell_timeout_seconds: Seconds = Field(20, description="Longest transaction")
+    transaction_timeout_seconds: Seconds = Field(15, description="After this Kafka ends a dead worker's transaction")
+    mongodb_timeout_ms: int = Field(15_000, ge=100, le=300_000, description="Longest call of MongoDB")
+    drain_seconds: Seconds = Field(15, description="How long a stop waits for the round at work")
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings from the environment.
+
+        Raises:
+            UnknownSetting: if a variable has the prefix but no field; the message names it.
+        """
+        prefix = str(cls.model_config.get("env_prefix", "")).upper()
+        known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+        unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
+        if unknown:
+            raise UnknownSetting(f"unknown settings: {', '.join(unknown)}; see docs/settings.md")
+        return cls()
+
+    def flow(self) -> FlowSettings:
+        """Return the part that the flow needs."""
+        return FlowSettings(
+            bootstrap_servers=self.kafka_bootstrap_servers,
+            session_timeout_seconds=self.session_timeout_ms / 1000,
+            tell_timeout_seconds=self.tell_timeout_seconds,
+            transaction_timeout_seconds=self.transaction_timeout_seconds,
+            retry_for_seconds=self.retry_for_seconds,
+            remembered_documents=self.remembered_documents,
+            max_records=self.max_records,
+        )
+
+
+def described(settings: type[ServiceSettings]) -> list[dict[str, Any]]:
+    """Return name, default and meaning of every setting of a service."""
+    prefix = str(settings.model_config.get("env_prefix", ""))
+    return [
+        {
+            "name": str(field.validation_alias or f"{prefix}{name}").upper(),
+            "default": field.default,
+            "meaning": field.description or "",
+        }
+        for name, field in settings.model_fields.items()
+    ]
