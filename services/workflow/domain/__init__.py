@@ -1,0 +1,32 @@
+"""What becomes of a case when it is told to do something: pure decisions, no I/O, no clock."""
+
+from services.workflow.domain.calendar import last_reopen_day
+from services.workflow.domain.case import (
+    Accepted,
+    Case,
+    Decision,
+    Event,
+    Outcome,
+    Parked,
+    Refused,
+    Repeated,
+)
+from services.workflow.domain.decide import decide
+from services.workflow.domain.rules import allowed
+from services.workflow.domain.transitions import TRANSITIONS, Transition
+
+__all__ = [
+    "TRANSITIONS",
+    "Accepted",
+    "Case",
+    "Decision",
+    "Event",
+    "Outcome",
+    "Parked",
+    "Refused",
+    "Repeated",
+    "Transition",
+    "allowed",
+    "decide",
+    "last_reopen_day",
+]

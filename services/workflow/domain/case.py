@@ -1,0 +1,94 @@
+"""The case as decisions see it, and what a decision can be."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from shared.contracts.case import Actor, CaseState
+from shared.contracts.events import Cause
+from shared.contracts.words import RefusalCode, Role
+
+NO_HASH: Final = "0" * 64
+RECENT_MAX: Final = 128
+MACHINES: Final = frozenset({Role.DEVICE, Role.SYSTEM})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A command that came before its case was created: kept as it was said (JSON), folded in by `create`."""
+
+    name: str
+    data: bytes
+    cause: Cause
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A case with what later decisions need beside its public state; without a state it is a stub.
+
+    `hash` belongs to whoever tells the events: the domain carries it along. `ended_at` is set as long as the case is
+    closed, cancelled, archived or deleted. `recent` holds (command id, seq, version) of the last accepted commands.
+    """
+
+    id: str
+    state: CaseState | None = None
+    hash: str = NO_HASH
+    touched: bool = False
+    cleared_at: datetime | None = None
+    flapping_at: datetime | None = None
+    ended_at: datetime | None = None
+    parked: tuple[Parked, ...] = ()
+    recent: tuple[tuple[str, int, int], ...] = ()
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change that took place; `change` is ready for JSON, `state` is the case after it."""
+
+    name: str
+    change: dict[str, object]
+    state: CaseState
+    cause: Cause
+    actor: Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The command does nothing; the code is the contract, the message says what to do."""
+
+    code: RefusalCode
+    message: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """The command was accepted before: its first outcome holds."""
+
+    seq: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What to tell the sender of one command; `refused` only for a parked command that the case then refused."""
+
+    command_id: str
+    actor: Actor
+    seq: int | None = None
+    version: int | None = None
+    refused: Refused | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The case after the command, the events in order, and the outcomes to tell; a parked command has none yet."""
+
+    case: Case
+    events: tuple[Event, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+Decision = Accepted | Refused | Repeated

@@ -1,0 +1,114 @@
+"""The one decision: what a command does to a case."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final, cast
+
+from services.workflow.domain import signals, work
+from services.workflow.domain.case import (
+    MACHINES,
+    Accepted,
+    Case,
+    Decision,
+    Event,
+    Outcome,
+    Parked,
+    Refused,
+    Repeated,
+)
+from services.workflow.domain.creation import create
+from services.workflow.domain.guards import Scene
+from services.workflow.domain.rules import find_rule, refuse_new
+from services.workflow.domain.steps import Step, commit, take, tell
+from shared.contracts.commands import COMMANDS, CaseCommand, Create
+from shared.contracts.events import Cause
+from shared.contracts.words import RefusalCode
+
+PARKABLE: Final = frozenset({"occur", "clear", "flag_flapping"})
+PARKED_MAX: Final = 1000
+PARKED_BYTES_MAX: Final = 512 * 1024
+
+EFFECTS: Final[Mapping[str, Callable[[Scene, Any], Step | Refused]]] = {
+    "occur": signals.occur,
+    "clear": signals.clear,
+    "flag_flapping": signals.flag_flapping,
+    "assign": work.assign,
+    "unassign": work.unassign,
+    "start": work.start,
+    "resolve": work.resolve,
+    "close": work.close,
+    "cancel": work.cancel,
+    "reopen": work.reopen,
+}
+
+TOO_MANY_PARKED: Final = Refused(
+    RefusalCode.LIMIT_EXCEEDED, "Too many commands wait for this case to be created; create it first."
+)
+
+
+def decide(
+    case: Case | None, name: str, command: CaseCommand, *, cause: Cause, now: datetime, number: str | None
+) -> Decision:
+    """Decide what one command does to a case; `name` is a key of `COMMANDS`, `now` in whole milliseconds.
+
+    Refuses with the first rule that forbids it; never raises for a reason of business. `number` is used by `create`.
+    """
+    if case is None or case.state is None:
+        return _begin(case or Case(id=command.case_id), name, command, cause=cause, now=now, number=number)
+    for command_id, seq, version in case.recent:
+        if command_id == cause.id:
+            return Repeated(seq, version)
+    state = case.state
+    scene = Scene(case, state, command.actor, max(now, state.updated_at))
+    rule = find_rule(scene, name, command)
+    if isinstance(rule, Refused):
+        return rule
+    step = EFFECTS[name](scene, command)
+    if isinstance(step, Refused):
+        return step
+    to = rule.to if step.moves else None
+    after = take(state, step, to, actor=scene.actor, at=scene.at, version=state.version + 1)
+    event = Event(name=step.event, change=tell(step, to), state=after, cause=cause, actor=scene.actor)
+    return commit(replace(case, **step.internal) if step.internal else case, event)
+
+
+def _begin(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: datetime, number: str | None) -> Decision:
+    if name in PARKABLE and command.actor.role in MACHINES:
+        return _park(stub, Parked(name=name, data=_text(command), cause=cause, now=now))
+    refused = refuse_new(name, command)
+    if refused:
+        return refused
+    if number is None:
+        raise ValueError("a new case needs a number")
+    created = create(stub, cast("Create", command), cause=cause, now=now, number=number)
+    if isinstance(created, Refused):
+        return created
+    return _fold(commit(*created), stub.parked)
+
+
+def _park(stub: Case, parked: Parked) -> Decision:
+    if any(held.cause.id == parked.cause.id for held in stub.parked):
+        return Accepted(stub)
+    size = sum(len(held.data) for held in stub.parked) + len(parked.data)
+    if len(stub.parked) >= PARKED_MAX or size > PARKED_BYTES_MAX:
+        return TOO_MANY_PARKED
+    return Accepted(replace(stub, parked=(*stub.parked, parked)))
+
+
+def _fold(accepted: Accepted, waiting: tuple[Parked, ...]) -> Accepted:
+    case, events, outcomes = accepted.case, list(accepted.events), list(accepted.outcomes)
+    for parked in waiting:
+        command = COMMANDS[parked.name].model_validate_json(parked.data)
+        decision = decide(case, parked.name, command, cause=parked.cause, now=parked.now, number=None)
+        if isinstance(decision, Accepted):
+            case = decision.case
+            events += decision.events
+            outcomes += decision.outcomes
+        elif isinstance(decision, Refused):
+            outcomes.append(Outcome(command_id=parked.cause.id, actor=command.actor, refused=decision))
+    return Accepted(case, tuple(events), tuple(outcomes))
+
+
+def _text(command: CaseCommand) -> bytes:
+    return command.model_dump_json(exclude_none=True).encode()

@@ -1,0 +1,73 @@
+"""Conditions beyond role and state that hold or fail before the arguments are looked at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, cast
+
+from services.workflow.domain.calendar import last_reopen_day
+from services.workflow.domain.case import Case, Refused
+from shared.contracts.case import Actor, CaseState
+from shared.contracts.words import Condition, RefusalCode
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The case as it stands, who asks, and when; `state` is the case's own, known to be there."""
+
+    case: Case
+    state: CaseState
+    actor: Actor
+    at: datetime
+
+
+Guard = Callable[[Scene], Refused | None]
+
+NOT_OWN: Final = Refused(
+    RefusalCode.FORBIDDEN, "Only the person who created the case may do this; ask the service desk instead."
+)
+NOT_CLEARED: Final = Refused(
+    RefusalCode.FORBIDDEN,
+    "The system resolves a case only when its condition has cleared and no person has acted on it; let a person do it.",
+)
+NOT_ASSIGNED: Final = Refused(
+    RefusalCode.FORBIDDEN, "A technician may take only themselves off a case; ask a dispatcher to change others."
+)
+NO_SIGNAL: Final = Refused(
+    RefusalCode.INVALID_COMMAND, "No signal opened this case, so it counts none; create a case for the signal."
+)
+TOO_LATE: Final = Refused(
+    RefusalCode.REOPEN_WINDOW_EXPIRED,
+    "The case was closed more than 14 working days ago; create a new case and link it with this one.",
+)
+
+
+def is_own(scene: Scene) -> Refused | None:
+    """Refuse everybody but the creator of the case."""
+    creator = scene.state.created_by
+    own = creator.id == scene.actor.id and creator.tenant_id == scene.actor.tenant_id
+    return None if own else NOT_OWN
+
+
+def is_settled_by_itself(scene: Scene) -> Refused | None:
+    """Refuse unless the condition cleared before any person acted."""
+    signal = scene.state.signal
+    cleared = signal is not None and signal.condition is Condition.CLEARED
+    return None if cleared and not scene.case.touched else NOT_CLEARED
+
+
+def is_theirs_to_leave(scene: Scene) -> Refused | None:
+    """Refuse who is not assigned while others are."""
+    assignees = scene.state.assignees
+    return None if not assignees or scene.actor.id in assignees else NOT_ASSIGNED
+
+
+def has_signal(scene: Scene) -> Refused | None:
+    """Refuse for a case that no signal opened."""
+    return NO_SIGNAL if scene.state.signal is None else None
+
+
+def is_in_reopen_window(scene: Scene) -> Refused | None:
+    """Refuse after the 14th working day after closing (UTC, without holidays, until tenants set a calendar)."""
+    closed_at = cast("datetime", scene.state.closed_at)  # every closed case has it
+    return None if scene.at.astimezone(UTC).date() <= last_reopen_day(closed_at) else TOO_LATE

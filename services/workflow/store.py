@@ -1,0 +1,92 @@
+"""How a case is written down: case <-> document, without I/O."""
+
+from dataclasses import asdict
+from typing import Any, Final
+
+import orjson
+
+from services.workflow.domain import Case, Parked
+from shared.contracts.case import CASE_STATE, CaseState
+from shared.contracts.events import Cause
+from shared.errors import UnknownSchema
+
+SCHEMA: Final = 1
+WORDS: Final = ("visibility", "state", "case_type", "ticket_class", "priority", "severity", "origin", "channel")
+INSTANTS: Final = ("cleared_at", "flapping_at", "ended_at")
+
+Document = dict[str, Any]
+
+
+def to_document(case: Case) -> Document:
+    """Return the document of a case: what queries need on top, the state as it is told, texts of outsiders as JSON."""
+    document: Document = {
+        "_id": case.id,
+        "schema": SCHEMA,
+        "hash": case.hash,
+        "touched": case.touched,
+        "deleted": case.deleted,
+        "recent": orjson.dumps(case.recent),
+    }
+    for name in INSTANTS:
+        instant = getattr(case, name)
+        if instant is not None:
+            document[name] = instant
+    if case.parked:
+        document["parked"] = [asdict(parked) for parked in case.parked]
+    if case.state is not None:
+        document |= _searchable(case.state)
+        document["case"] = _state(case.state)
+    return document
+
+
+def from_document(document: Document) -> Case:
+    """Return the case of a document.
+
+    Raises:
+        UnknownSchema: if a newer version wrote it.
+    """
+    if document["schema"] != SCHEMA:
+        raise UnknownSchema(f"case {document['_id']} has schema {document['schema']}, known is {SCHEMA}")
+    state = document.get("case")
+    return Case(
+        id=document["_id"],
+        state=None if state is None else CASE_STATE.validate_python(state),
+        hash=document["hash"],
+        touched=document["touched"],
+        deleted=document["deleted"],
+        cleared_at=document.get("cleared_at"),
+        flapping_at=document.get("flapping_at"),
+        ended_at=document.get("ended_at"),
+        parked=tuple(Parked(**(parked | {"cause": Cause(**parked["cause"])})) for parked in document.get("parked", ())),
+        recent=tuple(map(tuple, orjson.loads(document["recent"]))),
+    )
+
+
+def _searchable(state: CaseState) -> Document:
+    found: Document = {
+        "tenant_id": state.tenant_id,
+        "number": state.number,
+        "state": state.state.value,
+        "updated_at": state.updated_at,
+    }
+    if state.device_id is not None:
+        found["device_id"] = state.device_id
+    if state.signal is not None:
+        found["dedup_key"] = state.signal.dedup_key
+    return found
+
+
+def _state(state: CaseState) -> Document:
+    body: Document = CASE_STATE.dump_python(state, exclude_none=True)
+    for name in WORDS:
+        if name in body:
+            body[name] = body[name].value
+    body["created_by"]["role"] = state.created_by.role.value
+    body["updated_by"]["role"] = state.updated_by.role.value
+    if "signal" in body:
+        body["signal"]["condition"] = body["signal"]["condition"].value
+    for step in body["status_history"]:
+        step["state"] = step["state"].value
+    for link in body["links"]:
+        link["kind"] = link["kind"].value
+    return body
