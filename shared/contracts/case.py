@@ -83,7 +83,7 @@ class Resolution:
 class SignalState:
     """What the machine reported: how often, when, and whether it still does."""
 
-    dedup_key: Annotated[str, Field(max_length=limits.DEDUP_KEY_MAX)]
+    dedup_key: Annotated[str, Field(max_length=limits.CASE_KEY_MAX)]
     count: int
     first_at: Instant
     last_at: Instant

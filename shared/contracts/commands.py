@@ -1,6 +1,6 @@
 """What a case can be told to do: one model per command, its arguments beside who asks and for which case."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -21,6 +21,8 @@ from shared.contracts.fields import (
     Title,
     Word,
 )
+from shared.contracts.raw import Raw
+from shared.contracts.signals import Measurement
 from shared.contracts.words import (
     CaseType,
     Channel,
@@ -45,7 +47,7 @@ class CaseCommand(Model):
 class NewSignal(Model):
     """What intake knows of the reports a case begins with."""
 
-    dedup_key: Annotated[str, Field(min_length=1, max_length=limits.DEDUP_KEY_MAX)]
+    dedup_key: Annotated[str, Field(min_length=1, max_length=limits.CASE_KEY_MAX)]
     count: Count = 1
     first_at: Instant
     last_at: Instant
@@ -86,8 +88,8 @@ class Create(CaseCommand):
     """Open a case."""
 
     case: NewCase
-    raw: dict[str, Any] | None = None
-    measurements: dict[str, Any] | None = None
+    raw: Raw | None = None
+    measurements: dict[str, Measurement] | None = None
     clock_skew: bool | None = None
 
 

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
+from shared.contracts import limits
 from shared.contracts.catalogue import Topic
 from shared.contracts.fields import rfc3339
 from shared.contracts.words import DeadCode
 from shared.errors import Unreadable
 
 Headers = tuple[tuple[str, bytes], ...]
-STRUCTURED: Final = b"application/cloudevents"
+STRUCTURED: Final = "application/cloudevents"
+FIELDS_MAX: Final = 20
 VERSIONED: Final = re.compile(r"^(?P<base>.+)\.v\d+$")
-ID_MAX: Final = 256
+READ: Final = frozenset(
+    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_tenant", "content-type", "traceparent"}
+)
+TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Record(Protocol):
@@ -68,7 +72,7 @@ class Incoming:
     @property
     def place(self) -> str:
         """The record's place, which no other record ever has: topic, partition, offset, time of appending."""
-        return f"{self.topic}-{self.partition}-{self.offset}-{int(self.now.timestamp() * 1000)}"
+        return f"{self.topic}-{self.partition}-{self.offset}-{round(self.now.timestamp() * 1000)}"
 
 
 def read(topic: Topic, record: Record) -> Incoming | None:
@@ -83,7 +87,7 @@ def read(topic: Topic, record: Record) -> Incoming | None:
     if len(value) > topic.bytes_max:
         raise Unreadable(DeadCode.TOO_LARGE, f"{len(value)} bytes, at most {topic.bytes_max} are taken")
     attributes = _attributes(record)
-    if attributes.get("content-type", "").startswith(STRUCTURED.decode()):
+    if attributes.get("content-type", "").lower().startswith(STRUCTURED):
         attributes, value = _unwrap(value, attributes)
     sent_id = attributes.get("ce_id")
     type_ = attributes.get("ce_type") or topic.default_type or ""
@@ -104,12 +108,12 @@ def read(topic: Topic, record: Record) -> Incoming | None:
         now=appended_at(record),
         key=record.key,
         id=identity,
-        named=sent_id is not None,
+        named=bool(sent_id),
         type=type_,
         source=attributes.get("ce_source", ""),
         time=attributes.get("ce_time"),
         tenant=tenant,
-        traceparent=attributes.get("traceparent"),
+        traceparent=_trace(attributes.get("traceparent", "")),
         data=data,
     )
 
@@ -169,17 +173,23 @@ def dead_letter(
 
 def _attributes(record: Record) -> dict[str, str]:
     try:
-        return {name: text.decode() for name, text in record.headers if text is not None}
+        return {name: text.decode() for name, text in record.headers if text is not None and name in READ}
     except UnicodeDecodeError as error:
-        raise Unreadable(DeadCode.NOT_UTF8, "a header is not UTF-8") from error
+        raise Unreadable(DeadCode.NOT_UTF8, "a CloudEvents header is not UTF-8") from error
+
+
+def _trace(text: str) -> str | None:
+    return text if TRACEPARENT.fullmatch(text) else None
 
 
 def _check_attributes(attributes: dict[str, str], identity: str) -> None:
     version = attributes.get("ce_specversion", "1.0")
     if version != "1.0":
         raise Unreadable(DeadCode.UNSUPPORTED_VERSION, f"CloudEvents {version[:20]} is not supported, 1.0 is")
-    if not identity or len(identity) > ID_MAX:
-        raise Unreadable(DeadCode.INVALID_DATA, f"ce_id must have 1 to {ID_MAX} characters")
+    if len(identity) > limits.ID_MAX:
+        raise Unreadable(DeadCode.INVALID_DATA, f"ce_id must have 1 to {limits.ID_MAX} characters")
+    if len(attributes.get("ce_source", "")) > limits.SOURCE_MAX:
+        raise Unreadable(DeadCode.INVALID_DATA, f"ce_source may have {limits.SOURCE_MAX} characters")
     content = attributes.get("content-type", "application/json").partition(";")[0].strip().lower()
     if content not in {"application/json", "text/json", "", "application/octet-stream"} and not content.endswith(
         "+json"
@@ -231,16 +241,12 @@ def _refuse_unknown(topic: Topic, type_: str, identity: str, value: bytes) -> No
 def case_id_of(body: object) -> str | None:
     """Return the case id in a body that may be anything."""
     found = body.get("case_id") if isinstance(body, dict) else None
-    return found if isinstance(found, str) and 0 < len(found) <= ID_MAX else None
+    return found if isinstance(found, str) and 0 < len(found) <= limits.ID_MAX else None
 
 
 def _validate(body: Any, value: bytes, identity: str, type_: str) -> Any:  # noqa: ANN401 - the body's own type
     if b"NaN" in value or b"Infinity" in value:
         _json(value)
-        try:
-            orjson.loads(value)
-        except ValueError as error:
-            raise _not_json(value, str(error)) from error
     try:
         return body.validate_json(value)
     except ValidationError as error:
@@ -252,11 +258,15 @@ def _invalid(details: list[ErrorDetails], value: bytes, identity: str, type_: st
     first = details[0]
     if first["type"] == "json_invalid":
         return _not_json(value, first["msg"])
-    fields = tuple(dict.fromkeys(".".join(map(str, detail["loc"]))[:200] for detail in details))[:20]
+    faults: dict[str, str] = {}
+    for detail in details:
+        faults.setdefault(".".join(map(str, detail["loc"]))[:200], detail["msg"])
+        if len(faults) == FIELDS_MAX:
+            break
     code = DeadCode.TOO_LARGE if first["type"] == "too_large" else DeadCode.INVALID_DATA
-    reason = "; ".join(f"{field or 'body'}: {detail['msg']}" for field, detail in zip(fields, details, strict=False))
+    reason = "; ".join(f"{field or 'body'}: {text}" for field, text in faults.items())
     case_id = case_id_of(from_json(value))
-    return Unreadable(code, reason[:1000], id=identity, type=type_, case_id=case_id, fields=fields)
+    return Unreadable(code, reason[:1000], id=identity, type=type_, case_id=case_id, fields=tuple(faults))
 
 
 def _check_tenant(tenant: str | None, data: object) -> None:

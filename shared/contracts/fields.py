@@ -3,10 +3,31 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
-from pydantic.functional_validators import AfterValidator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
 
 from shared.contracts import limits
+
+
+def written_out(value: object) -> object:
+    """Return a time that is written out; a bare number, also one in quotes, could be seconds or milliseconds.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if isinstance(value, datetime) or (
+        isinstance(value, str) and value[4:5] == "-" and value[10:11] in {"T", "t", " "}
+    ):
+        return value
+    raise ValueError("a time is text with a zone, as 2026-03-02T10:15:00.000Z")
 
 
 def utc_milliseconds(value: datetime) -> datetime:
@@ -30,7 +51,9 @@ def rfc3339(value: datetime) -> str:
 
 Instant = Annotated[
     AwareDatetime,
+    Field(strict=False),
     AfterValidator(utc_milliseconds),
+    BeforeValidator(written_out),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
 TenantId = Annotated[str, StringConstraints(pattern=limits.TENANT_PATTERN)]
