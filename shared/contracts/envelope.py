@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
@@ -150,6 +151,14 @@ def message(
     headers += [(name, text.encode()) for name, text in optional if text]
     headers.append(("content-type", b"application/json"))
     return Message(topic.name, key.encode(), value, (*headers, *extensions))
+
+
+def encode(body: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    """Return a body as JSON; numbers beyond 64 bits, which devices may send, included."""
+    try:
+        return bytes(orjson.dumps(body))
+    except TypeError:
+        return to_json(body, inf_nan_mode="strings")
 
 
 def dead_letter(

@@ -6,6 +6,7 @@ from typing import Any, Generic
 
 from shared.contracts.envelope import Incoming, Message, Record, dead_letter
 from shared.contracts.words import DeadCode
+from shared.errors import CalloutError
 from shared.flow.document import EMITTED_BYTES_MAX, Document, Source
 from shared.flow.room import Decision, Room, State
 from shared.storage import Write
@@ -112,6 +113,8 @@ class Plan(Generic[State]):
         try:
             decision = self.room.decide(incoming, own.state, guide.state if guide else None, verdict)
             messages = _checked(decision)
+        except CalloutError:
+            raise
         except Exception as error:  # noqa: BLE001 - a bug costs its record only
             self.bugs.append((item.record, error))
             decision, messages = Decision(), [buried(item.record, error, self.room.service)]
