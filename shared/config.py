@@ -25,26 +25,33 @@ class TenantConfig:
     """
 
     def __init__(self, bootstrap_servers: str, changed: Changed) -> None:
-        self._consumer = AIOKafkaConsumer(
+        self._bootstrap_servers = bootstrap_servers
+        self._changed = changed
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read up to the end of the topic as it is now, then go on reading."""
+        consumer = AIOKafkaConsumer(
             TENANT_CONFIG.name,
-            bootstrap_servers=bootstrap_servers,
+            bootstrap_servers=self._bootstrap_servers,
             group_id=None,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             isolation_level="read_committed",
         )
-        self._changed = changed
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Read up to the end of the topic as it is now, then go on reading."""
-        await self._consumer.start()
-        partitions = self._consumer.assignment()
-        while not partitions:
-            await asyncio.sleep(0.05)
-            partitions = self._consumer.assignment()
-        await self._catch_up(await self._consumer.end_offsets(list(partitions)))
-        self._task = asyncio.create_task(self._read_on())
+        try:
+            await consumer.start()
+            partitions = consumer.assignment()
+            while not partitions:
+                await asyncio.sleep(0.05)
+                partitions = consumer.assignment()
+            await self._catch_up(consumer, await consumer.end_offsets(list(partitions)))
+        except BaseException:
+            await consumer.stop()
+            raise
+        self._consumer = consumer
+        self._task = asyncio.create_task(self._read_on(consumer))
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -52,22 +59,23 @@ class TenantConfig:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._consumer.stop()
+        if self._consumer is not None:
+            await self._consumer.stop()
 
-    async def _catch_up(self, ends: dict[TopicPartition, int]) -> None:
-        while any([await self._consumer.position(tp) < end for tp, end in ends.items()]):
-            await self._take(timeout_ms=200)
+    async def _catch_up(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            await self._take(consumer, timeout_ms=200)
 
-    async def _read_on(self) -> None:
+    async def _read_on(self, consumer: AIOKafkaConsumer) -> None:
         while True:
             try:
-                await self._take(timeout_ms=1000)
+                await self._take(consumer, timeout_ms=1000)
             except Exception as error:  # noqa: BLE001 - the view must go on
                 log.warning("config_not_read", reason=type(error).__name__)
                 await asyncio.sleep(1)
 
-    async def _take(self, *, timeout_ms: int) -> None:
-        for records in (await self._consumer.getmany(timeout_ms=timeout_ms)).values():
+    async def _take(self, consumer: AIOKafkaConsumer, *, timeout_ms: int) -> None:
+        for records in (await consumer.getmany(timeout_ms=timeout_ms)).values():
             for record in records:
                 self._hear(record.key, record.value)
 

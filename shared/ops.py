@@ -33,7 +33,11 @@ class Operations:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, request_timeout_ms=10_000
         )
-        await producer.start()
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
         self._producer = producer
 
     async def stop(self) -> None:

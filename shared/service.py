@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from shared import metrics
 from shared.errors import CalloutError, TransientError
@@ -93,7 +93,7 @@ class Service:
         patiently = AsyncRetrying(
             retry=retry_if_exception_type((KafkaError, CalloutError, OSError)),
             wait=wait_exponential_jitter(initial=0.2, max=5),
-            before_sleep=lambda s: log.warning("start_will_be_tried_again", attempt=s.attempt_number),
+            before_sleep=_log_start,
         )
         for part in (self.operations, *self.before):
             await patiently(part.start)
@@ -155,6 +155,11 @@ class _HealthServer(uvicorn.Server):
     def capture_signals(self) -> Any:  # noqa: ANN401 - a generator, as the base has it
         """Leave the signals to the service."""
         yield
+
+
+def _log_start(state: RetryCallState) -> None:
+    reason = repr(state.outcome.exception()) if state.outcome else ""
+    log.warning("start_will_be_tried_again", attempt=state.attempt_number, reason=reason)
 
 
 def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

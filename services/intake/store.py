@@ -9,7 +9,7 @@ from shared.contracts.words import Severity
 from shared.errors import UnknownSchema
 
 SCHEMA: Final = 1
-_PLAIN: Final = (
+_PLAIN: Final[tuple[str, ...]] = (
     "episode",
     "previous_case_id",
     "count",
@@ -22,7 +22,7 @@ _PLAIN: Final = (
     "cleared_at",
     "recent",
 )
-_DEFAULTS: Final = {
+_DEFAULTS: Final[dict[str, Any]] = {
     "episode": 0,
     "previous_case_id": "",
     "count": 0,
@@ -35,8 +35,16 @@ _DEFAULTS: Final = {
     "cleared_at": None,
     "recent": b"",
 }
-_REPORT: Final = ("fault", "device_id", "raw_severity", "title", "description", "case_code", "template")
-_MACHINE: Final = ("serial", "model", "brand", "technology")
+_REPORT: Final[tuple[str, ...]] = (
+    "fault",
+    "device_id",
+    "raw_severity",
+    "title",
+    "description",
+    "case_code",
+    "template",
+)
+_MACHINE: Final[tuple[str, ...]] = ("serial", "model", "brand", "technology")
 _SEVERITY: Final = {severity.value: severity for severity in Severity}
 
 

@@ -1,0 +1,40 @@
+"""What intake is made of."""
+
+from faststream.kafka import KafkaBroker
+
+from services.intake.handlers import CaseEvents, Signals, Timers
+from services.intake.policies import Policies
+from services.intake.settings import IntakeSettings
+from services.intake.timers import Clock
+from shared import storage
+from shared.config import TenantConfig
+from shared.flow import Subscription
+from shared.ops import Operations
+from shared.service import Service
+
+
+def build(settings: IntakeSettings) -> Service:
+    """Put intake together; nothing is connected yet."""
+    database = storage.connect(settings.mongodb_uri, "callout_intake", timeout_ms=settings.mongodb_timeout_ms)
+    broker = KafkaBroker(settings.kafka_bootstrap_servers, logger=None, graceful_timeout=settings.drain_seconds)
+    operations = Operations(settings.service, settings.kafka_bootstrap_servers)
+    policies = Policies()
+    signals, events, timers = (
+        Subscription(
+            broker,
+            room,
+            documents=database.documents("signals"),
+            sources=database.documents("sources"),
+            settings=settings.flow(),
+            alarm=operations.alarm,
+        )
+        for room in (Signals(policies), CaseEvents(policies), Timers(policies))
+    )
+    clock = Clock(
+        timers,
+        database.documents("signals"),
+        settings.kafka_bootstrap_servers,
+        interval_seconds=settings.clock_interval_seconds,
+    )
+    config = TenantConfig(settings.kafka_bootstrap_servers, policies.changed)
+    return Service(settings, broker, [signals, events, timers], database, operations, before=[config], after=[clock])
