@@ -1,9 +1,8 @@
 """A signal made ready to decide on: its event time, its id and what the tenant's rules say of it."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.intake.domain.key import STORM_FAULT, Report
 from services.intake.domain.policy import Policy
@@ -22,8 +21,7 @@ class Kind(StrEnum):
     CLEARED = "cleared"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One signal at the time of its record (`now`); `storm` says that it counts on its device's storm key."""
 
     signal: Signal

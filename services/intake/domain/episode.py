@@ -1,13 +1,12 @@
 """One episode of a dedup key: it opens with a case of its own, and counts what joins it."""
 
 import json
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from services.intake.domain.arrival import Arrival
 from services.intake.domain.behaviour import calm, flip
-from services.intake.domain.key import Key, Report, episode_case_id
+from services.intake.domain.key import Key, Report, episode_case_id, evolve
 from services.intake.domain.messages import Step, command, decision
 from services.intake.domain.telling import count_in, settle
 from shared.contracts import limits
@@ -69,8 +68,8 @@ def open_with(key: Key, arrival: Arrival) -> Step:
         reason="storm" if arrival.storm else None,
         extra={} if arrival.storm else _extra(arrival),
     )
-    seen = replace(step.key, raised_seq=arrival.seq, recent=key.remember(arrival.signal_id))
-    return replace(step, key=seen)
+    seen = evolve(step.key, raised_seq=arrival.seq, recent=key.remember(arrival.signal_id))
+    return step._replace(key=seen)
 
 
 def join(key: Key, arrival: Arrival) -> Step:

@@ -1,8 +1,9 @@
 """What intake remembers of one dedup key: its episodes, what of them was told, and how the fault behaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 from shared.contracts.case import Machine
 from shared.contracts.words import Severity
@@ -16,8 +17,7 @@ RANK: Final = {severity: -place for place, severity in enumerate(Severity)}
 STORM_FAULT: Final = "storm"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """The last raise of a key: what the next episode is made of when handed-back signals open it."""
 
     fault: str = ""
@@ -29,6 +29,9 @@ class Report:
     machine: Machine | None = None
     case_code: str | None = None
     template: str | None = None
+
+
+NO_REPORT: Final = Report()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class Key:
     cleared_at: datetime | None = None
     flips: tuple[datetime, ...] = ()
     flapping: Flapping | None = None
-    report: Report = Report()
+    report: Report = NO_REPORT
     openings: tuple[datetime, ...] = ()
     storm: Storm | None = None
     recent: bytes = b""
@@ -110,6 +113,21 @@ class Key:
     def remember(self, signal_id: bytes | None) -> bytes:
         """Return the ids of the last signals, with this one."""
         return (self.recent + signal_id)[-RECENT_BYTES:] if signal_id else self.recent
+
+
+_NAMES: Final = tuple(field.name for field in fields(Key))
+_values: Final = attrgetter(*_NAMES)
+_SETTERS: Final = {name: getattr(Key, name).__set__ for name in _NAMES}
+
+
+def evolve(key: Key, /, **changes: Any) -> Key:  # noqa: ANN401
+    """Return the key with changed fields, as `dataclasses.replace` does in four times the time."""
+    evolved = object.__new__(Key)
+    for set_value, value in zip(_SETTERS.values(), _values(key), strict=True):
+        set_value(evolved, value)
+    for name, value in changes.items():
+        _SETTERS[name](evolved, value)
+    return evolved
 
 
 def storm_key(device_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.intake.domain.key import Key
 from shared.contracts.fields import rfc3339
@@ -37,8 +37,7 @@ class Triage:
     decisions: tuple[Decision, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A key after a part of a decision, and what that part tells."""
 
     key: Key

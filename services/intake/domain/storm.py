@@ -37,7 +37,7 @@ def gather(guide: Key, arrival: Arrival, policy: Policy) -> Step:
     """Count a signal on the device's storm key, under the rule for storms."""
     rule = policy.rule(STORM_FAULT, arrival.signal.device_id)
     severity = forced_severity(rule) or arrival.severity
-    counted = replace(arrival, storm=True, rule=rule, severity=severity, flapping=policy.flapping(rule))
+    counted = arrival._replace(storm=True, rule=rule, severity=severity, flapping=policy.flapping(rule))
     return (join if guide.open else open_with)(guide, counted)
 
 

@@ -1,10 +1,9 @@
 """What a case is told of its signals: a difference each time, at once where it matters and else every 10 seconds."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.intake.domain.key import EPOCH, RANK, TELL_EVERY, Key
+from services.intake.domain.key import EPOCH, RANK, TELL_EVERY, Key, evolve
 from services.intake.domain.messages import Command, Decision, Step, command, decision
 from shared.contracts.fields import rfc3339
 from shared.contracts.words import Severity
@@ -32,8 +31,8 @@ def count_in(
     rises = RANK[severity] > RANK[key.severity]
     doubled = total.bit_length() > key.count.bit_length()
     if not (at_once or rises or doubled or now - key.told_at >= TELL_EVERY):
-        return Step(replace(key, count=total, untold_first_at=first_at, untold_last_at=last_at, **changes))
-    told = replace(
+        return Step(evolve(key, count=total, untold_first_at=first_at, untold_last_at=last_at, **changes))
+    told = evolve(
         key,
         count=total,
         told=total,
@@ -51,7 +50,7 @@ def tell(key: Key, now: datetime) -> Step:
     if not key.untold:
         return Step(key)
     occur = _occur(key, key.untold, key.untold_first_at, key.untold_last_at, None)
-    return Step(replace(key, told=key.count, told_at=now, untold_first_at=EPOCH, untold_last_at=EPOCH), (occur,))
+    return Step(evolve(key, told=key.count, told_at=now, untold_first_at=EPOCH, untold_last_at=EPOCH), (occur,))
 
 
 def clear(key: Key) -> tuple[Command, ...]:
@@ -67,7 +66,7 @@ def settle(key: Key) -> tuple[Key, tuple[Decision, ...]]:
         return key, ()
     reason = "storm" if key.storm else "open_case"
     joined = decision(key, "joined", reason, key.joined_at, count=key.joined)
-    return replace(key, joined=0, joined_at=EPOCH), (joined,)
+    return evolve(key, joined=0, joined_at=EPOCH), (joined,)
 
 
 def _occur(key: Key, count: int, first_at: datetime, last_at: datetime, severity: Severity | None) -> Command:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from services.intake.domain.arrival import Arrival, Kind, arrive
 from services.intake.domain.behaviour import calm, flip
 from services.intake.domain.episode import join, open_with
-from services.intake.domain.key import Key, storm_key
+from services.intake.domain.key import Key, evolve, storm_key
 from services.intake.domain.messages import Decision, Step, Triage, decision
 from services.intake.domain.policy import Policy
 from services.intake.domain.storm import gather, new_guide, notice
@@ -72,17 +72,17 @@ def _ask(key: Key, guide: Key, arrival: Arrival, policy: Policy) -> Triage:
 
 
 def _suppressed(key: Key, arrival: Arrival, policy: Policy) -> tuple[Decision, ...]:
-    signal = arrival.signal
-    about = replace(key, device_id=signal.device_id)
-    if arrival.rule is not None and arrival.rule.suppress:
-        return (decision(about, "suppressed", "rule", arrival.now, rule=arrival.rule.name),)
-    window = policy.window(signal.fault, signal.device_id, arrival.at)
+    signal, rule = arrival.signal, arrival.rule
+    device_id, now = signal.device_id, arrival.now
+    if rule is not None and rule.suppress:
+        return (decision(key, "suppressed", "rule", now, device_id=device_id, rule=rule.name),)
+    window = policy.window(signal.fault, device_id, arrival.at)
     if window is None:
         return ()
     details: dict[str, Any] = {"starts_at": rfc3339(window.starts_at), "until": rfc3339(window.until)}
     if window.reason is not None:
         details["reason"] = window.reason
-    return (decision(about, "suppressed", "maintenance", arrival.now, details=details),)
+    return (decision(key, "suppressed", "maintenance", now, device_id=device_id, details=details),)
 
 
 def _on_cleared(key: Key, arrival: Arrival) -> Triage:
@@ -99,7 +99,7 @@ def _on_cleared(key: Key, arrival: Arrival) -> Triage:
         return _refused(before, signal, "stale_clear" if stale else "already_cleared", now, changed=changed)
     at = max(at, key.raised_at)
     recent = key.remember(arrival.signal_id)
-    gone = replace(before.key, cleared_at=at, device_id=signal.device_id, recent=recent)
+    gone = evolve(before.key, cleared_at=at, device_id=signal.device_id, recent=recent)
     flipped = before.then(flip(gone, at, raised=False, now=now, limits=arrival.flapping))
     held = flipped.key.flapping is not None
     step = flipped if held else flipped.then(_tell_cleared(flipped.key, now))
@@ -119,7 +119,6 @@ def _stale(key: Key, at: datetime, seq: int | None) -> bool:
 
 
 def _refused(before: Step, signal: Signal, reason: str, now: datetime, *, changed: bool) -> Triage:
-    about = replace(before.key, device_id=signal.device_id)
-    refusal = decision(about, "refused", reason, now)
+    refusal = decision(before.key, "refused", reason, now, device_id=signal.device_id)
     decisions = (*before.decisions, refusal)
     return Triage(key=before.key if changed else None, commands=before.commands, decisions=decisions)
