@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -32,6 +33,12 @@ class Difference:
         if self.partitions is not None:
             parts.insert(0, f"has {self.partitions} partitions, declared {self.topic.partitions}")
         return f"{self.topic.name}: {'; '.join(parts)}"
+
+
+async def wait_until_served(bootstrap_servers: str, topics: Iterable[Topic]) -> None:
+    """Return when every partition has a leader that answers: right after a start or a creation it may not yet."""
+    async with AIOKafkaConsumer(*(topic.name for topic in topics), bootstrap_servers=bootstrap_servers) as consumer:
+        await consumer.end_offsets(consumer.assignment())
 
 
 class TopicAdmin:

@@ -43,6 +43,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
+num.recovery.threads.per.data.dir=4
 log.cleaner.dedupe.buffer.size=16777216
 
 # A killed broker is back, and a killed consumer's partitions move, in seconds.
@@ -136,7 +137,7 @@ def java_program() -> str:
 
 def _format(java: tuple[str, ...], properties: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster, "-c", str(properties))
+    tool = ("kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster}", "-c", str(properties))
     try:
         subprocess.run((*java, *tool), check=True, capture_output=True, timeout=FORMAT_SECONDS)
     except subprocess.CalledProcessError as error:

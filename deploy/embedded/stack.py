@@ -12,7 +12,7 @@ from deploy.embedded.kafka import Kafka
 from deploy.embedded.mongodb import Mongodb
 from deploy.embedded.services import worker_program
 from deploy.embedded.supervisor import Program, Restart, Supervisor
-from deploy.topic_admin import TopicAdmin
+from deploy.topic_admin import TopicAdmin, wait_until_served
 from deploy.topics import Catalogue
 
 KAFKA_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
@@ -120,8 +120,10 @@ class Stack:
     async def _apply_topics(self) -> None:
         self._progress.starting("topics")
         began = time.monotonic()
+        catalogue = Catalogue.load()
         async with TopicAdmin(self._servers[KAFKA_VARIABLE]) as admin:
-            await admin.settle(await admin.differences(Catalogue.load()))
+            await admin.settle(await admin.differences(catalogue))
+        await wait_until_served(self._servers[KAFKA_VARIABLE], catalogue.topics)
         self._progress.ready("topics", time.monotonic() - began)
 
     async def _start_services(self) -> None:
