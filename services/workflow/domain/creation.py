@@ -10,8 +10,8 @@ from shared.contracts.commands import Create, NewCase, NewSignal
 from shared.contracts.events import Cause
 from shared.contracts.words import Channel, Condition, Origin, RefusalCode, Role, State, Visibility
 
-FOLD_BYTES_MAX: Final = 8 * 1024 * 1024
-EVENT_BYTES: Final = 2 * 1024
+FOLD_BYTES_MAX: Final = 8 * 1024 * 1024  # of all events that one creation brings: a document can hold 16 MiB
+EVENT_BYTES: Final = 2 * 1024  # of one event and its outcome, without what the case was given
 
 SHARERS: Final = frozenset({Role.OPERATOR, Role.CONTACT})
 ORIGINS: Final[dict[Role, tuple[Origin, Channel]]] = {
@@ -42,7 +42,7 @@ def create(stub: Case, command: Create, *, cause: Cause, now: datetime, number: 
     visibility = given.visibility or _visibility(command)
     if counterpart == command.tenant_id or (visibility is Visibility.SHARED and counterpart is None):
         return NOBODY_TO_SHARE_WITH
-    if stub.parked and len(stub.parked) * (len(given.model_dump_json()) + EVENT_BYTES) > FOLD_BYTES_MAX:
+    if stub.parked and len(stub.parked) * (len(given.model_dump_json().encode()) + EVENT_BYTES) > FOLD_BYTES_MAX:
         return TOO_MUCH
     state = _first_state(command, visibility, number=number, now=now)
     cleared_at = _cleared_at(given.signal)

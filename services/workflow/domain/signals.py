@@ -77,12 +77,7 @@ def _count(scene: Scene, command: Occur) -> dict[str, Any]:
 
 
 def _hand_back(command: Occur) -> Step:
-    returned = {
-        "count": command.count,
-        "last_at": command.last_at,
-        "first_at": command.first_at,
-        "severity": command.severity,
-    }
+    returned = {"count": command.count, "last_at": command.last_at, "first_at": command.first_at}
     return Step(event="occurrences_returned", moves=False, text=returned)
 
 

@@ -1,0 +1,179 @@
+"""Who may lead a case from where to where, against a table written by hand from the description of the domain."""
+
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+
+from services.workflow.domain import TRANSITIONS, Accepted, Case, Refused, allowed
+from shared.contracts.commands import COMMANDS
+from shared.contracts.words import Condition, RefusalCode, Role, State
+from tests.unit.workflow.builders import AGENT, CASE_ID, actor, after, by_device, minute, signal, state_of, told
+
+# Rows: from; cells: to; `.` stays, `-` is not possible.
+MATRIX = """
+                 occur       assign unassign start       resolve  close  cancel    reopen      clear flag_flapping
+NEW              .           .      .        IN_PROGRESS RESOLVED CLOSED CANCELLED -           .     .
+IN_PROGRESS      .           .      .        -           RESOLVED CLOSED CANCELLED -           .     .
+ON_HOLD          .           .      .        -           RESOLVED CLOSED CANCELLED -           .     .
+ACTION_REQUIRED  .           .      .        -           RESOLVED CLOSED CANCELLED -           .     .
+RESOLVED         IN_PROGRESS .      .        -           -        CLOSED -         -           .     .
+CLOSED           .           -      -        -           -        -      -         IN_PROGRESS .     .
+CANCELLED        .           -      -        -           -        -      -         -           .     .
+ARCHIVED         .           -      -        -           -        -      -         -           .     .
+"""
+# `yes`, `own` cases only, `resolved` ones only, `alone`: only what settled itself.
+WHO = """
+              device operator contact  agent technician dispatcher system   subscriber auditor
+occur         yes    -        -        -     -          -          yes      -          -
+assign        -      -        -        yes   yes        yes        -        -          -
+unassign      -      -        -        yes   yes        yes        -        -          -
+start         -      -        -        yes   yes        yes        -        -          -
+resolve       -      -        -        yes   yes        yes        alone    -          -
+close         -      resolved resolved yes   yes        yes        resolved -          -
+cancel        -      own      own      yes   -          yes        -        -          -
+reopen        -      own      own      yes   yes        yes        -        -          -
+clear         yes    -        -        -     -          -          yes      -          -
+flag_flapping yes    -        -        -     -          -          yes      -          -
+"""
+
+
+def read_table(text: str) -> dict[tuple[str, str], str]:
+    head, *rows = [line.split() for line in text.strip().splitlines()]
+    return {(row[0], column): cell for row in rows for column, cell in zip(head, row[1:], strict=True)}
+
+
+CELLS, ROLES = read_table(MATRIX), read_table(WHO)
+BOTH = list(product(State, [name for name in COMMANDS if name != "create"]))
+
+
+def standing(state: State, *, created_by: Role = Role.DEVICE) -> Case:
+    """Return a case of a signal on which a person acted, in any state, also those that later commands lead to."""
+    case = after(None, "create", actor(created_by), now=minute(0), case={"title": "Hot", "signal": signal()})
+    if state in {State.RESOLVED, State.CLOSED, State.ARCHIVED}:
+        case = after(case, "resolve", AGENT, now=minute(0.1))
+    if state in {State.CLOSED, State.ARCHIVED}:
+        case = after(case, "close", AGENT, now=minute(2))
+    if state is State.CANCELLED:
+        case = after(case, "cancel", AGENT, now=minute(2))
+    return replace(case, state=replace(state_of(case), state=state), touched=True)
+
+
+def expected(state: State, name: str, role: Role, *, own: bool) -> State | RefusalCode:
+    cell, who = CELLS[state, name], ROLES[name, role]
+    if who == "-":
+        return RefusalCode.FORBIDDEN
+    if cell == "-" or (who == "resolved" and state is not State.RESOLVED):
+        return RefusalCode.INVALID_TRANSITION
+    if who == "alone" or (who == "own" and not own):
+        return RefusalCode.FORBIDDEN
+    return state if cell == "." else State(cell)
+
+
+def actual(case: Case, name: str, role: Role) -> State | RefusalCode:
+    decision = told(case, name, actor(role), **({"assignee": None} if name == "unassign" else {}))
+    match decision:
+        case Accepted(after_case):
+            return state_of(after_case).state
+        case Refused(code):
+            return code
+    raise AssertionError(decision)
+
+
+@pytest.mark.parametrize(("state", "name"), BOTH)
+@pytest.mark.parametrize("role", Role)
+def test_when_somebody_who_did_not_create_the_case_gives_a_command_then_the_table_decides(state, name, role):
+    assert actual(standing(state), name, role) == expected(state, name, role, own=False)
+
+
+@pytest.mark.parametrize(("state", "name"), BOTH)
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.CONTACT])
+def test_when_the_creator_gives_a_command_then_the_table_decides(state, name, role):
+    assert actual(standing(state, created_by=role), name, role) == expected(state, name, role, own=True)
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("role", Role)
+def test_when_a_case_exists_then_nobody_creates_it_again(state, role):
+    assert actual(standing(state), "create", role) == RefusalCode.DUPLICATE
+
+
+@pytest.mark.parametrize("role", Role)
+def test_when_a_case_is_new_then_only_those_of_the_table_create_it(role):
+    decision = told(None, "create", actor(role))
+    if role in {Role.DISPATCHER, Role.SUBSCRIBER, Role.AUDITOR}:
+        assert isinstance(decision, Refused)
+        assert decision.code == RefusalCode.FORBIDDEN
+    else:
+        assert isinstance(decision, Accepted)
+        assert state_of(decision.case).state == State.NEW
+
+
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "assign": [{"assignee": "me"}, {"assignee": "erin"}],
+    "unassign": [{"assignee": None}, {"assignee": "me"}],
+}
+
+
+def possible(case: Case, role: Role) -> set[str]:
+    """Return the commands that are accepted with some arguments."""
+    return {
+        name
+        for name in COMMANDS
+        for arguments in VARIANTS.get(name, [{}])
+        if isinstance(told(case, name, actor(role), **arguments), Accepted)
+    }
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("created_by", [Role.DEVICE, Role.OPERATOR])
+@pytest.mark.parametrize("assignees", [(), ("erin",), ("erin", "technician-1")])
+def test_whatever_the_case_then_allowed_is_what_would_be_accepted(state, role, created_by, assignees):
+    case = standing(state, created_by=created_by)
+    case = replace(case, state=replace(state_of(case), assignees=assignees))
+    names = allowed(case, actor(role), minute(10))
+    assert set(names) == possible(case, role)
+    assert list(names) == list(dict.fromkeys(row.command for row in TRANSITIONS if row.command in names))
+
+
+def test_when_the_reopen_window_is_over_then_reopen_is_not_allowed():
+    case = standing(State.CLOSED)
+    assert "reopen" in allowed(case, AGENT, minute(10))
+    assert allowed(case, AGENT, minute(60 * 24 * 40)) == ()
+
+
+def test_when_no_signal_opened_the_case_then_devices_are_allowed_nothing():
+    case = after(None, "create", actor("operator"))
+    assert allowed(case, actor("device"), minute(10)) == ()
+    assert possible(case, Role.DEVICE) == set()
+
+
+def test_when_there_is_no_case_then_nothing_is_allowed():
+    stub = after(None, "occur", actor("device"))
+    assert allowed(None, AGENT, minute(1)) == ()
+    assert allowed(stub, AGENT, minute(1)) == ()
+
+
+def test_when_the_case_is_deleted_then_nothing_is_allowed():
+    assert allowed(replace(by_device(), deleted=True), AGENT, minute(1)) == ()
+
+
+def test_when_another_tenant_asks_then_nothing_is_allowed():
+    assert allowed(by_device(), actor("agent", tenant="rival"), minute(1)) == ()
+
+
+def test_when_the_condition_cleared_before_anybody_acted_then_the_system_may_resolve():
+    case = standing(State.NEW)
+    cleared = replace(state_of(case).signal, condition=Condition.CLEARED)
+    case = replace(case, state=replace(state_of(case), signal=cleared), touched=False)
+    assert "resolve" in allowed(case, actor("system"), minute(3))
+    assert actual(case, "resolve", Role.SYSTEM) == State.RESOLVED
+    assert actual(replace(case, touched=True), "resolve", Role.SYSTEM) == RefusalCode.FORBIDDEN
+
+
+def test_every_transition_names_its_row_and_only_known_commands():
+    assert {row.command for row in TRANSITIONS} | {"create"} == set(COMMANDS)
+    assert all(row.id.startswith("T") and row.start and row.who for row in TRANSITIONS)
+    assert standing(State.NEW).id == CASE_ID
