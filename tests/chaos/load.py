@@ -1,0 +1,135 @@
+"""The load of a chaos run: devices that report, and people who work the cases, both remembered exactly."""
+
+import asyncio
+import random
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+TENANTS = ("acme", "globex")
+FAULTS = ("E1", "E2", "E3", "E4")
+PEOPLE = ("assign", "start", "resolve", "close", "cancel", "reopen", "unassign", "bogus")
+ARGUMENTS = {
+    "assign": {"assignee": "me"},
+    "resolve": {"summary": "fixed"},
+    "cancel": {"reason": "noise"},
+    "reopen": {"reason": "again"},
+}
+
+
+@dataclass
+class Sent:
+    """What was sent and acknowledged."""
+
+    raised: Counter[tuple[str, str]] = field(default_factory=Counter)
+    commands: set[str] = field(default_factory=set)
+
+
+class Load:
+    """Sends signals and commands at a steady rate until told to stop."""
+
+    def __init__(self, bootstrap_servers: str, *, seed: int, devices: int = 40, rate: int = 150) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._random = random.Random(seed)
+        self._devices = devices
+        self._rate = rate
+        self._cases: dict[str, str] = {}
+        self.sent = Sent()
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> Sent:
+        """Send until stopped; return when all is acknowledged."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, request_timeout_ms=120_000
+        )
+        await producer.start()
+        watching = asyncio.create_task(self._watch())
+        pending: set[asyncio.Future[object]] = set()
+        try:
+            while not self.stopping.is_set():
+                for _ in range(max(1, self._rate // 20)):
+                    pending.add(await self._signal(producer))
+                if self._cases:
+                    pending.add(await self._command(producer))
+                await asyncio.sleep(0.05)
+                done = {future for future in pending if future.done()}
+                for future in done:
+                    future.result()
+                pending -= done
+            await asyncio.gather(*pending)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await producer.stop()
+        return self.sent
+
+    async def _signal(self, producer: AIOKafkaProducer) -> "asyncio.Future[object]":
+        r = self._random
+        tenant, device = r.choice(TENANTS), f"dev-{r.randrange(self._devices):03d}"
+        cleared = r.random() < 0.08
+        shared = r.random() < 0.1
+        body = {
+            "tenant_id": tenant,
+            "device_id": device,
+            "fault": r.choice(FAULTS),
+            "severity": r.choice(("minor", "major", "critical")),
+            "occurred_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        if shared:
+            body["dedup_key"] = f"line-{r.randrange(6)}"
+        if not cleared:
+            key = body.get("dedup_key", device)
+            self.sent.raised[tenant, key] += 1
+        type_ = f"callout.signal.{'cleared' if cleared else 'raised'}.v1"
+        headers = _headers(type_, str(uuid.uuid4()))
+        return await producer.send(
+            "device.signals.v1", orjson.dumps(body), key=f"{tenant}/{device}".encode(), headers=headers
+        )
+
+    async def _command(self, producer: AIOKafkaProducer) -> "asyncio.Future[object]":
+        r = self._random
+        case_id = r.choice(list(self._cases))
+        name = r.choice(PEOPLE)
+        command_id = str(uuid.uuid4())
+        tenant = self._cases[case_id]
+        actor = {"id": "ann", "role": "agent", "tenant_id": tenant}
+        body = {"case_id": case_id, "tenant_id": tenant, "actor": actor, **ARGUMENTS.get(name, {})}
+        self.sent.commands.add(command_id)
+        headers = _headers(f"callout.case.{name}.v1", command_id)
+        return await producer.send("case.commands.v1", orjson.dumps(body), key=case_id.encode(), headers=headers)
+
+    async def _watch(self) -> None:
+        consumer = AIOKafkaConsumer(
+            "case.events.v1",
+            bootstrap_servers=self._bootstrap_servers,
+            group_id=None,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+        )
+        await consumer.start()
+        try:
+            while True:
+                try:
+                    batches = await consumer.getmany(timeout_ms=500)
+                except KafkaError:
+                    await asyncio.sleep(0.5)
+                    continue
+                for records in batches.values():
+                    for record in records:
+                        self._cases[record.key.decode()] = dict(record.headers)["ce_tenant"].decode()
+        finally:
+            await consumer.stop()
+
+
+def _headers(type_: str, id_: str) -> list[tuple[str, bytes]]:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id_.encode()),
+        ("ce_source", b"/test/chaos"),
+        ("ce_type", type_.encode()),
+    ]
