@@ -1,7 +1,8 @@
 """Documents in MongoDB: the one module that knows the driver.
 
 Every read is a majority read, every write is majority and journaled. Errors of the driver that may pass are
-`TransientError`; a write that lost a race is told by its id, never raised.
+`TransientError`; a write that lost a race is told by its id, never raised. What can never be stored (too large, too
+deep, not a value of BSON) is a bug of ours and raised as the driver raises it: trying again would not end.
 """
 
 import inspect
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal, Protocol
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, ReadPreference, ReplaceOne, ReturnDocument
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -23,11 +24,13 @@ from shared.errors import TransientError
 Document = dict[str, Any]
 Driver = Literal["motor", "pymongo"]
 DUPLICATE_KEY: Final = 11000
+OUR_FAULT: Final = frozenset({2, 9, 14, 15, 22, 66, 10334, 17419, 17420})
+"""Codes of the server for requests that fail the same way for ever: bad values, and what is too deep or too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Replace the document `id` if its revision still is `revision` (0: if there is none)."""
+    """Replace the document `id` if its revision still is `revision`, or if there is none; 0 means there is none."""
 
     id: str
     revision: int
@@ -142,7 +145,7 @@ class MongoDocuments:
         except BulkWriteError as error:
             return _conflicts(error, writes)
         except PyMongoError as error:
-            raise TransientError(f"MongoDB failed: {type(error).__name__}") from error
+            raise _passing(error) from error
         return frozenset()
 
     async def draw(self, name: str, amount: int, *, start: int = 0) -> int:
@@ -166,12 +169,20 @@ async def _answered(call: Any) -> Any:  # noqa: ANN401 - whatever the driver ans
     try:
         return await call
     except PyMongoError as error:
-        raise TransientError(f"MongoDB failed: {type(error).__name__}") from error
+        raise _passing(error) from error
+
+
+def _passing(error: PyMongoError) -> Exception:
+    if isinstance(error, OperationFailure) and error.code in OUR_FAULT:
+        return error
+    return TransientError(f"MongoDB failed: {type(error).__name__}")
 
 
 def _conflicts(error: BulkWriteError, writes: Sequence[Write]) -> frozenset[str]:
     details = error.details or {}
     failures = details.get("writeErrors", [])
+    if any(failure.get("code") in OUR_FAULT for failure in failures):
+        raise error
     if details.get("writeConcernErrors") or any(failure.get("code") != DUPLICATE_KEY for failure in failures):
         raise TransientError("MongoDB failed in the middle of a batch") from error
     return frozenset(writes[failure["index"]].id for failure in failures)

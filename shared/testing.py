@@ -1,40 +1,46 @@
 """Stand-ins for tests, held to the same contract tests as the real things."""
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import UTC
+from typing import Any, Final
+
+import bson
+from bson.codec_options import CodecOptions
 
 from shared.storage import Document, Write
 
+OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True, tzinfo=UTC)
+
 
 class MemoryDocuments:
-    """`Documents` in memory."""
+    """`Documents` in memory: what goes in comes out as the database would give it back."""
 
     def __init__(self) -> None:
         self.stored: dict[str, Document] = {}
 
     async def find(self, ids: Sequence[str]) -> list[Document]:
         """Return those of the documents that exist."""
-        return [copy.deepcopy(self.stored[id_]) for id_ in dict.fromkeys(ids) if id_ in self.stored]
+        return [_through_bson(self.stored[id_]) for id_ in dict.fromkeys(ids) if id_ in self.stored]
 
     async def query(
         self, conditions: Mapping[str, Any], *, sort: str = "_id", limit: int = 0, fields: Sequence[str] = ()
     ) -> list[Document]:
         """Return the documents that meet the conditions (equality and `$lte`), in order."""
         found = [d for d in self.stored.values() if all(_meets(d.get(k), v) for k, v in conditions.items())]
-        found.sort(key=lambda d: d[sort.lstrip("-")], reverse=sort.startswith("-"))
+        name = sort.lstrip("-")
+        found.sort(key=lambda d: (d.get(name) is not None, d.get(name)), reverse=sort.startswith("-"))
         kept = found[:limit] if limit else found
-        return [copy.deepcopy({k: v for k, v in d.items() if not fields or k in {"_id", *fields}}) for d in kept]
+        return [_through_bson({k: v for k, v in d.items() if not fields or k in {"_id", *fields}}) for d in kept]
 
     async def replace(self, writes: Sequence[Write]) -> frozenset[str]:
         """Write what nobody else wrote first; return the ids of the rest."""
         conflicts = set()
         for write in writes:
             held = self.stored.get(write.id)
-            if (held["revision"] if held else 0) != write.revision:
+            if held is not None and held.get("revision") != write.revision:
                 conflicts.add(write.id)
             else:
-                self.stored[write.id] = copy.deepcopy(write.document)
+                self.stored[write.id] = {"_id": write.id, **_through_bson(write.document)}
         return frozenset(conflicts)
 
     async def draw(self, name: str, amount: int, *, start: int = 0) -> int:
@@ -45,6 +51,10 @@ class MemoryDocuments:
 
     async def index(self, field: str, *, sparse: bool = False) -> None:
         """Need no index."""
+
+
+def _through_bson(document: Document) -> Document:
+    return bson.decode(bson.encode(document), OPTIONS)
 
 
 def _meets(value: Any, condition: Any) -> bool:  # noqa: ANN401 - any stored value
