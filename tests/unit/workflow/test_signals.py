@@ -36,6 +36,11 @@ def test_when_signals_occur_then_they_are_added_and_the_range_of_times_grows():
     assert (signal.count, signal.first_at, signal.last_at) == (6, minute(-2), minute(4))
 
 
+def test_when_a_first_time_is_later_than_the_last_then_the_earlier_one_counts():
+    signal = signal_of(after(by_device(), "occur", DEVICE, first_at=minute(9), last_at=minute(-3)))
+    assert (signal.first_at, signal.last_at) == (minute(-3), START)
+
+
 def test_when_signals_occur_then_the_event_tells_what_changed():
     decision = accepted(told(by_device(), "occur", DEVICE, count=3, last_at=minute(4), severity=Severity.CRITICAL))
     assert decision.events[0].name == "occurred"
