@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from services.intake.domain.key import EPOCH, RANK, TELL_EVERY, Key, evolve
+from services.intake.domain.key import EPOCH, RANK, STORM_FAULT, TELL_EVERY, Key, evolve
 from services.intake.domain.messages import Command, Decision, Step, command, decision
 from shared.contracts.fields import rfc3339
 from shared.contracts.words import Severity
@@ -64,7 +64,7 @@ def settle(key: Key) -> tuple[Key, tuple[Decision, ...]]:
     """Sum up, at the end of a batch, the signals that joined the key's open case."""
     if not key.joined:
         return key, ()
-    reason = "storm" if key.storm else "open_case"
+    reason = "storm" if key.dedup_key.endswith(f":{STORM_FAULT}") else "open_case"
     joined = decision(key, "joined", reason, key.joined_at, count=key.joined)
     return evolve(key, joined=0, joined_at=EPOCH), (joined,)
 
