@@ -1,0 +1,176 @@
+"""Writes down what new types look like on the wire: `python -m tests.contract.golden`.
+
+What is there already is never written again: those messages lie on topics, and are read for ever.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shared.contracts import catalogue, commands, events, intake, ops, signals, tenant
+from shared.contracts.catalogue import Topic
+from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, command, signal
+from tests.contract.shapes import breaks, shapes
+
+GOLDEN = Path(__file__).with_name("golden")
+SHAPES = GOLDEN / "shapes.json"
+SYSTEM = {"id": "intake", "role": "system", "tenant_id": "acme"}
+EVENT_ID = "0b6f2f6e-6a3b-5c56-8d1c-6b7a1a3f0c11"
+CHAIN = {"ce_sequence": "1", "ce_prevhash": "0" * 64, "ce_hash": "3f" * 32}
+CASE: dict[str, Any] = {
+    "id": CASE_ID,
+    "number": "10000001",
+    "tenant_id": "acme",
+    "visibility": "internal",
+    "state": "NEW",
+    "title": "Spindle over temperature",
+    "case_type": "technical",
+    "priority": "medium",
+    "severity": "major",
+    "device_id": "press-07",
+    "machine": {"serial": "SN-1", "model": "X2", "brand": "B", "technology": "T"},
+    "occurred_at": AT,
+    "origin": "device",
+    "channel": "device",
+    "assignees": [],
+    "tags": [],
+    "links": [],
+    "signal": {
+        "dedup_key": "press-07:E417",
+        "count": 1,
+        "first_at": AT,
+        "last_at": AT,
+        "condition": "active",
+        "flapping": False,
+        "raw_severity": "Urgent",
+    },
+    "status_history": [{"state": "NEW", "at": AT}],
+    "reopen_count": 0,
+    "created_at": AT,
+    "created_by": SYSTEM,
+    "updated_at": AT,
+    "updated_by": SYSTEM,
+    "version": 1,
+    "seq": 1,
+}
+CHANGES: dict[str, dict[str, Any]] = {
+    "created": {"state": "NEW", "title": CASE["title"], "raw": {"plant": "P1"}, "measurements": {"temp_c": 91.4}},
+    "occurred": {"count": 3, "last_at": AT},
+    "recurred": {"state": "NEW", "count": 1, "last_at": AT},
+    "occurrences_returned": {"count": 2, "first_at": AT, "last_at": AT},
+    "condition_cleared": {"condition": "cleared", "at": AT},
+    "flapping_changed": {"flapping": True, "summary": "7 flips in 30 minutes"},
+    "assigned": {"assignees": ["ann"]},
+    "unassigned": {"assignees": []},
+    "started": {"state": "IN_PROGRESS"},
+    "resolved": {"state": "RESOLVED", "resolution": {"final_solution": "bearing replaced"}},
+    "closed": {"state": "CLOSED", "resolution": {"outcome": "repaired"}},
+    "reopened": {"state": "IN_PROGRESS", "reason": "it is back"},
+    "cancelled": {"state": "CANCELLED", "reason": "a test of the alarm"},
+}
+FULL_CREATE = {
+    "case": {
+        "title": "Spindle over temperature",
+        "description": "It is hot.",
+        "severity": "major",
+        "origin": "device",
+        "channel": "device",
+        "device_id": "press-07",
+        "machine": {"serial": "SN-1"},
+        "occurred_at": AT,
+        "tags": ["spindle"],
+        "links": [{"kind": "recurrence_of", "id": CASE_ID}],
+        "signal": {"dedup_key": "press-07:E417", "count": 1, "first_at": AT, "last_at": AT, "condition": "active"},
+    },
+    "raw": {"plant": "P1"},
+    "measurements": {"temp_c": 91.4, "door_open": False},
+}
+SIGNAL = signal(
+    severity="Urgent",
+    title="Spindle over temperature",
+    description="It is hot.",
+    occurred_at=AT,
+    machine={"serial": "SN-1", "model": "X2", "brand": "B", "technology": "T"},
+    measurements={"temp_c": 91.4, "door_open": False, "mode": "auto"},
+    case_code="1234-5678",
+    seq=17,
+    plant="P1",
+)
+
+
+def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str, str]]]:
+    """Yield a message of each type: topic, name of the file, type, key, body, further headers."""
+    device, key = "acme/press-07", "acme/press-07:E417"
+    yield catalogue.DEVICE_SIGNALS, signals.RAISED, signals.RAISED, device, SIGNAL, {"ce_tenant": "acme"}
+    yield catalogue.DEVICE_SIGNALS, signals.CLEARED, signals.CLEARED, device, signal(occurred_at=AT, seq=18), {}
+    for name in commands.COMMANDS:
+        type_ = commands.command_type(name)
+        body = command(name, **(FULL_CREATE if name == "create" else ARGUMENTS[name]))
+        yield catalogue.CASE_COMMANDS, type_, type_, CASE_ID, body, {"ce_tenant": "acme"}
+    for name in events.EVENTS:
+        type_ = events.event_type(name)
+        yield catalogue.CASE_EVENTS, type_, type_, CASE_ID, _event(name), {"ce_tenant": "acme", **CHAIN}
+    yield catalogue.CASE_SNAPSHOTS, events.SNAPSHOT, events.SNAPSHOT, CASE_ID, CASE, {"ce_tenant": "acme", **CHAIN}
+    outcome = {"command_id": COMMAND_ID, "case_id": CASE_ID, "accepted": True, "seq": 4, "version": 4}
+    outcome["allowed"] = ["assign", "resolve"]
+    refusal = {"command_id": COMMAND_ID, "case_id": CASE_ID, "accepted": False, "code": "invalid_transition"}
+    refusal |= {"message": "A closed case cannot be started.", "allowed": ["reopen"]}
+    yield catalogue.CASE_OUTCOMES, events.OUTCOME, events.OUTCOME, COMMAND_ID, outcome, {}
+    yield catalogue.CASE_OUTCOMES, f"{events.OUTCOME}.refused", events.OUTCOME, COMMAND_ID, refusal, {}
+    decision = {"tenant_id": "acme", "dedup_key": "press-07:E417", "device_id": "press-07", "case_id": CASE_ID}
+    decision |= {"episode": 1, "count": 1, "at": AT, "reason": "first"}
+    for name in intake.DECISIONS:
+        type_ = intake.decision_type(name)
+        yield catalogue.INTAKE_DECISIONS, type_, type_, key, decision, {"ce_tenant": "acme"}
+    wake = {"tenant_id": "acme", "dedup_key": "press-07:E417", "due_at": AT}
+    yield catalogue.INTAKE_TIMERS, intake.WAKE, intake.WAKE, key, wake, {}
+    rules = {"rules": [{"name": "doors", "fault": "DOOR*", "suppress": True}], "storm": {"new_keys": 50}}
+    window = {"device": "press-*", "fault": "*", "starts_at": AT, "until": "2026-03-02T12:00:00.000Z"}
+    for kind, body in (("rules", rules), ("maintenance", window)):
+        yield catalogue.TENANT_CONFIG, f"{tenant.CONFIG}.{kind}", tenant.CONFIG, f"acme/{kind}/default", body, {}
+    health = {"service": "workflow", "kind": "restarted", "at": AT, "pid": 4711, "exit_code": -9}
+    yield catalogue.OPS_HEALTH, ops.HEALTH, ops.HEALTH, "workflow", health, {}
+
+
+def _event(name: str) -> dict[str, Any]:
+    return {
+        "case_id": CASE_ID,
+        "number": "10000001",
+        "seq": 1,
+        "at": AT,
+        "actor": SYSTEM,
+        "change": CHANGES[name],
+        "cause": {
+            "id": COMMAND_ID,
+            "type": "callout.case.create.v1",
+            "topic": "case.commands.v1",
+            "partition": 3,
+            "offset": 41,
+        },
+        "case": CASE,
+    }
+
+
+def main() -> None:
+    """Write the messages and shapes that are not there yet.
+
+    Raises:
+        SystemExit: if what was published is not kept.
+    """
+    for topic, name, type_, key, body, extra in examples():
+        path = GOLDEN / topic.name / f"{name}.json"
+        head = {"ce_specversion": "1.0", "ce_id": EVENT_ID, "ce_source": "/callout/golden", "ce_type": type_}
+        head |= {"ce_time": AT, **extra, "content-type": "application/json"}
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"key": key, "headers": head, "value": body}, indent=1) + "\n")
+    before = json.loads(SHAPES.read_text()) if SHAPES.exists() else {}
+    broken = list(breaks(before, shapes()))
+    if broken:
+        raise SystemExit("\n".join(broken))
+    SHAPES.write_text(json.dumps(shapes(), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
