@@ -1,7 +1,6 @@
 """The one decision: what a command does to a case."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -18,6 +17,7 @@ from services.workflow.domain.case import (
     Repeated,
 )
 from services.workflow.domain.creation import create
+from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.rules import find_rule, refuse_new
 from services.workflow.domain.steps import Step, commit, take, tell
@@ -70,7 +70,7 @@ def decide(
     to = rule.to if step.moves else None
     after = take(state, step, to, actor=scene.actor, at=scene.at, version=state.version + 1)
     event = Event(name=step.event, change=tell(step, to), state=after, cause=cause, actor=scene.actor)
-    return commit(replace(case, **step.internal) if step.internal else case, event)
+    return commit(evolve(case, **step.internal) if step.internal else case, event)
 
 
 def _begin(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: datetime, number: str | None) -> Decision:
@@ -93,7 +93,7 @@ def _park(stub: Case, parked: Parked) -> Decision:
     size = sum(len(held.data) for held in stub.parked) + len(parked.data)
     if len(stub.parked) >= PARKED_MAX or size > PARKED_BYTES_MAX:
         return TOO_MANY_PARKED
-    return Accepted(replace(stub, parked=(*stub.parked, parked)))
+    return Accepted(evolve(stub, parked=(*stub.parked, parked)))
 
 
 def _fold(accepted: Accepted, waiting: tuple[Parked, ...]) -> Accepted:

@@ -1,11 +1,12 @@
 """One step of a case: what an effect wants changed, and how it is brought into the state and told."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, Event, Outcome
+from services.workflow.domain.evolution import evolve
 from services.workflow.domain.transitions import UNRESOLVED
 from shared.contracts import limits
 from shared.contracts.case import Actor, CaseState, Resolution, SignalState, StatusChange
@@ -37,11 +38,11 @@ def take(state: CaseState, step: Step, to: State | None, *, actor: Actor, at: da
     """Return the state after a step."""
     changes = dict(step.fields)
     if step.signal and state.signal is not None:
-        changes["signal"] = replace(state.signal, **step.signal)
+        changes["signal"] = evolve(state.signal, **step.signal)
     if to is not None:
         changes["state"] = to
         changes["status_history"] = lengthen(state.status_history, (*step.through, to), at)
-    return replace(state, **changes, updated_at=at, updated_by=actor, version=version, seq=state.seq + 1)
+    return evolve(state, **changes, updated_at=at, updated_by=actor, version=version, seq=state.seq + 1)
 
 
 def tell(step: Step, to: State | None) -> dict[str, object]:
@@ -64,7 +65,7 @@ def commit(case: Case, first: Event) -> Accepted:
         second = _resolve(state, case.cleared_at, cause)
         events = (first, second)
         state = second.state
-    after = replace(
+    after = evolve(
         case,
         state=state,
         touched=touched,
