@@ -14,6 +14,7 @@ from deploy.files import write_atomically
 LOOPBACK: Final = "127.0.0.1"
 # Below the range from which the kernel draws ports of outgoing connections: what is free now stays free.
 PORTS: Final = range(15_000, 32_000)
+CONNECT_SECONDS: Final = 1.0
 
 
 class DataFolder:
@@ -79,6 +80,13 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether somebody takes connections on a port of this machine's loopback."""
+    with socket.socket() as probe:
+        probe.settimeout(CONNECT_SECONDS)
+        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def free_port(*, taken: set[int] | None = None) -> int:

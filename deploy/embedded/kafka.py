@@ -1,5 +1,6 @@
 """A real Apache Kafka of one node, for development and tests, on the loopback only."""
 
+import asyncio
 import base64
 import os
 import subprocess
@@ -10,7 +11,7 @@ from typing import Final
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from deploy.embedded.data_folder import LOOPBACK, DataFolder, is_free
+from deploy.embedded.data_folder import LOOPBACK, DataFolder, is_listening
 from deploy.embedded.errors import MissingPartError, StartError
 from deploy.embedded.kafka_jars import Report, ensure_jars
 from deploy.embedded.supervisor import Program
@@ -101,6 +102,7 @@ class Kafka:
             log=self._folder.log("kafka"),
             ready=self.is_ready,
             tier=1,
+            ready_seconds=120,
             # Kafka puts its garbage collector's and its own files relative to where it starts.
             working_folder=self._home,
             stop_seconds=20,
@@ -108,7 +110,7 @@ class Kafka:
 
     async def is_ready(self) -> bool:
         """Tell whether the broker answers and knows itself as a member of the cluster."""
-        if is_free(self._port):
+        if not await asyncio.to_thread(is_listening, self._port):
             return False  # the client would log an error for each try
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers, request_timeout_ms=PROBE_MILLISECONDS)
         try:

