@@ -250,3 +250,12 @@ def test_what_matched_is_remembered_within_bounds(monkeypatch):
 def test_a_key_without_episode_has_no_report_and_nothing_to_wake_for():
     key = Key(tenant_id=TENANT, dedup_key=KEY)
     assert (key.report, wake_at(key)) == (NO_REPORT, None)
+
+
+def test_a_clock_that_stands_at_the_beginning_of_time_is_taken_at_its_word():
+    desk = Desk()
+    dawn = EPOCH.replace(year=1)
+    for _ in range(2):
+        desk.raised(dawn, now=START)
+        desk.cleared(dawn, now=START)
+    assert (desk.key.count, desk.key.raised_at, desk.key.cleared) == (2, dawn, True)

@@ -63,6 +63,9 @@ def test_a_reopened_case_stays_ended_for_us_when_a_newer_episode_exists():
     desk.case("closed")
     desk.raised(after(1))
     assert desk.case("reopened", old).key is None
+    desk.case("closed")
+    assert desk.case("reopened", old).key is None
+    assert desk.case("reopened").key.episode == 2
 
 
 def test_a_clear_that_came_while_no_case_was_open_is_told_to_the_reopened_case():
