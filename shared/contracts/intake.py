@@ -5,6 +5,23 @@ from typing import Any, Final
 from shared.contracts.fields import CaseId, DeviceId, Instant, Model, TenantId
 
 DECISIONS: Final = ("opened", "joined", "recurred", "suppressed", "flapping", "cleared", "refused")
+REASONS: Final[dict[str, str]] = {
+    "first": "the key has no case yet",
+    "ended_before": "the last case of the key has ended",
+    "open_case": "the key has an open case",
+    "storm": "its device raises too many new keys: they go to the case of the storm",
+    "returned": "signals came back from a case that had ended before they happened",
+    "maintenance": "a maintenance window covers it",
+    "rule": "a rule of the tenant suppresses it",
+    "flips": "the fault comes and goes too often",
+    "quiet": "the fault has ceased to come and go",
+    "condition": "the fault is gone",
+    "held": "the fault is gone for now, but it is flapping: the clear waits",
+    "no_open_case": "there is nothing to clear",
+    "stale_clear": "the clear is older than the last raise",
+    "already_cleared": "the fault was gone before",
+    "duplicate": "the same source and id came before",
+}
 WAKE: Final = "callout.intake.wake.v1"
 
 
@@ -16,8 +33,7 @@ def decision_type(name: str) -> str:
 class Decision(Model):
     """What intake made of signals, by which rule and why; `count` signals are summed in one `joined`.
 
-    `reason` is a stable word: `first`, `ended_before`, `open_case`, `storm`, `returned`, `maintenance`, `flips`,
-    `quiet`, `condition`, `held`, `no_open_case`, `stale_clear`, `already_cleared`, `duplicate`, `rule`.
+    `reason` is a stable word, one of the reasons of intake's decisions.
     """
 
     tenant_id: TenantId

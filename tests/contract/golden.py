@@ -16,8 +16,9 @@ from tests.contract.shapes import breaks, shapes
 GOLDEN = Path(__file__).with_name("golden")
 SHAPES = GOLDEN / "shapes.json"
 SYSTEM = {"id": "intake", "role": "system", "tenant_id": "acme"}
+LATER = "2026-03-02T10:20:00.000Z"
 EVENT_ID = "0b6f2f6e-6a3b-5c56-8d1c-6b7a1a3f0c11"
-CHAIN = {"ce_sequence": "1", "ce_prevhash": "0" * 64, "ce_hash": "3f" * 32}
+CHAIN = {"ce_sequence": "4", "ce_prevhash": "0" * 64, "ce_hash": "3f" * 32}
 CASE: dict[str, Any] = {
     "id": CASE_ID,
     "number": "10000001",
@@ -55,20 +56,35 @@ CASE: dict[str, Any] = {
     "seq": 1,
 }
 CHANGES: dict[str, dict[str, Any]] = {
-    "created": {"state": "NEW", "title": CASE["title"], "raw": {"plant": "P1"}, "measurements": {"temp_c": 91.4}},
-    "occurred": {"count": 3, "last_at": AT},
-    "recurred": {"state": "NEW", "count": 1, "last_at": AT},
-    "occurrences_returned": {"count": 2, "first_at": AT, "last_at": AT},
-    "condition_cleared": {"condition": "cleared", "at": AT},
-    "flapping_changed": {"flapping": True, "summary": "7 flips in 30 minutes"},
-    "assigned": {"assignees": ["ann"]},
+    "created": {
+        **{name: CASE[name] for name in ("state", "title", "severity", "device_id", "machine", "origin", "signal")},
+        "raw": {"plant": "P1"},
+        "measurements": {"temp_c": 91.4},
+    },
+    "occurred": {"signal": {"count": 4, "last_at": LATER}},
+    "recurred": {"state": "IN_PROGRESS", "resolved_at": None, "signal": {"count": 2, "last_at": LATER}},
+    "occurrences_returned": {"count": 2, "first_at": AT, "last_at": LATER},
+    "condition_cleared": {"signal": {"condition": "cleared"}, "at": LATER},
+    "flapping_changed": {"signal": {"flapping": True}, "summary": "7 flips in 30 minutes", "at": LATER},
+    "assigned": {"assignees": ["ann"], "assignee": "me"},
     "unassigned": {"assignees": []},
-    "started": {"state": "IN_PROGRESS"},
-    "resolved": {"state": "RESOLVED", "resolution": {"final_solution": "bearing replaced"}},
-    "closed": {"state": "CLOSED", "resolution": {"outcome": "repaired"}},
-    "reopened": {"state": "IN_PROGRESS", "reason": "it is back"},
-    "cancelled": {"state": "CANCELLED", "reason": "a test of the alarm"},
+    "started": {"state": "IN_PROGRESS", "assignees": ["ann"]},
+    "resolved": {"state": "RESOLVED", "resolved_at": LATER, "resolution": {"final_solution": "bearing replaced"}},
+    "closed": {"state": "CLOSED", "closed_at": LATER, "resolution": {"outcome": "repaired"}},
+    "reopened": {"state": "IN_PROGRESS", "reopen_count": 1, "closed_at": None, "reason": "it is back"},
+    "cancelled": {"state": "CANCELLED", "resolution": {"outcome": "rejected"}, "reason": "a test of the alarm"},
 }
+EPISODE = {"case_id": CASE_ID, "episode": 2}
+DECISIONS: dict[str, dict[str, Any]] = {
+    "opened": {**EPISODE, "episode": 1, "reason": "first"},
+    "joined": {**EPISODE, "count": 40, "reason": "open_case"},
+    "recurred": {**EPISODE, "reason": "ended_before", "rule": "presses"},
+    "suppressed": {"reason": "maintenance", "details": {"starts_at": AT, "until": LATER, "reason": "oil change"}},
+    "flapping": {**EPISODE, "reason": "flips"},
+    "cleared": {**EPISODE, "reason": "condition"},
+    "refused": {"reason": "duplicate"},
+}
+ASIDE = {"raw", "measurements", "count", "first_at", "last_at", "at", "summary", "assignee", "reason"}
 FULL_CREATE = {
     "case": {
         "title": "Spindle over temperature",
@@ -118,11 +134,17 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
     refusal |= {"message": "A closed case cannot be started.", "allowed": ["reopen"]}
     yield catalogue.CASE_OUTCOMES, events.OUTCOME, events.OUTCOME, COMMAND_ID, outcome, {}
     yield catalogue.CASE_OUTCOMES, f"{events.OUTCOME}.refused", events.OUTCOME, COMMAND_ID, refusal, {}
-    decision = {"tenant_id": "acme", "dedup_key": "press-07:E417", "device_id": "press-07", "case_id": CASE_ID}
-    decision |= {"episode": 1, "count": 1, "at": AT, "reason": "first"}
-    for name in intake.DECISIONS:
+    for name, facts in DECISIONS.items():
         type_ = intake.decision_type(name)
-        yield catalogue.INTAKE_DECISIONS, type_, type_, key, decision, {"ce_tenant": "acme"}
+        body = {
+            "tenant_id": "acme",
+            "dedup_key": "press-07:E417",
+            "device_id": "press-07",
+            "at": AT,
+            "count": 1,
+            **facts,
+        }
+        yield catalogue.INTAKE_DECISIONS, type_, type_, key, body, {"ce_tenant": "acme"}
     wake = {"tenant_id": "acme", "dedup_key": "press-07:E417", "due_at": AT}
     yield catalogue.INTAKE_TIMERS, intake.WAKE, intake.WAKE, key, wake, {}
     rules = {"rules": [{"name": "doors", "fault": "DOOR*", "suppress": True}], "storm": {"new_keys": 50}}
@@ -134,21 +156,20 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
 
 
 def _event(name: str) -> dict[str, Any]:
+    change = CHANGES[name]
+    seq, at, command_name = (1, AT, "create") if name == "created" else (4, LATER, "occur")
+    after = {**CASE, **{key: value for key, value in change.items() if key not in ASIDE}, "updated_at": at}
+    after |= {"signal": {**CASE["signal"], **change.get("signal", {})}, "version": seq, "seq": seq}
+    cause = {"id": COMMAND_ID, "type": f"callout.case.{command_name}.v1", "topic": "case.commands.v1"}
     return {
         "case_id": CASE_ID,
         "number": "10000001",
-        "seq": 1,
-        "at": AT,
+        "seq": seq,
+        "at": at,
         "actor": SYSTEM,
-        "change": CHANGES[name],
-        "cause": {
-            "id": COMMAND_ID,
-            "type": "callout.case.create.v1",
-            "topic": "case.commands.v1",
-            "partition": 3,
-            "offset": 41,
-        },
-        "case": CASE,
+        "cause": {**cause, "partition": 3, "offset": 41},
+        "change": change,
+        "case": {key: value for key, value in after.items() if value is not None},
     }
 
 
