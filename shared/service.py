@@ -92,7 +92,7 @@ class Service:
     async def _start(self) -> None:
         patiently = AsyncRetrying(
             retry=retry_if_exception_type((KafkaError, CalloutError, OSError)),
-            wait=wait_exponential_jitter(initial=0.2, max=5),
+            wait=wait_exponential_jitter(multiplier=0.2, max=5),
             before_sleep=_log_start,
         )
         for part in (self.operations, *self.before):

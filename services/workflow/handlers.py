@@ -185,7 +185,7 @@ def _outcome(outcome: Outcome, case: Case | None, incoming: Incoming) -> Message
         "command_id": outcome.command_id,
         "case_id": incoming.data.case_id,
         "accepted": outcome.refused is None,
-        "allowed": allowed(case, outcome.actor, incoming.now),
+        "allowed": _allowed(outcome, case, incoming.now),
     }
     if outcome.refused is None:
         body |= {"seq": outcome.seq, "version": outcome.version}
@@ -195,6 +195,13 @@ def _outcome(outcome: Outcome, case: Case | None, incoming: Incoming) -> Message
         body |= {"code": refused.code, "message": refused.message, "fields": refused.fields}
         id_ = derived_id("outcome", outcome.command_id, incoming.topic, incoming.partition, incoming.offset)
     return _outcome_message(body, incoming.now, id_, incoming.data.tenant_id, incoming.traceparent)
+
+
+def _allowed(outcome: Outcome, case: Case | None, now: datetime) -> tuple[str, ...]:
+    """Return what is possible now; nothing of a case that the sender may not know of."""
+    if outcome.refused is not None and outcome.refused.code is RefusalCode.NOT_FOUND:
+        return ()
+    return allowed(case, outcome.actor, now)
 
 
 def _outcome_message(

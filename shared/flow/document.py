@@ -117,10 +117,10 @@ class Document(Generic[State]):
         self.fresh_verdicts = {}
         self.fresh_bytes = 0
 
-    def told(self) -> None:
-        """Note that all messages were told and the position committed."""
-        self.mark.emitted = {}
-        self.mark.verdicts = {}
+    def told(self, position: int) -> None:
+        """Note that all below a position was told; an earlier owner may have folded in more."""
+        self.mark.emitted = {o: m for o, m in self.mark.emitted.items() if o >= position}
+        self.mark.verdicts = {o: v for o, v in self.mark.verdicts.items() if o >= position}
         self.reset()
 
 

@@ -12,6 +12,7 @@ from shared.flow.room import Decision, Room, State
 from shared.storage import Write
 
 MESSAGE_BYTES_MAX = 1024 * 1024 - 8 * 1024
+TOLD_BYTES_MAX = 16 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Plan(Generic[State]):
     messages: list[Message] = field(default_factory=list)
     bugs: list[tuple[Record, Exception]] = field(default_factory=list)
     last: dict[str, Incoming] = field(default_factory=dict)
+    told_bytes: int = 0
 
     def missing(self, items: Sequence[Item]) -> set[str]:
         """Return the guides that these records need and that are not loaded yet."""
@@ -59,7 +61,7 @@ class Plan(Generic[State]):
         }
 
     def decide(self, items: Sequence[Item]) -> int:
-        """Decide records in order; return how many were, which is fewer than all when a document is full.
+        """Decide records in order; return how many were: fewer than all when a document, or the plan, is full.
 
         Raises:
             BelowFloor: if a record came that can never come again.
@@ -124,7 +126,9 @@ class Plan(Generic[State]):
             guide.see(item.offset, decision.guide, messages if in_guide else [], decision.verdict)
         own.see(item.offset, decision.own, [] if in_guide else messages)
         self.messages.extend(messages)
-        return own.fresh_bytes > EMITTED_BYTES_MAX or (guide is not None and guide.fresh_bytes > EMITTED_BYTES_MAX)
+        self.told_bytes += sum(len(m.value or b"") for m in messages)
+        full = own.fresh_bytes > EMITTED_BYTES_MAX or (guide is not None and guide.fresh_bytes > EMITTED_BYTES_MAX)
+        return full or self.told_bytes > TOLD_BYTES_MAX
 
     def _ask(self, item: Item, incoming: Incoming, own: Document[State]) -> tuple[Document[State] | None, str | None]:
         """Return the guide to be asked, or the verdict that it gave before a crash."""

@@ -18,6 +18,7 @@ from faststream.kafka import KafkaBroker
 from shared import metrics
 from shared.errors import CalloutError
 from shared.flow.room import Room, State
+from shared.flow.teller import Teller
 from shared.flow.unit import Alarm, FlowSettings, Unit
 from shared.storage import Documents
 
@@ -111,6 +112,15 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             settings=self._settings,
             leaving=self._leaving,
             alarm=self._alarm,
+            new_teller=self._teller,
+        )
+
+    def _teller(self, partition: TopicPartition) -> Teller:
+        return Teller(
+            f"callout-{self.room.service}-{partition.topic}-{partition.partition}",
+            bootstrap_servers=self._settings.bootstrap_servers,
+            transaction_timeout_seconds=self._settings.transaction_timeout_seconds,
+            timeout_seconds=self._settings.tell_timeout_seconds,
         )
 
     async def _own(self, partition: TopicPartition) -> None:

@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from shared.contracts.envelope import Message, Record, read
-from shared.errors import CalloutError, OwnershipLost, TransientError, Unreadable
+from shared.errors import CalloutError, OwnershipLost, TransientError, UnknownSchema, Unreadable
 from shared.flow.document import BelowFloor, Document, Source, new_document, read_document
 from shared.flow.plan import Item, Plan, buried
 from shared.flow.room import Room, State
@@ -61,6 +61,7 @@ class Unit(Generic[State]):
         settings: FlowSettings,
         leaving: asyncio.Event,
         alarm: Alarm,
+        new_teller: Callable[[TopicPartition], Teller],
     ) -> None:
         self._partition = partition
         self._consumer = consumer
@@ -71,6 +72,7 @@ class Unit(Generic[State]):
         self._settings = settings
         self._leaving = leaving
         self._alarm = alarm
+        self._new_teller = new_teller
         self._source = Source(partition.topic, partition.partition)
         self._teller: Teller | None = None
         self._memory: dict[str, Document[State]] = {}
@@ -93,15 +95,9 @@ class Unit(Generic[State]):
             TransientError: if Kafka or the store is away; the partition is then not owned.
         """
         await self.disown()
-        settings = self._settings
-        teller = Teller(
-            f"callout-{self._room.service}-{self._partition.topic}-{self._partition.partition}",
-            bootstrap_servers=settings.bootstrap_servers,
-            transaction_timeout_seconds=settings.transaction_timeout_seconds,
-            timeout_seconds=settings.tell_timeout_seconds,
-        )
+        teller = self._new_teller(self._partition)
         try:
-            async with asyncio.timeout(settings.own_timeout_seconds):
+            async with asyncio.timeout(self._settings.own_timeout_seconds):
                 await teller.start()
                 committed = await self._consumer.committed(self._partition)
                 ends = await self._consumer.end_offsets([self._partition])
@@ -147,6 +143,8 @@ class Unit(Generic[State]):
             await self._own_again("fenced", pause_seconds=self._settings.session_timeout_seconds + 0.5)
         except BelowFloor as error:
             await self._below_floor(str(error))
+        except UnknownSchema as error:
+            await self._halt("unknown_schema", str(error))
         except CalloutError as error:
             await self._own_again(str(error), pause_seconds=0.3)
         return before - len(todo)
@@ -165,6 +163,7 @@ class Unit(Generic[State]):
                     at_once = 1
                 elif todo[0].incoming is not None:
                     await self._bury(todo[0], error)
+                    at_once = len(todo)
                 else:
                     await self._report_bug(todo[0].record, error)
                     raise OwnershipLost("a record cannot be buried") from error
@@ -200,7 +199,7 @@ class Unit(Generic[State]):
         """Fold and tell, again and again with growing pauses while a dependency is away."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not isinstance(e, OwnershipLost)),
-            wait=wait_exponential_jitter(initial=0.05, max=5, jitter=0.2),
+            wait=wait_exponential_jitter(multiplier=0.05, max=5, jitter=0.2),
             stop=stop_after_delay(self._settings.retry_for_seconds),
             sleep=self._pause,
             before_sleep=self._forget,
@@ -271,7 +270,7 @@ class Unit(Generic[State]):
         if not self._room.exclusive:
             return
         for id_, document in documents.items():
-            document.told()
+            document.told(self._position)
             self._memory.pop(id_, None)
             self._memory[id_] = document
         while len(self._memory) > self._settings.remembered_documents:
@@ -290,13 +289,17 @@ class Unit(Generic[State]):
 
     async def _below_floor(self, reason: str) -> None:
         if self._below_floor_at == self._position:
-            self.stopped = True
-            self._log.error("source_is_not_the_one_known", reason=reason)
-            await self._alarm(kind="stale_source", partition=self._partition, offset=self._position, reason=reason)
-            await self.disown()
+            await self._halt("stale_source", reason)
             return
         self._below_floor_at = self._position
         await self._own_again("below_floor", pause_seconds=self._settings.session_timeout_seconds + 0.5)
+
+    async def _halt(self, kind: str, reason: str) -> None:
+        """Stop with an alarm, until an operator has seen to it; nothing is skipped."""
+        self.stopped = True
+        self._log.error("partition_stopped", kind=kind, reason=reason)
+        await self._alarm(kind=kind, partition=self._partition, offset=self._position, reason=reason)
+        await self.disown()
 
     async def _own_again(self, reason: str, *, pause_seconds: float) -> None:
         """Start over at `own`; on failure the next round tries again."""

@@ -13,7 +13,15 @@ from pymongo.errors import PyMongoError
 from tests.stack import RunningStack
 
 SESSION_SECONDS = 3.0
-WEIGHTS = {"kill intake": 5, "kill workflow": 5, "stop intake": 2, "stop workflow": 2, "mongodb": 1, "kafka": 1, "fail": 3}
+WEIGHTS = {
+    "kill intake": 5,
+    "kill workflow": 5,
+    "stop intake": 2,
+    "stop workflow": 2,
+    "mongodb": 1,
+    "kafka": 1,
+    "fail": 3,
+}
 
 
 class Blows:

@@ -42,6 +42,8 @@ async def test_blows_under_load_lose_nothing_and_double_nothing(fresh_stack: Cal
     sent = await running
     seconds = await quiet(stack, sent)
     report = await inspect(stack.bootstrap_servers, stack.mongodb_uri, sent)
-    print(f"\n{sum(sent.raised.values())} signals, {len(sent.commands)} commands, {dict(blows.dealt)}, quiet {seconds:.1f} s")
+    print(
+        f"\n{sum(sent.raised.values())} signals, {len(sent.commands)} commands, {dict(blows.dealt)}, quiet {seconds:.1f} s"
+    )
     assert report.clean, report
     assert sum(blows.dealt.values()) == BLOWS

@@ -1,0 +1,285 @@
+"""A broker, a store and a clock that only exist in memory, to run the real units through thousands of bad days.
+
+Time skips ahead whenever everybody waits. Every call to the broker or the store is a place where a worker may die,
+where its answer may get lost, or where another worker may come in between.
+"""
+
+import asyncio
+import random
+import selectors
+from collections import defaultdict
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from shared.contracts.envelope import Message
+from shared.errors import OwnershipLost, TransientError
+from shared.flow import FlowSettings, Room, Unit
+from shared.flow.teller import Fenced, home_partition
+from shared.storage import Document, Write
+from shared.testing import MemoryDocuments
+
+PARTITIONS = 3
+EPOCH_MS = 1_767_225_600_000
+
+
+class Crash(BaseException):
+    """The worker is dead, at this very place."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as the broker hands it over."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class _Selector(selectors.SelectSelector):
+    loop: "SkippingLoop"
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout:
+            self.loop.skipped += timeout
+        return super().select(0)
+
+
+class SkippingLoop(asyncio.SelectorEventLoop):
+    """A loop whose clock jumps to the next thing to do."""
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        selector = _Selector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.skipped
+
+
+@dataclass
+class Trouble:
+    """How often things go wrong, per call."""
+
+    random: random.Random
+    crash: float = 0.0
+    fail: float = 0.0
+    switch: float = 0.5
+    quiet: bool = False
+
+    async def strike(self) -> None:
+        """Let others in between, fail or die."""
+        while self.random.random() < self.switch:
+            await asyncio.sleep(self.random.random() * 0.2)
+        if self.quiet:
+            return
+        if self.random.random() < self.crash:
+            raise Crash
+
+    def fails(self) -> bool:
+        """Tell whether an answer gets lost now."""
+        return not self.quiet and self.random.random() < self.fail
+
+
+@dataclass
+class Broker:
+    """Topics of three partitions; what is appended is committed."""
+
+    loop: SkippingLoop
+    logs: dict[TopicPartition, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    committed: dict[tuple[str, TopicPartition], int] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    owners: dict[TopicPartition, object] = field(default_factory=dict)
+
+    def append(self, message: Message, partition: int | None = None) -> None:
+        """Append a message where its key belongs, or where somebody wants it."""
+        if partition is None:
+            partition = home_partition(message.key or b"", PARTITIONS)
+        log = self.logs[TopicPartition(message.topic, partition)]
+        now = EPOCH_MS + int(self.loop.time() * 1000)
+        log.append(Record(message.topic, partition, len(log), now, message.key, message.value, message.headers))
+
+    def records(self, topic: str) -> Iterable[Record]:
+        """Return all records of a topic, each partition in order."""
+        return [r for p in range(PARTITIONS) for r in self.logs[TopicPartition(topic, p)]]
+
+
+class Teller:
+    """The transactional producer of one unit."""
+
+    def __init__(self, broker: Broker, id_: str, trouble: Trouble) -> None:
+        self._broker, self._id, self._trouble = broker, id_, trouble
+        self._epoch = -1
+
+    async def start(self) -> None:
+        await self._trouble.strike()
+        self._broker.epochs[self._id] += 1
+        self._epoch = self._broker.epochs[self._id]
+        await self._trouble.strike()
+
+    async def partitions_of(self, topic: str) -> int:
+        return PARTITIONS
+
+    async def tell(self, messages: Sequence[Message], partition: TopicPartition, position: int, group: str) -> None:
+        await self._trouble.strike()
+        if self._trouble.fails():
+            raise OwnershipLost("nothing was told")
+        if self._broker.epochs[self._id] != self._epoch:
+            raise Fenced("another producer has the partition")
+        for message in messages:
+            self._broker.append(message)
+        self._broker.committed[group, partition] = position
+        if self._trouble.fails():
+            raise OwnershipLost("told, but the answer was lost")
+        await self._trouble.strike()
+
+    async def stop(self) -> None:
+        return None
+
+
+class Consumer:
+    """One worker's consumer of one partition."""
+
+    def __init__(self, broker: Broker, partition: TopicPartition, group: str, trouble: Trouble) -> None:
+        self._broker, self._partition, self._group, self._trouble = broker, partition, group, trouble
+        self._position = broker.committed.get((group, partition), 0)
+        self.assigned = True
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        await self._trouble.strike()
+        return self._broker.committed.get((self._group, partition))
+
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: len(self._broker.logs[tp]) for tp in partitions}
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self._position
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._position = offset
+
+    def assignment(self) -> set[TopicPartition]:
+        return {self._partition} if self.assigned else set()
+
+    def fetch(self, most: int) -> list[Record]:
+        """Return the next records and move on."""
+        log = self._broker.logs[self._partition]
+        batch = log[self._position : self._position + most]
+        self._position += len(batch)
+        return batch
+
+
+class Store(MemoryDocuments):
+    """Documents that fail, lose answers, and write only a part before a worker dies."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__()
+        self._trouble = trouble
+
+    async def find(self, ids: Sequence[str]) -> list[Document]:
+        await self._trouble.strike()
+        if self._trouble.fails():
+            raise TransientError("no answer")
+        return await super().find(ids)
+
+    async def replace(self, writes: Sequence[Write]) -> frozenset[str]:
+        await self._trouble.strike()
+        if self._trouble.fails():
+            some = [w for w in writes if self._trouble.random.random() < 0.5]
+            await super().replace(some)
+            raise TransientError("no answer")
+        if not self._trouble.quiet and self._trouble.random.random() < self._trouble.crash:
+            await super().replace([w for w in writes if self._trouble.random.random() < 0.5])
+            raise Crash
+        conflicts = await super().replace(writes)
+        await self._trouble.strike()
+        return conflicts
+
+
+SETTINGS = FlowSettings(bootstrap_servers="", session_timeout_seconds=0.5, retry_for_seconds=5, remembered_documents=20)
+
+
+@dataclass
+class World:
+    """Rooms with their stores, worked on by workers that come and go."""
+
+    broker: Broker
+    trouble: Trouble
+    rooms: dict[str, tuple[Room[Any], Store]]
+    alarms: list[str] = field(default_factory=list)
+
+    async def alarm(self, *, kind: str, reason: str | None = None, **_: Any) -> None:
+        """Note an alarm."""
+        self.alarms.append(f"{kind}: {reason}")
+
+    def unit(self, name: str, partition: TopicPartition) -> tuple[Unit[Any], Consumer]:
+        """Return a new worker's unit of a partition."""
+        room, store = self.rooms[name]
+        group = f"callout.{room.service}.{room.topic.name}"
+        consumer = Consumer(self.broker, partition, group, self.trouble)
+        unit: Unit[Any] = Unit(
+            partition,
+            consumer=consumer,
+            group=group,
+            room=room,
+            documents=store,
+            sources=MemoryDocuments(),
+            settings=SETTINGS,
+            leaving=asyncio.Event(),
+            alarm=self.alarm,
+            new_teller=lambda tp: Teller(self.broker, f"{group}-{tp.partition}", self.trouble),  # type: ignore[arg-type, return-value]
+        )
+        return unit, consumer
+
+    async def work(self, name: str, number: int) -> None:
+        """Own a partition and work on it until death; then a heir does, sometimes before the dead knows."""
+        partition = TopicPartition(self.rooms[name][0].topic.name, number)
+        zombies: list[asyncio.Task[None]] = []
+        try:
+            while True:
+                unit, consumer = self.unit(name, partition)
+                life = asyncio.create_task(self._live(unit, consumer))
+                turns = 1 if self.trouble.quiet or self.trouble.random.random() > 0.3 else 0
+                if turns:
+                    await asyncio.wait([life])
+                else:
+                    await asyncio.wait([life], timeout=self.trouble.random.random() * 2)
+                    zombies.append(life)
+        finally:
+            for zombie in [*zombies, life]:
+                zombie.cancel()
+
+    async def _live(self, unit: Unit[Any], consumer: Consumer) -> None:
+        """Work like a subscription does: own, then fetch and run, until death; a zombie learns of its loss late."""
+        ends_at = self.broker.loop.time() + self.trouble.random.uniform(0.5, 20)
+        try:
+            try:
+                await unit.own()
+            except TransientError:
+                pass
+            while self.trouble.quiet or self.broker.loop.time() < ends_at:
+                batch = consumer.fetch(self.trouble.random.choice((1, 2, 3, 7, 50)))
+                if batch:
+                    await unit.run(batch)
+                else:
+                    await asyncio.sleep(0.1)
+        except Crash:
+            return
+
+
+def run(coroutine: Coroutine[Any, Any, None], loop: SkippingLoop) -> None:
+    """Run a simulation to its end."""
+    try:
+        loop.run_until_complete(coroutine)
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()

@@ -1,0 +1,132 @@
+"""Every rule of the flow is needed: left out alone, some bad day loses or doubles something."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from shared.contracts.envelope import Message
+from shared.flow.document import Document
+from shared.flow.unit import Unit
+from shared.storage import Write
+from shared.testing import MemoryDocuments
+from tests.unit.flow import simulation
+from tests.unit.flow.simulation import Consumer, Teller, World
+from tests.unit.flow.test_flow import day, silence  # noqa: F401 - the fixture silences the logs here too
+
+SEEDS = 30
+Patch = pytest.MonkeyPatch
+
+
+def keep_only_the_last_batch(patch: Patch) -> None:
+    write = Document.write
+
+    def forgetful(self: Document[Any], source: Any, position: int, body: dict[str, Any]) -> Write:
+        self.mark.emitted = {}
+        return write(self, source, position, body)
+
+    patch.setattr(Document, "write", forgetful)
+
+
+def commit_before_telling(patch: Patch) -> None:
+    tell = Teller.tell
+
+    async def hasty(
+        self: Teller, messages: Sequence[Message], partition: TopicPartition, position: int, group: str
+    ) -> None:
+        if self._broker.epochs[self._id] == self._epoch:
+            self._broker.committed[group, partition] = position
+        await tell(self, messages, partition, position, group)
+
+    patch.setattr(Teller, "tell", hasty)
+
+
+def write_without_guard(patch: Patch) -> None:
+    async def careless(self: MemoryDocuments, writes: Sequence[Write]) -> frozenset[str]:
+        self.stored.update((write.id, write.document) for write in writes)
+        return frozenset()
+
+    patch.setattr(MemoryDocuments, "replace", careless)
+
+
+def look_before_fencing(patch: Patch) -> None:
+    start = Teller.start
+
+    async def later(_: Teller) -> None:
+        return None
+
+    async def fence(self: Teller, topic: str) -> int:
+        await start(self)
+        return simulation.PARTITIONS
+
+    patch.setattr(Teller, "start", later)
+    patch.setattr(Teller, "partitions_of", fence)
+
+
+def fence_nobody(patch: Patch) -> None:
+    async def tell(
+        self: Teller, messages: Sequence[Message], partition: TopicPartition, position: int, group: str
+    ) -> None:
+        await self._trouble.strike()
+        for message in messages:
+            self._broker.append(message)
+        self._broker.committed[group, partition] = position
+
+    patch.setattr(Teller, "tell", tell)
+
+
+def let_two_units_share_a_partition(patch: Patch) -> None:
+    unit = World.unit
+    consumers: dict[tuple[int, str, TopicPartition], Consumer] = {}
+
+    def sharing(self: World, name: str, partition: TopicPartition) -> tuple[Unit[Any], Consumer]:
+        made, consumer = unit(self, name, partition)
+        shared = consumers.setdefault((id(self), name, partition), consumer)
+        made._consumer = shared
+        return made, shared
+
+    patch.setattr(World, "unit", sharing)
+
+
+def forget_the_floor_of_what_was_told(patch: Patch) -> None:
+    def told(self: Document[Any], position: int) -> None:
+        self.mark.emitted = {}
+        self.reset()
+
+    patch.setattr(Document, "told", told)
+
+
+def forget_what_the_guide_said(patch: Patch) -> None:
+    def see(self: Document[Any], offset: int, state: Any, messages: list[Message], verdict: str = "") -> None:
+        original(self, offset, state, messages, "")
+
+    original = Document.see
+    patch.setattr(Document, "see", see)
+
+
+def apply_what_is_folded_again(patch: Patch) -> None:
+    patch.setattr(Document, "folded", lambda self, offset: False)
+
+
+RULES = [
+    keep_only_the_last_batch,
+    commit_before_telling,
+    write_without_guard,
+    look_before_fencing,
+    fence_nobody,
+    let_two_units_share_a_partition,
+    forget_the_floor_of_what_was_told,
+    apply_what_is_folded_again,
+]
+
+
+@pytest.mark.parametrize("broken", RULES, ids=lambda rule: rule.__name__)
+def test_a_day_goes_wrong_without_the_rule(broken: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    broken(monkeypatch)
+    assert any(day(seed, crash=0.03, fail=0.05) for seed in range(SEEDS))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_same_days_are_fine_with_all_rules(seed: int) -> None:
+    assert day(seed, crash=0.03, fail=0.05) == []
