@@ -37,6 +37,8 @@ def test_a_key_comes_back_as_it_was_written():
     desk = Desk(rules(flapping=Flapping(flips=2), storm=Storm(new_keys=1)))
     facts = {"title": "$hot.", "description": "d", "severity": "Urgent", "template": "t", "case_code": "0001-0002"}
     desk.raised(START, signal_id=b"a" * 16, machine={"serial": "SN-1"}, seq=1, **facts)
+    assert through(desk.key) == unsettled(desk.key)
+    assert desk.key.report.machine.serial == "SN-1"
     for n in range(2):
         desk.raised(after(n), signal_id=bytes([n]) * 16)
     desk.cleared(after(3))
