@@ -38,6 +38,8 @@ class RunningStack:
         self._arguments = arguments
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
+        # Whom we hurt -> its place among the workers, which its heir takes.
+        self._places: dict[int, int] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -118,6 +120,7 @@ class RunningStack:
     def kill(self, name: str, *, worker: int = 0, number: signal.Signals = signal.SIGKILL) -> int:
         """Send one process a signal, by default the deadly one; return its number."""
         pid = self.pids[name][worker]
+        self._places[pid] = worker
         os.kill(pid, number)
         return pid
 
@@ -131,9 +134,8 @@ class RunningStack:
 
     def wait_for_restart(self, name: str, dead: int, *, seconds: float = RESTART_SECONDS) -> int:
         """Wait until a new process runs in a dead one's stead; return its number."""
-        before = len(self.pids[name])
-        wait_until(lambda: dead not in self.pids[name] and len(self.pids[name]) == before, seconds=seconds)
-        return self.pids[name][-1]
+        wait_until(lambda: dead not in self.pids[name], seconds=seconds)
+        return self.pids[name][self._places.get(dead, 0)]
 
     def wait_for_server(self, name: str, *, seconds: float = RESTART_SECONDS) -> None:
         """Wait until `kafka` or `mongodb` takes connections again."""
