@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError, from_json, to_json
@@ -19,14 +19,14 @@ def raw_json(value: object) -> bytes:
     return to_json(_spelled(value), inf_nan_mode="strings") if WIDE.search(text) else text
 
 
-def check_raw(value: object, text: bytes) -> None:
+def check_raw(value: object, text: bytes, *, code: Literal["too_large", "raw_too_large"] = "too_large") -> None:
     """Refuse what is too large or too deep to travel on, in a command and an event around it.
 
     Raises:
-        PydanticCustomError: `too_large` or `too_deep`.
+        PydanticCustomError: with this code, or `too_deep`.
     """
     if len(text) > limits.RAW_BYTES_MAX:
-        raise PydanticCustomError("too_large", "what goes to `raw` is larger than 16 KiB")
+        raise PydanticCustomError(code, "what goes to `raw` is larger than 16 KiB")
     if text.count(b"[") + text.count(b"{") > limits.RAW_DEPTH_MAX and _depth(value) > limits.RAW_DEPTH_MAX:
         raise PydanticCustomError("too_deep", "what goes to `raw` is nested more than 100 deep")
 
@@ -55,7 +55,7 @@ def _children(value: object) -> Iterable[Any]:
 
 def _bounded(value: dict[str, Any]) -> dict[str, Any]:
     text = raw_json(value)
-    check_raw(value, text)
+    check_raw(value, text, code="raw_too_large")
     told: dict[str, Any] = from_json(text)
     return told
 

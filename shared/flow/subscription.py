@@ -8,21 +8,23 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, Generic
 
 import structlog
-from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from shared import metrics
 from shared.errors import CalloutError
 from shared.flow.room import Room, State
 from shared.flow.teller import Teller
 from shared.flow.unit import Alarm, FlowSettings, Unit
+from shared.metrics import FlowFigures
 from shared.storage import Documents
 
 log = structlog.get_logger()
+POLL_MS = 1000
 
 
 class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[misc]
@@ -49,13 +51,12 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         self._round = asyncio.Lock()
         self._leaving = asyncio.Event()
         self._joined = False
-        self._labels = {"service": room.service, "topic": room.topic.name}
+        self._figures = FlowFigures(room.service, room.topic.name)
         self.subscriber = broker.subscriber(
             room.topic.name,
             group_id=self.group,
             batch=True,
             max_records=settings.max_records,
-            batch_timeout_ms=200,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
@@ -67,6 +68,8 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             decoder=_undecoded,
             title=f"{room.service}:{room.topic.name}",
         )
+        # FastStream's own sleeps, deaf, for as long as it had polled in vain.
+        self.subscriber.get_msg = self._poll  # type: ignore[method-assign]
         self.subscriber(self._on_batch)
 
     @property
@@ -129,6 +132,10 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         except CalloutError as error:
             log.warning("partition_not_owned", partition=partition.partition, reason=str(error))
 
+    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
+        batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._settings.max_records)
+        return tuple(chain.from_iterable(batches.values()))
+
     async def _on_batch(self, _: Any) -> None:  # noqa: ANN401 - taken raw from the context, without a thread hop
         raw = self._broker.context.get_local("message").raw_message
         async with self._round:
@@ -142,9 +149,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         mine = [(self.units[tp], batch) for tp, batch in by_partition.items() if tp in self.units]
         told = sum(await asyncio.gather(*(unit.run(batch) for unit, batch in mine)))
         seconds = time.perf_counter() - started
-        metrics.RECORDS.labels(**self._labels).inc(told)
-        metrics.ROUND_RECORDS.labels(**self._labels).observe(len(records))
-        metrics.ROUND_SECONDS.labels(**self._labels).observe(seconds)
+        self._figures.count_round(len(records), told, seconds)
         log.info("round_told", group=self.group, records=len(records), told=told, partitions=len(mine), seconds=seconds)
 
 

@@ -109,14 +109,23 @@ class Teller:
         producer = self._producer
         await producer.begin_transaction()
         for message in messages:
-            headers = list(message.headers)
-            sent.append(await producer.send(message.topic, message.value, key=message.key, headers=headers))
-        if sent:
-            await asyncio.wait(sent)
+            sent.append(await self._send(message))
+        # The position goes along with the messages; only when both are there may the transaction be committed.
+        offsets = asyncio.ensure_future(producer.send_offsets_to_transaction({partition: position}, group))
+        sent.append(offsets)
+        await asyncio.wait(sent)
         for future in sent:
             future.result()
-        await producer.send_offsets_to_transaction({partition: position}, group)
         await producer.commit_transaction()
+
+    async def _send(self, message: Message) -> "asyncio.Future[Any]":
+        headers = list(message.headers)
+        if message.key is not None or message.value is not None:
+            return await self._producer.send(message.topic, message.value, key=message.key, headers=headers)
+        # The dead letter of a record without key and value: `send` refuses what other clients may send.
+        batch = self._producer.create_batch()
+        batch.append(timestamp=None, key=None, value=None, headers=headers)
+        return await self._producer.send_batch(batch, message.topic, partition=None)
 
 
 def _look_away(future: "asyncio.Future[Any]") -> None:

@@ -26,6 +26,7 @@ from shared.flow.document import BelowFloor, Document, Source, new_document, rea
 from shared.flow.plan import Item, Plan, buried
 from shared.flow.room import Room, State
 from shared.flow.teller import Fenced, Teller, home_partition
+from shared.metrics import FlowFigures
 from shared.storage import Documents
 
 log = structlog.get_logger()
@@ -73,6 +74,7 @@ class Unit(Generic[State]):
         self._leaving = leaving
         self._alarm = alarm
         self._new_teller = new_teller
+        self._figures = FlowFigures(room.service, partition.topic)
         self._source = Source(partition.topic, partition.partition)
         self._teller: Teller | None = None
         self._memory: dict[str, Document[State]] = {}
@@ -215,30 +217,38 @@ class Unit(Generic[State]):
         self._memory.clear()
 
     async def _fold_and_tell(self, items: Sequence[Item]) -> int:
+        if self._teller is None:
+            raise OwnershipLost("not owned")
         await self._room.prepare([item.incoming for item in items if item.incoming is not None])
+        plan, count = await self._fold(items)
+        for record, error in plan.bugs:
+            await self._report_bug(record, error)
+        position = items[count - 1].offset + 1
+        with self._figures.step("tell"):
+            messages = (*plan.messages, *self._room.derive(plan.messages))
+            await self._teller.tell(messages, self._partition, position, self._group)
+        self._figures.count_dead(messages)
+        self._position = position
+        self._remember(plan.documents)
+        return count
+
+    async def _fold(self, items: Sequence[Item]) -> tuple[Plan[State], int]:
+        """Decide and write until no document was written by somebody else in between."""
         documents: dict[str, Document[State]] = {}
         await self._load(documents, {item.key for item in items if item.key is not None})
         while True:
             plan = Plan(self._room, self._source, self._position, self._horizon, documents)
             await self._load(documents, plan.missing(items))
-            count = plan.decide(items)
-            plan.settle()
+            with self._figures.step("decide"):
+                count = plan.decide(items)
+                plan.settle()
             conflicts = await self._write(plan)
             if not conflicts:
-                break
+                return plan, count
+            self._figures.count_conflicts(len(conflicts))
             for document in documents.values():
                 document.reset()
             await self._load(documents, conflicts)
-        for record, error in plan.bugs:
-            await self._report_bug(record, error)
-        messages = (*plan.messages, *self._room.derive(plan.messages))
-        position = items[count - 1].offset + 1
-        if self._teller is None:
-            raise OwnershipLost("not owned")
-        await self._teller.tell(messages, self._partition, position, self._group)
-        self._position = position
-        self._remember(documents)
-        return count
 
     async def _load(self, documents: dict[str, Document[State]], ids: set[str]) -> None:
         unknown = []
@@ -250,13 +260,16 @@ class Unit(Generic[State]):
         if not unknown:
             return
         documents.update((id_, new_document(id_)) for id_ in unknown)
-        for stored in await self._documents.find(unknown):
+        with self._figures.step("load"):
+            found = await self._documents.find(unknown)
+        for stored in found:
             state = self._room.from_document(stored)
             documents[stored["_id"]] = read_document(stored, state, self._source)
 
     async def _write(self, plan: Plan[State]) -> set[str]:
         for stage in plan.writes():
-            conflicts = await self._documents.replace([plan.write(document) for document in stage])
+            with self._figures.step("write"):
+                conflicts = await self._documents.replace([plan.write(document) for document in stage])
             for document in stage:
                 if document.id in conflicts:
                     self._memory.pop(document.id, None)
@@ -304,6 +317,7 @@ class Unit(Generic[State]):
     async def _own_again(self, reason: str, *, pause_seconds: float) -> None:
         """Start over at `own`; on failure the next round tries again."""
         self._log.warning("partition_owned_again", reason=reason)
+        self._figures.count_owned_again()
         await self.disown()
         with contextlib.suppress(OwnershipLost):
             await self._pause(pause_seconds)
