@@ -1,0 +1,64 @@
+"""Verifies a running stack: reads history, outcomes and store, once each."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from deploy.case_store import CaseStore
+from deploy.consumer_lag import LagMeter
+from deploy.topic_reader import TopicReader
+from deploy.verification import Verification
+from shared.contracts.catalogue import CASE_EVENTS, CASE_OUTCOMES
+
+#: While the stack works, store and history are read at different moments: what disagrees is looked at again.
+LOOKS: Final = 4
+PAUSE_SECONDS: Final = 0.5
+HEARD_BY: Final = ("intake", "workflow")
+
+Report = Callable[[int, int], None]
+
+
+async def verify(bootstrap_servers: str, mongodb_uri: str, *, report: Report = lambda _, __: None) -> Verification:
+    """Compare store and history; `report` hears how many of how many offsets of the history are read."""
+    verification = Verification()
+    async with (
+        TopicReader(bootstrap_servers, CASE_EVENTS.name) as events,
+        TopicReader(bootstrap_servers, CASE_OUTCOMES.name) as outcomes,
+        CaseStore(mongodb_uri) as store,
+    ):
+        suspects: list[str] | None = None
+        for _ in range(LOOKS):
+            if suspects is not None:
+                await asyncio.sleep(PAUSE_SECONDS)
+            await _read(verification, events, outcomes, report)
+            async for case in store.scan(suspects):
+                verification.stored(case)
+            suspects = verification.suspects()
+            if not suspects:
+                break
+    return verification
+
+
+async def settle(bootstrap_servers: str, seconds: float) -> dict[str, int]:
+    """Wait until intake and workflow are through with all they hear; return the lag that is left by group."""
+    deadline = time.monotonic() + seconds
+    async with LagMeter(bootstrap_servers, services=HEARD_BY) as meter:
+        while True:
+            behind = {lag.group: lag.lag for lag in await meter.measure() if lag.service in HEARD_BY and lag.lag}
+            if not behind or time.monotonic() >= deadline:
+                return behind
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _read(verification: Verification, events: TopicReader, outcomes: TopicReader, report: Report) -> None:
+    outcomes_end = await outcomes.ends()  # noted first: the event of an outcome is told in the same transaction
+    events_end = await events.ends()
+    total = sum(events_end.values())
+    async for records in events.read(events_end):
+        for record in records:
+            verification.event(record)
+        report(verification.events, total)
+    async for records in outcomes.read(outcomes_end):
+        for record in records:
+            verification.outcome(record)

@@ -1,0 +1,277 @@
+"""Whether store and history agree: nothing lost, doubled, missing or edited. Pure: it is fed, it reads nothing.
+
+It keeps a few words per case and 24 bytes per event, never the events themselves.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b, sha256
+from itertools import pairwise
+from typing import Any, Final, Protocol
+
+import orjson
+
+from deploy.case_store import StoredCase
+
+FIRST_PREVIOUS: Final = "0" * 64
+KINDS: Final = ("lost", "doubled", "gaps", "edited")
+
+
+class Told(Protocol):
+    """What a topic hands over of one record."""
+
+    partition: int
+    offset: int
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong; `count` is more than 1 for a range of events."""
+
+    kind: str
+    case_id: str | None
+    seq: int | None
+    why: str
+    count: int = 1
+
+
+@dataclass(slots=True)
+class _Track:
+    """What is known of one case's history."""
+
+    ordinal: int
+    last: int = 0
+    hash: bytes = FIRST_PREVIOUS.encode()
+    digest: bytes = b""
+    #: The latest effect: cause, place of its record, version.
+    effect: tuple[int, object, object, object] | None = None
+    #: Ranges of seqs below `last` that were not seen, ends included.
+    missing: list[tuple[int, int]] = field(default_factory=list)
+    stored: bool = False
+
+    def has(self, seq: int) -> bool:
+        return 0 < seq <= self.last and not any(first <= seq <= last for first, last in self.missing)
+
+
+class Verification:
+    """Takes in every event, then outcomes and stored cases in any order; what is fed later may heal a finding."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self._tracks: dict[str, _Track] = {}
+        self._ids: list[str] = []
+        self._effects = _Effects()
+        self._in_events: list[Finding] = []
+        self._in_store: dict[str, list[Finding]] = {}
+        self._unproven: dict[str, tuple[str, int]] = {}
+        self._stored: set[str] = set()
+
+    @property
+    def cases(self) -> int:
+        """How many cases are stored; stubs are none."""
+        return len(self._stored)
+
+    def event(self, record: Told) -> None:
+        """Take in one event; those of a case come in the topic's order."""
+        self.events += 1
+        try:
+            body = orjson.loads(record.value or b"")
+            case_id, seq, state = str(body["case_id"]), int(body["seq"]), body["case"]
+            cause = (str(body["cause"]["id"]), body["cause"]["partition"], body["cause"]["offset"])
+            version = state["version"]
+        except (ValueError, KeyError, TypeError):
+            where = f"partition {record.partition}, offset {record.offset}"
+            self._in_events.append(Finding(kind="edited", case_id=None, seq=None, why=f"cannot be read: {where}"))
+            return
+        track = self._tracks.get(case_id) or self._begin(case_id)
+        if track.has(seq) or seq < 1:
+            self._find("doubled", case_id, seq, "this event is in the topic twice")
+            return
+        in_order = seq == track.last + 1
+        headers = dict(record.headers)
+        fault = _fault(headers, record.value or b"", seq, track.hash if in_order or seq < track.last else None)
+        if fault:
+            self._find("edited", case_id, seq, fault)
+        key = _key(case_id, cause[0])
+        effect = (key, cause[1], cause[2], version)
+        if effect != track.effect or abs(seq - track.last) != 1:  # one command may bring events in a row
+            self._effects.add(key, track.ordinal, seq)
+        self._advance(track, seq)
+        if seq == track.last:
+            track.hash, track.effect, track.digest = headers.get("ce_hash", b""), effect, _digest(state)
+
+    def outcome(self, record: Told) -> None:
+        """Take in one outcome, after all events."""
+        try:
+            body = orjson.loads(record.value or b"")
+            if body["accepted"]:
+                told = (str(body["case_id"]), int(body["seq"]))
+                command_id = str(body["command_id"])
+        except (ValueError, KeyError, TypeError):
+            return
+        if body["accepted"] and not self._proven(command_id, *told):
+            self._unproven[command_id] = told
+
+    def stored(self, case: StoredCase) -> None:
+        """Take in what the store has of a case, after all events; a later word on the same case replaces it."""
+        self._in_store.pop(case.id, None)
+        track = self._tracks.get(case.id)
+        if track is not None:
+            track.stored = case.state is not None
+        if case.state is None:
+            return
+        self._stored.add(case.id)
+        findings = list(_compare(case, case.state, track))
+        if findings:
+            self._in_store[case.id] = findings
+
+    def suspects(self) -> list[str]:
+        """Return the cases of which store and history disagree: they may just be on their way."""
+        absent = [id_ for id_, track in self._tracks.items() if not track.stored]
+        return [*self._in_store, *absent, *(case_id for case_id, _ in self._unproven.values())]
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield all that is wrong."""
+        yield from self._in_events
+        for case_id, track in self._tracks.items():
+            for first, last in track.missing:
+                yield Finding(kind="gaps", case_id=case_id, seq=first, why=_span(first, last), count=last - first + 1)
+            if not track.stored:
+                yield Finding(kind="edited", case_id=case_id, seq=track.last, why="has events, but is not stored")
+        for ordinal, seq in self._effects.repeated():
+            why = "its cause had an effect on this case before"
+            yield Finding(kind="doubled", case_id=self._ids[ordinal], seq=seq, why=why)
+        for findings in self._in_store.values():
+            yield from findings
+        for command_id, (case_id, seq) in self._unproven.items():
+            if not self._proven(command_id, case_id, seq) and not self._known_lost(case_id, seq):
+                why = f"command {command_id} was accepted, but there is no event of it"
+                yield Finding(kind="lost", case_id=case_id, seq=seq, why=why)
+
+    def counts(self) -> dict[str, int]:
+        """Return what was looked at and how much of it is wrong."""
+        wrong: Counter[str] = Counter()
+        for finding in self.findings():
+            wrong[finding.kind] += finding.count
+        return {"cases": self.cases, "events": self.events, **{kind: wrong[kind] for kind in KINDS}}
+
+    def _begin(self, case_id: str) -> _Track:
+        track = self._tracks[case_id] = _Track(len(self._ids))
+        self._ids.append(case_id)
+        return track
+
+    def _advance(self, track: _Track, seq: int) -> None:
+        if seq > track.last:
+            if seq > track.last + 1:
+                track.missing.append((track.last + 1, seq - 1))
+            track.last = seq
+            return
+        track.missing = [part for span in track.missing for part in _without(span, seq)]
+
+    def _find(self, kind: str, case_id: str, seq: int, why: str) -> None:
+        self._in_events.append(Finding(kind=kind, case_id=case_id, seq=seq, why=why))
+
+    def _proven(self, command_id: str, case_id: str, seq: int) -> bool:
+        track = self._tracks.get(case_id)
+        return track is not None and track.has(seq) and _key(case_id, command_id) in self._effects
+
+    def _known_lost(self, case_id: str, seq: int) -> bool:
+        track = self._tracks.get(case_id)
+        lost = any(finding.kind == "lost" for finding in self._in_store.get(case_id, ()))
+        return lost and (track is None or not track.has(seq))
+
+
+class _Effects:
+    """Which causes had an effect on which case: 24 bytes each, sorted when asked."""
+
+    def __init__(self) -> None:
+        self._keys, self._ordinals, self._seqs = array("Q"), array("Q"), array("Q")
+        self._sorted = array("Q")
+
+    def add(self, key: int, ordinal: int, seq: int) -> None:
+        self._keys.append(key)
+        self._ordinals.append(ordinal)
+        self._seqs.append(seq)
+
+    def __contains__(self, key: int) -> bool:
+        if len(self._sorted) != len(self._keys):
+            self._sorted = array("Q", sorted(self._keys))
+        place = bisect_left(self._sorted, key)
+        return place < len(self._sorted) and self._sorted[place] == key
+
+    def repeated(self) -> Iterator[tuple[int, int]]:
+        """Yield case and seq of every effect whose cause had one before."""
+        order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
+        for before, place in pairwise(order):
+            if self._keys[before] == self._keys[place]:
+                yield self._ordinals[place], self._seqs[place]
+
+
+def _compare(case: StoredCase, state: dict[str, Any], track: _Track | None) -> Iterator[Finding]:
+    stored, told = state.get("seq", 0), track.last if track else 0
+    spans = [(first, min(last, stored)) for first, last in track.missing] if track else []
+    if stored > told:
+        spans.append((told + 1, stored))
+    for first, last in spans:
+        if first <= last:
+            why = f"{_span(first, last)}; the stored case is at {stored}"
+            yield Finding(kind="lost", case_id=case.id, seq=first, why=why, count=last - first + 1)
+    fault = None
+    if track is not None and stored < told:
+        fault = f"the stored case is at {stored}, its last event is {told}"
+    elif track is not None and stored == told:
+        fault = _difference(case, state, track)
+    elif case.torn:
+        fault = _torn(case)
+    if fault:
+        yield Finding(kind="edited", case_id=case.id, seq=stored, why=fault)
+
+
+def _difference(case: StoredCase, state: dict[str, Any], track: _Track) -> str | None:
+    if _digest(state) != track.digest:
+        return "the stored case differs from the state after its last event"
+    if case.hash.encode() != track.hash:
+        return "the stored case has another hash than its last event"
+    return _torn(case) if case.torn else None
+
+
+def _torn(case: StoredCase) -> str:
+    return f"the document contradicts itself: {', '.join(case.torn)}"
+
+
+def _fault(headers: dict[str, bytes], value: bytes, seq: int, previous: bytes | None) -> str | None:
+    told_previous = headers.get("ce_prevhash", b"")
+    if sha256(told_previous + sha256(value).hexdigest().encode()).hexdigest().encode() != headers.get("ce_hash"):
+        return "its hash does not fit its body"
+    if previous is not None and told_previous != previous:
+        return "its hash does not continue the one before"
+    if headers.get("ce_sequence") != str(seq).encode():
+        return "ce_sequence and the body differ"
+    if seq == 1 and told_previous != FIRST_PREVIOUS.encode():
+        return "the first event continues another"
+    return None
+
+
+def _key(case_id: str, cause_id: str) -> int:
+    name = f"{case_id}|{cause_id}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(name, digest_size=8).digest())
+
+
+def _digest(state: dict[str, Any]) -> bytes:
+    return blake2b(orjson.dumps(state, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+def _without(span: tuple[int, int], seq: int) -> list[tuple[int, int]]:
+    first, last = span
+    if not first <= seq <= last:
+        return [span]
+    return [part for part in ((first, seq - 1), (seq + 1, last)) if part[0] <= part[1]]
+
+
+def _span(first: int, last: int) -> str:
+    return f"event {first} is not in the topic" if first == last else f"events {first} to {last} are not in the topic"
