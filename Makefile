@@ -46,11 +46,11 @@ test: venv ## All tests but the long ones, on a real Kafka and MongoDB
 bench: venv ## Measure; ratios against a raw floor in the same run
 	$(BIN)/pytest -m bench -s tests/bench
 
-chaos: venv ## 400 blows under load (CALLOUT_BLOWS)
-	CALLOUT_BLOWS=$${CALLOUT_BLOWS:-400} $(BIN)/pytest -m chaos --timeout=7200 tests/chaos
+chaos: venv ## 400 blows under load (CHAOS_BLOWS, CHAOS_SEED)
+	CHAOS_BLOWS=$${CHAOS_BLOWS:-400} $(BIN)/pytest -m chaos --timeout=10800 tests/chaos
 
 docs: venv ## Generate the generated pages
-	$(BIN)/callout docs
+	$(BIN)/python -m deploy.docs
 
 constraints: ## Pin the newest versions that pyproject.toml allows
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints

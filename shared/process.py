@@ -17,7 +17,7 @@ from shared.service import Service
 from shared.settings import ServiceSettings
 
 log = structlog.get_logger()
-USAGE = 2
+FAILED, USAGE = 1, 2
 
 
 def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -> None:
@@ -37,11 +37,12 @@ def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -
     workers = arguments.workers or settings.workers
     if workers > 1:
         sys.exit(_Parent(settings.service, workers, settings.http_port).run())
-    uvloop.run(_run(settings, build))
+    if not uvloop.run(_run(settings, build)):
+        sys.exit(FAILED)
 
 
-async def _run(settings: ServiceSettings, build: Callable[..., Service]) -> None:
-    await build(settings).run()
+async def _run(settings: ServiceSettings, build: Callable[..., Service]) -> bool:
+    return await build(settings).run()
 
 
 class _Parent:

@@ -56,8 +56,11 @@ class Service:
         """The service's name."""
         return self.settings.service
 
-    async def run(self) -> None:
-        """Run until SIGTERM or SIGINT; then finish the round, give the partitions up and leave."""
+    async def run(self) -> bool:
+        """Run until SIGTERM or SIGINT; then finish the round, give the partitions up and leave.
+
+        Returns whether that was why it ended: false if it could not go on (the log and `ops.health.v1` say why).
+        """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -68,13 +71,17 @@ class Service:
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((starting, stopping, serving), return_when=asyncio.FIRST_COMPLETED)
+        failing = [asyncio.create_task(subscription.failed.wait()) for subscription in self.subscriptions]
         if starting.done() and not starting.exception():
-            await self._watch(stopping, serving)
-        starting.cancel()
+            await asyncio.wait((stopping, serving, *failing), return_when=asyncio.FIRST_COMPLETED)
+        failed = (starting.done() and starting.exception() is not None) or any(task.done() for task in failing)
+        for task in (starting, *failing):
+            task.cancel()
         await self._stop()
         server.should_exit = True
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(serving, starting)
+        return not failed
 
     async def ready(self) -> str | None:
         """Return why the service is not ready; nothing if it is."""
@@ -103,9 +110,6 @@ class Service:
         self.listening = True
         log.info("service_started")
         await self.operations.alarm(kind="started")
-
-    async def _watch(self, *ends: "asyncio.Task[Any]") -> None:
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
 
     async def _stop(self) -> None:
         log.info("service_stopping")

@@ -40,6 +40,7 @@ class KeyRoom(Room[Key]):
     """What the three ears have in common: documents of dedup keys, which any partition may write."""
 
     service = "intake"
+    tells = (CASE_COMMANDS, INTAKE_DECISIONS)
 
     def __init__(self, policies: Policies) -> None:
         self._policies = policies

@@ -46,6 +46,7 @@ class Commands(Room[Case]):
     """Every change of a case is a command, decided here and nowhere else."""
 
     topic = CASE_COMMANDS
+    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES)
     service = "workflow"
     exclusive = True
 

@@ -165,11 +165,15 @@ def _unpack_mark(packed: dict[str, Any]) -> Mark:
 
 
 def _pack(message: Message) -> dict[str, Any]:
-    head = [message.topic, *(part for name, text in message.headers for part in (name, (text or b"").decode()))]
+    # Latin-1 takes any bytes: a dead letter carries headers that are somebody else's.
+    head: list[str | None] = [message.topic]
+    for name, text in message.headers:
+        head += (name, None if text is None else text.decode("latin-1"))
     return {"head": orjson.dumps(head), "key": message.key, "value": message.value}
 
 
 def _unpack(entry: dict[str, Any]) -> Message:
     topic, *parts = orjson.loads(entry["head"])
-    headers = tuple((name, text.encode()) for name, text in zip(parts[::2], parts[1::2], strict=True))
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    headers: Any = tuple((name, None if text is None else text.encode("latin-1")) for name, text in pairs)
     return Message(topic, entry["key"], entry["value"], headers)

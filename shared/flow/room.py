@@ -33,6 +33,8 @@ class Room(Generic[State]):
     """
 
     topic: Topic
+    tells: Sequence[Topic] = ()
+    """The topics it tells things on."""
     service: str
     exclusive: bool = False
     """Whether one partition alone writes a document, so that documents may be remembered between rounds."""

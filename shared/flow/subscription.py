@@ -18,13 +18,15 @@ from faststream.kafka import KafkaBroker
 
 from shared.errors import CalloutError
 from shared.flow.room import Room, State
+from shared.flow.settings import FlowSettings
 from shared.flow.teller import Teller
-from shared.flow.unit import Alarm, FlowSettings, Unit
+from shared.flow.unit import Alarm, Unit
 from shared.metrics import FlowFigures
 from shared.storage import Documents
 
 log = structlog.get_logger()
 POLL_MS = 1000
+FATAL = frozenset({"unknown_schema", "partition_count"})
 
 
 class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[misc]
@@ -51,6 +53,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         self._round = asyncio.Lock()
         self._leaving = asyncio.Event()
         self._joined = False
+        self.failed = asyncio.Event()
         self._figures = FlowFigures(room.service, room.topic.name)
         self.subscriber = broker.subscriber(
             room.topic.name,
@@ -114,9 +117,14 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             sources=self._sources,
             settings=self._settings,
             leaving=self._leaving,
-            alarm=self._alarm,
+            alarm=self._raise_alarm,
             new_teller=self._teller,
         )
+
+    async def _raise_alarm(self, *, kind: str, **facts: Any) -> None:  # noqa: ANN401 - as the alarm takes them
+        if kind in FATAL:
+            self.failed.set()
+        await self._alarm(kind=kind, **facts)
 
     def _teller(self, partition: TopicPartition) -> Teller:
         return Teller(

@@ -12,7 +12,6 @@ the one the documents know).
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic
 
 import structlog
@@ -22,29 +21,18 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from shared.contracts.envelope import Message, Record, read
 from shared.errors import CalloutError, OwnershipLost, TransientError, UnknownSchema, Unreadable
-from shared.flow.document import BelowFloor, Document, Source, new_document, read_document
+from shared.flow.document import BelowFloor, Document, Source
+from shared.flow.ledger import Ledger
 from shared.flow.plan import Item, Plan, buried
 from shared.flow.room import Room, State
+from shared.flow.settings import FlowSettings
+from shared.flow.sources import PartitionCountChanged, generation_of
 from shared.flow.teller import Fenced, Teller, home_partition
 from shared.metrics import FlowFigures
 from shared.storage import Documents
 
 log = structlog.get_logger()
 Alarm = Callable[..., Awaitable[None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlowSettings:
-    """How the flow behaves; durations in seconds."""
-
-    bootstrap_servers: str
-    session_timeout_seconds: float = 10
-    own_timeout_seconds: float = 15
-    tell_timeout_seconds: float = 20
-    transaction_timeout_seconds: float = 15
-    retry_for_seconds: float = 60
-    remembered_documents: int = 2000
-    max_records: int = 5000
 
 
 class Unit(Generic[State]):
@@ -68,16 +56,20 @@ class Unit(Generic[State]):
         self._consumer = consumer
         self._group = group
         self._room = room
-        self._documents = documents
         self._sources = sources
         self._settings = settings
         self._leaving = leaving
         self._alarm = alarm
         self._new_teller = new_teller
         self._figures = FlowFigures(room.service, partition.topic)
-        self._source = Source(partition.topic, partition.partition)
+        self._ledger = Ledger(
+            room,
+            documents,
+            Source(partition.topic, partition.partition),
+            remembered=settings.remembered_documents,
+            figures=self._figures,
+        )
         self._teller: Teller | None = None
-        self._memory: dict[str, Document[State]] = {}
         self._position = 0
         self._horizon = 0
         self._partitions = 0
@@ -104,16 +96,21 @@ class Unit(Generic[State]):
                 committed = await self._consumer.committed(self._partition)
                 ends = await self._consumer.end_offsets([self._partition])
                 self._partitions = await teller.partitions_of(self._partition.topic)
-                adopted = await self._sources.find([self._partition.topic])
+                generation = await generation_of(self._partition.topic, self._partitions, self._sources)
+                for topic in self._room.tells:
+                    await teller.partitions_of(topic.name)
                 self._consumer.seek(self._partition, committed or 0)
+        except PartitionCountChanged as error:
+            await teller.stop()
+            await self._halt("partition_count", str(error))
+            return
         except (KafkaError, OSError, TimeoutError, CalloutError) as error:
             await teller.stop()
             raise TransientError(f"cannot own: {type(error).__name__}") from error
         except BaseException:
             await teller.stop()
             raise
-        generation = adopted[0]["generation"] if adopted else 0
-        self._source = Source(self._partition.topic, self._partition.partition, generation)
+        self._ledger.source = Source(self._partition.topic, self._partition.partition, generation)
         self._position = committed or 0
         self._horizon = ends[self._partition]
         self._teller = teller
@@ -121,7 +118,7 @@ class Unit(Generic[State]):
     async def disown(self) -> None:
         """Let go of the producer and of everything remembered."""
         teller, self._teller = self._teller, None
-        self._memory.clear()
+        self._ledger.forget()
         if teller is not None:
             await teller.stop()
 
@@ -214,7 +211,7 @@ class Unit(Generic[State]):
     def _forget(self, state: RetryCallState) -> None:
         reason = str(state.outcome.exception()) if state.outcome else ""
         self._log.warning("batch_will_be_tried_again", reason=reason, attempt=state.attempt_number)
-        self._memory.clear()
+        self._ledger.forget()
 
     async def _fold_and_tell(self, items: Sequence[Item]) -> int:
         if self._teller is None:
@@ -229,70 +226,30 @@ class Unit(Generic[State]):
             await self._teller.tell(messages, self._partition, position, self._group)
         self._figures.count_dead(messages)
         self._position = position
-        self._remember(plan.documents)
+        self._ledger.remember(plan.documents, position)
         return count
 
     async def _fold(self, items: Sequence[Item]) -> tuple[Plan[State], int]:
         """Decide and write until no document was written by somebody else in between."""
         documents: dict[str, Document[State]] = {}
-        await self._load(documents, {item.key for item in items if item.key is not None})
+        await self._ledger.load(documents, {item.key for item in items if item.key is not None})
         while True:
-            plan = Plan(self._room, self._source, self._position, self._horizon, documents)
-            await self._load(documents, plan.missing(items))
+            plan = Plan(self._room, self._ledger.source, self._position, self._horizon, documents)
+            await self._ledger.load(documents, plan.missing(items))
             with self._figures.step("decide"):
                 count = plan.decide(items)
                 plan.settle()
-            conflicts = await self._write(plan)
+            conflicts = await self._ledger.write(plan)
             if not conflicts:
                 return plan, count
-            self._figures.count_conflicts(len(conflicts))
             for document in documents.values():
                 document.reset()
-            await self._load(documents, conflicts)
-
-    async def _load(self, documents: dict[str, Document[State]], ids: set[str]) -> None:
-        unknown = []
-        for id_ in ids:
-            if id_ in self._memory:
-                documents[id_] = self._memory[id_]
-            else:
-                unknown.append(id_)
-        if not unknown:
-            return
-        documents.update((id_, new_document(id_)) for id_ in unknown)
-        with self._figures.step("load"):
-            found = await self._documents.find(unknown)
-        for stored in found:
-            state = self._room.from_document(stored)
-            documents[stored["_id"]] = read_document(stored, state, self._source)
-
-    async def _write(self, plan: Plan[State]) -> set[str]:
-        for stage in plan.writes():
-            with self._figures.step("write"):
-                conflicts = await self._documents.replace([plan.write(document) for document in stage])
-            for document in stage:
-                if document.id in conflicts:
-                    self._memory.pop(document.id, None)
-                else:
-                    document.written()
-            if conflicts:
-                return set(conflicts)
-        return set()
-
-    def _remember(self, documents: dict[str, Document[State]]) -> None:
-        if not self._room.exclusive:
-            return
-        for id_, document in documents.items():
-            document.told(self._position)
-            self._memory.pop(id_, None)
-            self._memory[id_] = document
-        while len(self._memory) > self._settings.remembered_documents:
-            del self._memory[next(iter(self._memory))]
+            await self._ledger.load(documents, conflicts)
 
     async def _bury(self, item: Item, error: Exception) -> None:
         """Make a dead letter of the record that our own code failed on outside of a decision."""
         await self._report_bug(item.record, error)
-        self._memory.clear()
+        self._ledger.forget()
         item.incoming = None
         item.messages = (buried(item.record, error, self._room.service),)
 
