@@ -1,0 +1,56 @@
+"""`python -m tests.bench`: measure Callout against raw floors, on an embedded stack of its own or on a running one."""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import orjson
+
+from tests.bench import throughput
+from tests.bench.backlog import Servers
+from tests.bench.report import Finding, print_table
+from tests.bench.throughput import Sizes
+from tests.stack import RunningStack
+
+MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[Iterator[Finding]]]] = {
+    "workflow": throughput.workflow,
+    "repeats": throughput.intake_repeats,
+    "distinct": throughput.intake_distinct,
+}
+
+
+def main() -> None:
+    """Run the measures that were asked for, by default all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default: all")
+    parser.add_argument("--env", type=Path, help="the file of a stack that runs already (`callout up --write-env`)")
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.measures if name not in MEASURES]:
+        parser.error(f"unknown: {', '.join(unknown)}")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callout-bench-")))
+        if arguments.env is None:
+            values = stack.enter_context(RunningStack(folder / "stack", "--only", "infra")).values
+        else:
+            values = dict(line.split("=", 1) for line in arguments.env.read_text().splitlines())
+        servers = Servers(values["KAFKA_BOOTSTRAP_SERVERS"], values["MONGODB_URI"], folder)
+        asyncio.run(_measure(servers, Sizes(), arguments.measures or list(MEASURES)))
+
+
+async def _measure(servers: Servers, sizes: Sizes, names: list[str]) -> None:
+    findings: list[Finding] = []
+    for name in names:
+        began = time.monotonic()
+        for finding in await MEASURES[name](servers, sizes):
+            finding.tell()
+            findings.append(finding)
+        print(orjson.dumps({"measure": name, "took_seconds": round(time.monotonic() - began, 1)}).decode(), flush=True)
+    print_table(findings)
+
+
+if __name__ == "__main__":
+    main()
