@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from pymongo.errors import ConnectionFailure
 from rich.console import Console
 
-from deploy.cli import case, cases, config, fleet, lag, topics, up, verify
+from deploy.cli import case, cases, config, demo, fleet, lag, topics, up, verify
 from deploy.cli.connection import FILE_VARIABLE
 from deploy.cli.failure import ExitCode, Failure
 
@@ -29,6 +29,7 @@ app = typer.Typer(
 
 # Commands, in the order of the help. A module gives a function (`app.command`) or a group of its own (`app.add_typer`).
 app.command("up")(up.up)
+app.command("demo")(demo.demo)
 app.add_typer(topics.app, name="topics")
 app.add_typer(config.app, name="config")
 app.add_typer(cases.app, name="cases")
