@@ -7,18 +7,16 @@ from typing import Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 NS_CALLOUT: Final = uuid5(NAMESPACE_URL, "urn:callout")
+_NAMESPACE: Final = NS_CALLOUT.bytes
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 0b11] for digit in "0123456789abcdef"}
 
 
 def derived_id(*parts: object) -> str:
     """Return the UUIDv5 of the parts, joined by `|`: the same parts, the same id."""
-    name = "|".join(map(str, parts))
-    digest = bytearray(
-        hashlib.sha1(NS_CALLOUT.bytes + name.encode("utf-8", "surrogatepass"), usedforsecurity=False).digest()[:16]
-    )
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    name = "|".join(map(str, parts)).encode("utf-8", "surrogatepass")
+    text = hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).hexdigest()
+    variant = _VARIANT[text[16]]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 def fresh_id(now_ms: int | None = None) -> str:

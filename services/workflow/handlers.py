@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -140,8 +140,8 @@ def _event(event: Event, previous: str, traceparent: str | None) -> tuple[Messag
             "number": state.number,
             "seq": state.seq,
             "at": rfc3339(state.updated_at),
-            "actor": {"id": event.actor.id, "role": event.actor.role, "tenant_id": event.actor.tenant_id},
-            "cause": asdict(cause),
+            "actor": event.actor,
+            "cause": cause,
             "change": event.change,
         }
     )

@@ -3,9 +3,8 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 from pydantic import ValidationError
@@ -39,8 +38,7 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is told: one record to be sent."""
 
     topic: str
@@ -49,8 +47,7 @@ class Message:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """A record that could be read: its place, its CloudEvents attributes and its validated body.
 
     `now` is when the broker appended it. `named` tells whether the sender gave the id; else it is the record's place.
@@ -147,8 +144,14 @@ def message(
         ("ce_type", type_.encode()),
         ("ce_time", rfc3339(time).encode()),
     ]
-    optional = (("ce_subject", subject), ("ce_tenant", tenant), ("ce_causeid", cause_id), ("traceparent", traceparent))
-    headers += [(name, text.encode()) for name, text in optional if text]
+    if subject:
+        headers.append(("ce_subject", subject.encode()))
+    if tenant:
+        headers.append(("ce_tenant", tenant.encode()))
+    if cause_id:
+        headers.append(("ce_causeid", cause_id.encode()))
+    if traceparent:
+        headers.append(("traceparent", traceparent.encode()))
     headers.append(("content-type", b"application/json"))
     return Message(topic.name, key.encode(), value, (*headers, *extensions))
 

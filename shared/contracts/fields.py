@@ -1,6 +1,7 @@
 """Field types that models share: times, identifiers, bounded texts, and the base of every model."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import (
@@ -43,6 +44,7 @@ def utc_milliseconds(value: datetime) -> datetime:
     return value.replace(microsecond=value.microsecond // 1000 * 1000)
 
 
+@lru_cache(maxsize=8192)
 def rfc3339(value: datetime) -> str:
     """Return a UTC instant as RFC 3339 with exactly three decimals and `Z`."""
     text = value.isoformat(timespec="milliseconds")

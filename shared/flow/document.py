@@ -5,9 +5,8 @@ at that write, below which no record can ever come again) and the messages of th
 """
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic
-
-import orjson
 
 from shared.contracts.envelope import Message
 from shared.errors import OwnershipLost
@@ -41,7 +40,7 @@ class Mark:
 
     offset: int = -1
     floor: int = 0
-    emitted: dict[int, list[Message]] = field(default_factory=dict)
+    emitted: list[dict[str, Any]] = field(default_factory=list)
     verdicts: dict[int, str] = field(default_factory=dict)
 
 
@@ -74,7 +73,7 @@ class Document(Generic[State]):
 
     def stored(self, offset: int) -> list[Message]:
         """Return the messages that a folded record made."""
-        return self.mark.emitted.get(offset, [])
+        return [_unpack(entry) for entry in self.mark.emitted if entry["offset"] == offset]
 
     def see(self, offset: int, state: State | None, messages: list[Message], verdict: str = "") -> None:
         """Note what a record did: the new state (nothing: unchanged) and its messages."""
@@ -93,7 +92,8 @@ class Document(Generic[State]):
         self.pending = Mark(
             offset=max(self.seen, self.mark.offset),
             floor=position,
-            emitted={o: m for o, m in self.mark.emitted.items() if o >= position} | self.fresh,
+            emitted=[e for e in self.mark.emitted if e["offset"] >= position]
+            + [_pack(offset, message) for offset, messages in self.fresh.items() for message in messages],
             verdicts={o: v for o, v in self.mark.verdicts.items() if o >= position} | self.fresh_verdicts,
         )
         body["_id"] = self.id
@@ -119,7 +119,7 @@ class Document(Generic[State]):
 
     def told(self, position: int) -> None:
         """Note that all below a position was told; an earlier owner may have folded in more."""
-        self.mark.emitted = {o: m for o, m in self.mark.emitted.items() if o >= position}
+        self.mark.emitted = [e for e in self.mark.emitted if e["offset"] >= position]
         self.mark.verdicts = {o: v for o, v in self.mark.verdicts.items() if o >= position}
         self.reset()
 
@@ -149,7 +149,7 @@ def _pack_mark(source: Source, mark: Mark) -> dict[str, Any]:
         "generation": source.generation,
         "offset": mark.offset,
         "floor": mark.floor,
-        "emitted": [{"offset": o, **_pack(m)} for o, messages in mark.emitted.items() for m in messages],
+        "emitted": mark.emitted,
     }
     if mark.verdicts:
         packed["verdicts"] = [{"offset": o, "verdict": v} for o, v in mark.verdicts.items()]
@@ -157,23 +157,21 @@ def _pack_mark(source: Source, mark: Mark) -> dict[str, Any]:
 
 
 def _unpack_mark(packed: dict[str, Any]) -> Mark:
-    emitted: dict[int, list[Message]] = {}
-    for entry in packed["emitted"]:
-        emitted.setdefault(entry["offset"], []).append(_unpack(entry))
     verdicts = {entry["offset"]: entry["verdict"] for entry in packed.get("verdicts", ())}
-    return Mark(packed["offset"], packed["floor"], emitted, verdicts)
+    return Mark(packed["offset"], packed["floor"], packed["emitted"], verdicts)
 
 
-def _pack(message: Message) -> dict[str, Any]:
-    # Latin-1 takes any bytes: a dead letter carries headers that are somebody else's.
-    head: list[str | None] = [message.topic]
-    for name, text in message.headers:
-        head += (name, None if text is None else text.decode("latin-1"))
-    return {"head": orjson.dumps(head), "key": message.key, "value": message.value}
+def _pack(offset: int, message: Message) -> dict[str, Any]:
+    """Return a message as it is stored; names of headers are values here, for outsiders choose some of them."""
+    return {
+        "offset": offset,
+        "topic": message.topic,
+        "key": message.key,
+        "value": message.value,
+        "headers": list(chain.from_iterable(message.headers)),
+    }
 
 
 def _unpack(entry: dict[str, Any]) -> Message:
-    topic, *parts = orjson.loads(entry["head"])
-    pairs = zip(parts[::2], parts[1::2], strict=True)
-    headers: Any = tuple((name, None if text is None else text.encode("latin-1")) for name, text in pairs)
-    return Message(topic, entry["key"], entry["value"], headers)
+    parts = entry["headers"]
+    return Message(entry["topic"], entry["key"], entry["value"], tuple(zip(parts[::2], parts[1::2], strict=True)))

@@ -23,7 +23,7 @@ def keep_only_the_last_batch(patch: Patch) -> None:
     write = Document.write
 
     def forgetful(self: Document[Any], source: Any, position: int, body: dict[str, Any]) -> Write:
-        self.mark.emitted = {}
+        self.mark.emitted = []
         return write(self, source, position, body)
 
     patch.setattr(Document, "write", forgetful)
@@ -91,7 +91,7 @@ def let_two_units_share_a_partition(patch: Patch) -> None:
 
 def forget_the_floor_of_what_was_told(patch: Patch) -> None:
     def told(self: Document[Any], position: int) -> None:
-        self.mark.emitted = {}
+        self.mark.emitted = []
         self.reset()
 
     patch.setattr(Document, "told", told)
