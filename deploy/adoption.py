@@ -1,6 +1,6 @@
 """Lets the services begin anew on a source topic that was recreated or restored."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -59,8 +59,9 @@ def database_name(service: str) -> str:
     return f"callout_{service}"
 
 
-async def _refuse_while_heard(topic: Topic, bootstrap_servers: str) -> None:
-    groups = {group_id(service, topic.name): service for service in topic.heard_by}
+async def running_services(topics: Iterable[Topic], bootstrap_servers: str) -> list[str]:
+    """Return the services that hear one of these topics right now."""
+    groups = {group_id(service, topic.name): service for topic in topics for service in topic.heard_by}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
     try:
         await admin.start()
@@ -68,7 +69,11 @@ async def _refuse_while_heard(topic: Topic, bootstrap_servers: str) -> None:
         states = {group: await _state(admin, group) for group in groups}
     finally:
         await admin.close()
-    running = sorted(groups[group] for group, state in states.items() if state not in QUIET_STATES)
+    return sorted({groups[group] for group, state in states.items() if state not in QUIET_STATES})
+
+
+async def _refuse_while_heard(topic: Topic, bootstrap_servers: str) -> None:
+    running = await running_services([topic], bootstrap_servers)
     if running:
         raise GroupInUseError(
             f"{topic.name} is being heard by {', '.join(running)}. Stop all workers of it, wait until its "

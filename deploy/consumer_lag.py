@@ -33,10 +33,12 @@ class Lag:
 class LagMeter:
     """Measures the lag of the groups `callout.<service>.<topic>`; as a context it is connected.
 
-    Without `services`: those that have a position, whatever runs now.
+    Without `services`: those that have a position, whatever runs now. Without `topics`: all that are declared.
     """
 
-    def __init__(self, bootstrap_servers: str, *, services: Iterable[str] = ()) -> None:
+    def __init__(
+        self, bootstrap_servers: str, *, services: Iterable[str] = (), topics: Iterable[Topic] | None = None
+    ) -> None:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=bootstrap_servers,
@@ -49,7 +51,7 @@ class LagMeter:
         self._services = frozenset(services)
         #: (partition, position) -> an end up to which there is no record.
         self._empty: dict[tuple[TopicPartition, int], int] = {}
-        self._topics = [topic for topic in Catalogue.load().topics if topic.heard_by]
+        self._topics = [topic for topic in topics or Catalogue.load().topics if topic.heard_by]
 
     async def __aenter__(self) -> Self:
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
@@ -25,6 +25,11 @@ class Difference:
     partitions: int | None = None
     #: Setting -> (live value, declared value).
     config: dict[str, tuple[str | None, str]] = field(default_factory=dict, hash=False)
+
+    @property
+    def grows(self) -> bool:
+        """Whether the declaration has more partitions than the cluster."""
+        return self.partitions is not None and self.partitions < self.topic.partitions
 
     def __str__(self) -> str:
         if self.missing:
@@ -58,13 +63,14 @@ class TopicAdmin:
     async def __aexit__(self, *_: object) -> None:
         await self._admin.close()
 
+    async def partition_counts(self) -> dict[str, int]:
+        """Return how many partitions every topic of the cluster has."""
+        topics = await self._admin.describe_topics()
+        return {topic["topic"]: len(topic["partitions"]) for topic in topics if not topic["error_code"]}
+
     async def differences(self, catalogue: Catalogue) -> list[Difference]:
         """Compare the cluster with a catalogue; topics that nobody declared are nobody's business."""
-        partitions = {
-            topic["topic"]: len(topic["partitions"])
-            for topic in await self._admin.describe_topics()
-            if not topic["error_code"]
-        }
+        partitions = await self.partition_counts()
         wanted = [*catalogue.topics, *catalogue.from_templates(partitions)]
         present = [topic for topic in wanted if topic.name in partitions]
         settings = await self._settings(topic.name for topic in present)
@@ -88,6 +94,14 @@ class TopicAdmin:
         differences = list(differences)
         await self._create([each.topic for each in differences if each.missing], replication_factor)
         await self._configure([each.topic for each in differences if each.config])
+
+    async def raise_partitions(self, topics: Sequence[Topic]) -> None:
+        """Give topics as many partitions as they declare; keys move to other partitions, away from their history.
+
+        Raises:
+            KafkaError: the cluster refused something; it never lowers a count.
+        """
+        await self._admin.create_partitions({topic.name: NewPartitions(topic.partitions) for topic in topics})
 
     async def _create(self, topics: Sequence[Topic], replication_factor: int) -> None:
         if not topics:

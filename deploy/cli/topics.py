@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from deploy import adoption
-from deploy.cli.connection import find_stack
+from deploy import adoption, partition_growth
+from deploy.cli._ask import aside
+from deploy.cli.connection import Connection, find_stack
 from deploy.cli.failure import ExitCode, Failure
 from deploy.topic_admin import Difference, TopicAdmin
 from deploy.topics import DECLARATION, Catalogue, DeclarationError
@@ -27,24 +28,37 @@ def apply(
     replication_factor: Annotated[
         int, typer.Option(min=1, help="Copies of each new topic: 3 on a cluster, 1 on the embedded broker.")
     ] = 1,
+    drained: Annotated[
+        bool, typer.Option("--drained", help="Raise partition counts too: nobody writes, and all was read.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Create what is missing, change settings that differ; safe to repeat.
 
-    A partition count is never changed: the keys would move to other partitions, away from their history.
+    A partition count is only raised with `--drained`, and never lowered: the keys move to other partitions, away from
+    their history. First let the senders pause, wait until `callout lag` shows 0 everywhere, and stop all services.
+    That downstream readers have read all is for you to know.
 
-    Example: `callout topics apply --replication-factor 3`
+    Examples: `callout topics apply --replication-factor 3` · `callout topics apply --drained`
     """
-    differences = asyncio.run(_settle(_catalogue(file), find_stack().bootstrap_servers, replication_factor))
+    catalogue = _catalogue(file)
+    differences, known = asyncio.run(_apply(catalogue, find_stack(), replication_factor, drained=drained))
     _print(differences, as_json=as_json, nothing="All topics are as declared; nothing to do.", prefix="applied  ")
-    wrong = [each for each in differences if each.partitions is not None]
-    if wrong:
-        names = "; ".join(f"{each.topic.name} has {each.partitions}, not {each.topic.partitions}" for each in wrong)
-        raise Failure(
-            ExitCode.REFUSED,
-            f"Refused to change partition counts ({names}): keys would move to other partitions, away from their "
-            "history. Give the file the live count, or make a new version of the topic and drain the old one.",
-        )
+    for each in known:
+        aside.print(f"{each.service} knows now that {each.topic} has {each.now} partitions, not {each.before}")
+    left = [each for each in differences if each.partitions is not None and not (drained and each.grows)]
+    if left:
+        raise Failure(ExitCode.REFUSED, _why_not(left))
+
+
+def _why_not(left: list[Difference]) -> str:
+    names = "; ".join(f"{each.topic.name} has {each.partitions}, not {each.topic.partitions}" for each in left)
+    may_grow = any(each.grows for each in left)
+    way = "Drain the topics, stop the services and use --drained" if may_grow else "No count is ever lowered"
+    return (
+        f"Refused to change partition counts ({names}): keys would move to other partitions, away from their "
+        f"history. {way}, or give the file the live count."
+    )
 
 
 @app.command()
@@ -102,11 +116,20 @@ def _catalogue(file: Path) -> Catalogue:
         raise Failure(ExitCode.USAGE, str(error)) from error
 
 
-async def _settle(catalogue: Catalogue, bootstrap_servers: str, replication_factor: int) -> list[Difference]:
-    async with TopicAdmin(bootstrap_servers) as admin:
+async def _apply(
+    catalogue: Catalogue, stack: Connection, replication_factor: int, *, drained: bool
+) -> tuple[list[Difference], list[partition_growth.Known]]:
+    servers = {"bootstrap_servers": stack.bootstrap_servers, "mongodb_uri": stack.mongodb_uri}
+    async with TopicAdmin(stack.bootstrap_servers) as admin:
         differences = await admin.differences(catalogue)
+        known = []
+        if drained:
+            try:
+                known = await partition_growth.grow(admin, catalogue, differences, **servers)
+            except partition_growth.NotDrainedError as error:
+                raise Failure(ExitCode.REFUSED, str(error)) from error
         await admin.settle(differences, replication_factor=replication_factor)
-        return differences
+        return differences, known
 
 
 async def _differences(catalogue: Catalogue, bootstrap_servers: str) -> list[Difference]:

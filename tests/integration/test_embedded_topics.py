@@ -1,14 +1,16 @@
 """The topics command against a real broker."""
 
+import asyncio
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 from textwrap import dedent
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
 
 from tests.stack import RunningStack
 
@@ -86,13 +88,59 @@ async def test_diff_sees_what_apply_mends_and_an_operators_own_setting_stays(
     assert (mended["cleanup.policy"], mended["segment.ms"]) == ("compact", "123456")
 
 
-def test_a_partition_count_is_never_changed(infra: RunningStack, declaration: Path) -> None:
+def test_a_partition_count_is_not_changed_in_passing(infra: RunningStack, declaration: Path) -> None:
     infra.callout("topics", "apply", "--file", str(declaration))
     declaration.write_text(declaration.read_text().replace("heard_by: [tester]", "heard_by: [tester], partitions: 5"))
     for command, code in (("apply", 4), ("diff", 1), ("apply", 4)):
         refused = infra.callout("topics", command, "--file", str(declaration))
         assert refused.returncode == code
         assert "has 2" in refused.stdout + refused.stderr
+
+
+def test_drained_topics_get_more_partitions_and_their_services_know_it(infra: RunningStack, declaration: Path) -> None:
+    topic, two = "test.growing.v1", declaration.read_text().replace(SOURCE, "test.growing.v1")
+    five = two.replace("heard_by: [tester]", "heard_by: [tester], partitions: 5")
+    apply = ("topics", "apply", "--file", str(declaration))
+    declaration.write_text(two)
+    infra.callout(*apply)
+    with MongoClient(infra.mongodb_uri) as client:
+        sources = client.callout_tester.sources
+        sources.insert_one({"_id": topic, "generation": 3, "partitions": 2, "revision": 1})
+        declaration.write_text(five)
+        assert infra.callout(*apply).returncode == 4
+        for refused, why in asyncio.run(growing_too_early(infra, topic, (*apply, "--drained"))):
+            assert (refused.returncode, why in refused.stderr) == (4, True), refused.stderr
+        assert sources.find_one({"_id": topic}) == {"_id": topic, "generation": 3, "partitions": 2, "revision": 1}
+
+        assert infra.callout(*apply, "--drained").returncode == 0
+        assert sources.find_one({"_id": topic}) == {"_id": topic, "generation": 3, "partitions": 5, "revision": 2}
+        assert infra.callout("topics", "diff", "--file", str(declaration)).returncode == 0
+        sources.update_one({"_id": topic}, {"$set": {"partitions": 2}})  # as if it had been cut short
+        assert infra.callout(*apply, "--drained").returncode == 0
+        assert sources.find_one({"_id": topic}) == {"_id": topic, "generation": 3, "partitions": 5, "revision": 3}
+
+        declaration.write_text(two)
+        lower = infra.callout(*apply, "--drained")
+        assert (lower.returncode, "No count is ever lowered" in lower.stderr) == (4, True)
+        sources.drop()
+
+
+async def growing_too_early(
+    stack: RunningStack, topic: str, apply: tuple[str, ...]
+) -> list[tuple[CompletedProcess[str], str]]:
+    """Try while the service runs, then while it has not read all; leave all read."""
+    servers = {"bootstrap_servers": stack.bootstrap_servers}
+    group = {"group_id": f"callout.tester.{topic}", "enable_auto_commit": False}
+    async with AIOKafkaProducer(**servers) as producer:
+        for _ in range(2):
+            await producer.send_and_wait(topic, b"{}", partition=1)
+    async with AIOKafkaConsumer(topic, **servers, **group) as consumer:
+        await consumer.commit({TopicPartition(topic, 1): 1})
+        running = await asyncio.to_thread(stack.callout, *apply)
+    unread = await asyncio.to_thread(stack.callout, *apply)
+    async with AIOKafkaConsumer(topic, **servers, **group) as consumer:
+        await consumer.commit({TopicPartition(topic, 1): 2})
+    return [(running, "tester still run"), (unread, f"tester has 1 of {topic} to read")]
 
 
 def test_a_declaration_with_an_unknown_word_is_refused(infra: RunningStack, declaration: Path) -> None:
