@@ -15,6 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.errors import CalloutError
 from shared.flow.room import Room, State
@@ -68,7 +69,9 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             rebalance_timeout_ms=int(max(30, settings.session_timeout_seconds) * 1000),
             max_partition_fetch_bytes=4 * 1024 * 1024,
             listener=self,
+            parser=_unparsed,
             decoder=_undecoded,
+            no_reply=True,
             title=f"{room.service}:{room.topic.name}",
         )
         # FastStream's own sleeps, deaf, for as long as it had polled in vain.
@@ -159,6 +162,15 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         seconds = time.perf_counter() - started
         self._figures.count_round(len(records), told, seconds)
         log.info("round_told", group=self.group, records=len(records), told=told, partitions=len(mine), seconds=seconds)
+
+
+async def _unparsed(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+    """Return a round as it is.
+
+    FastStream's own parser fails on a header that is null or not UTF-8 and drops the whole round without a word; and
+    it would answer wherever a header `reply_to` says.
+    """
+    return KafkaMessage(records, b"", consumer=FAKE_CONSUMER)
 
 
 async def _undecoded(_: Any) -> None:  # noqa: ANN401 - the flow reads the raw records itself

@@ -1,7 +1,8 @@
-"""A stranger at the topics: sends, listens and looks into the store with the plain drivers, and uses none of our code."""
+"""A stranger at the topics: sends, listens and looks into the store with plain drivers, and uses none of our code."""
 
 import asyncio
 import contextlib
+import inspect
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ OUTCOMES = "case.outcomes.v1"
 DECISIONS = "intake.decisions.v1"
 HEALTH = "ops.health.v1"
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
 Place = tuple[str, int, int]
 
 
@@ -66,14 +67,23 @@ class Sender:
         value: bytes | dict[str, Any] | None,
         *,
         key: str | bytes | None = None,
-        headers: Iterable[tuple[str, bytes]] = (),
+        headers: Iterable[tuple[str, bytes | None]] = (),
         partition: int | None = None,
     ) -> None:
         """Hand one record over to be sent with those after it."""
         body = orjson.dumps(value) if isinstance(value, dict) else value
         name = key.encode() if isinstance(key, str) else key
-        future = await self._producer.send(topic, body, key=name, headers=list(headers), partition=partition)
-        self._pending.append(future)
+        if body is None and name is None:
+            await self._send_nothing(topic, list(headers), partition)
+        else:
+            future = await self._producer.send(topic, body, key=name, headers=list(headers), partition=partition)
+            self._pending.append(future)
+
+    async def _send_nothing(self, topic: str, headers: Headers, partition: int | None) -> None:
+        """Send a record without key and value, which other clients let pass and this one only in a batch."""
+        batch = self._producer.create_batch()
+        batch.append(timestamp=None, key=None, value=None, headers=headers)
+        self._pending.append(await self._producer.send_batch(batch, topic, partition=partition))
 
     async def flush(self) -> list[Place]:
         """Wait until all is acknowledged; return where the records lie, in the order they were sent."""
@@ -121,13 +131,16 @@ class Listener:
 
 
 async def until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "") -> Any:
-    """Wait until something holds, and return it."""
+    """Wait until something holds, which may have to be awaited, and return it."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while True:
+        found = condition()
+        found = await found if inspect.isawaitable(found) else found
+        if found:
+            return found
         if time.monotonic() > deadline:
             raise StackError(f"It did not come about within {seconds:g} s: {what}")
-        await asyncio.sleep(0.05)
-    return found
+        await asyncio.sleep(0.1)
 
 
 async def stored_cases(stack: RunningStack) -> dict[str, dict[str, Any]]:

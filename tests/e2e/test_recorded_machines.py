@@ -155,9 +155,6 @@ async def assert_all_is_well(stack: RunningStack, rows: Sequence[Row]) -> None:
     assert not await read_topic(stack.bootstrap_servers, f"{SIGNALS}.dead")
     health = [orjson.loads(record.value) for record in await read_topic(stack.bootstrap_servers, HEALTH)]
     assert not [said for said in health if said["kind"] in {"bug", "stuck", "stale_source"}]
-    print(
-        f"{len(rows)} signals, {len(cases)} cases, {report.events} events, settled in {time.monotonic() - started:.1f} s"
-    )
 
 
 @pytest.mark.e2e
@@ -181,6 +178,5 @@ async def test_a_recorded_year_makes_the_same_cases_while_workers_are_killed(
     sending = asyncio.create_task(replay(stack, rows, seconds=45))
     killed = await kill_workers(stack, sending)
     await sending
-    print(f"killed {dict(killed)}")
     assert min(killed["intake"], killed["workflow"]) >= 3
     await assert_all_is_well(stack, rows)

@@ -1,0 +1,315 @@
+"""Whatever is sent to a topic that outsiders write to has exactly one fate, and its neighbours do not notice."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.request import urlopen
+from uuid import uuid5
+
+import orjson
+import pytest
+
+from shared.contracts.signals import RAISED
+from shared.ids import NS_CALLOUT
+from tests.builders import CASE_ID, LEFT_OUT, STRUCTURED, command, encoded, headers, signal, wrapped
+from tests.chaos.reader import read_topic
+from tests.e2e.outsider import (
+    COMMANDS,
+    EVENTS,
+    HEALTH,
+    OUTCOMES,
+    SIGNALS,
+    Listener,
+    Place,
+    Sender,
+    stored_cases,
+    until,
+)
+from tests.stack import RunningStack
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+WHY = ("code", "reason", "service", "attempts", "digest", "topic", "partition", "offset")
+HOME = 5
+UNSENT = object()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    with RunningStack(tmp_path_factory.mktemp("bad-input")) as stack:
+        yield stack
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A record to send, and the code that must come of it."""
+
+    code: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+def bad_signal(code: str, data: Any = UNSENT, *, type_: str = RAISED, key: bytes | None = None, **extra: Any) -> Given:
+    return Given(code, encoded(signal() if data is UNSENT else data), key, headers(type_, **extra))
+
+
+def bad_command(code: str, data: Any = UNSENT, *, name: str = "start", key: bytes | None = None, **extra: Any) -> Given:
+    type_ = extra.pop("type_", f"callout.case.{name}.v1")
+    return Given(code, encoded(command(name) if data is UNSENT else data), key, headers(type_, **extra))
+
+
+def nested(depth: int) -> Any:
+    return json.loads("[" * depth + "]" * depth)
+
+
+DEAD_EITHER_WAY: list[tuple[str, Any]] = [
+    ("not_json", b"{"),
+    ("not_json", b""),
+    ("not_json", b"\xef\xbb\xbf{}"),
+    ("not_json", b"{'tenant_id': 'acme'}"),
+    ("not_json", b"[" * 5000 + b"]" * 5000),
+    ("not_utf8", b"\xff\xfe{"),
+    ("not_utf8", '{"tenant_id":"acmé"}'.encode("latin-1")),
+    ("too_large", b"x" * (1024 * 1024 - 4096)),
+    ("too_large", b'{"x":"' + b"\xff" * (1024 * 1024 - 5000) + b'"}'),
+    ("null_value", None),
+    ("invalid_data", b"null"),
+    ("invalid_data", b"[1,2]"),
+    ("invalid_data", b"{}"),
+]
+BAD_SIGNALS = [
+    *(bad_signal(code, value) for code, value in DEAD_EITHER_WAY),
+    *(bad_signal("not_json", encoded(signal())[:-1] + b',"x":' + x + b"}") for x in (b"NaN", b"-Infinity", b"01")),
+    bad_signal("not_json", encoded(signal())[:-1] + b',"measurements":{"x":NaN}}'),
+    *(bad_signal("invalid_data", signal(**{name: LEFT_OUT})) for name in ("tenant_id", "device_id", "fault")),
+    *(bad_signal("invalid_data", signal(**{name: None})) for name in ("tenant_id", "device_id", "fault")),
+    *(bad_signal("invalid_data", signal(fault=fault)) for fault in ("", "f" * 129, 417, {"$gt": ""}, ["E417"])),
+    *(bad_signal("invalid_data", signal(tenant_id=tenant)) for tenant in ("Acme", "a" * 64, "a/b", "$acme", "a.b")),
+    *(bad_signal("invalid_data", signal(device_id=device)) for device in ("", "d" * 129, "a/b", "$d", "press 07")),
+    *(bad_signal("invalid_data", signal(occurred_at=at)) for at in (0, "1772446500", "yesterday", "2026-03-02T10:15")),
+    *(bad_signal("invalid_data", signal(occurred_at=at)) for at in ("10000-01-01T00:00:00Z", "0001-01-01T00:00+14:00")),
+    bad_signal("invalid_data", signal(dedup_key="k" * 256)),
+    bad_signal("invalid_data", signal(seq=2**63)),
+    bad_signal("invalid_data", signal(measurements={"a.b": {"$c": 1}})),
+    bad_signal("invalid_data", signal(x=nested(101))),
+    bad_signal("too_large", signal(x="v" * 17_000)),
+    bad_signal("too_large", signal(description="v" * 64 * 1024)),
+    bad_signal("unknown_type", type_="callout.signal.muted.v1"),
+    bad_signal("unknown_type", type_="callout.case.start.v1"),
+    bad_signal("unsupported_version", type_="callout.signal.raised.v2"),
+    bad_signal("unsupported_version", ce_specversion="0.3"),
+    bad_signal("not_utf8", ce_id=b"\xff"),
+    bad_signal("invalid_data", ce_id="i" * 201),
+    bad_signal("not_json", **{"content-type": "application/xml"}),
+    bad_signal("tenant_mismatch", ce_tenant="bolt"),
+    bad_signal("key_mismatch", key=b"acme/press-08"),
+    bad_signal("key_mismatch", key=b"\xff"),
+    bad_signal("invalid_data", {}, **{"callout-dead-code": "forged", "x-own": b"\x00\xff"}),
+    Given("invalid_data", b'{"fault":"E417"}'),
+    Given("not_json", b"\x00\x01"),
+    Given("null_value", None, b"acme/press-07", (("x-null", None), ("x-null", b""), ("ü", b"\xff"))),
+    Given("invalid_data", wrapped(None), headers=STRUCTURED),
+    Given("not_json", b"{", headers=STRUCTURED),
+    Given("unknown_type", wrapped(signal(), type="x"), headers=STRUCTURED),
+    Given("tenant_mismatch", wrapped(signal(), tenant="bolt"), headers=STRUCTURED),
+]
+BAD_COMMANDS = [
+    *(bad_command(code, value) for code, value in DEAD_EITHER_WAY),
+    bad_command("not_json", encoded(command("start"))[:-1] + b',"x":NaN}'),
+    bad_command("too_large", command("start", x="v" * 256 * 1024)),
+    bad_command("invalid_data", command("start", case_id=LEFT_OUT)),
+    bad_command("invalid_data", command("start", case_id=None)),
+    bad_command("unknown_type", command("start", case_id=7), type_="callout.case.explode.v1"),
+    bad_command("unsupported_version", ce_specversion="2.0"),
+    bad_command("tenant_mismatch", ce_tenant="bolt"),
+    bad_command("key_mismatch", key=b"acme/press-07"),
+    bad_command("not_utf8", ce_id=b"\xff"),
+]
+REFUSED: list[tuple[Given, tuple[str, ...]]] = [
+    (bad_command("unknown_command", type_="callout.case.explode.v1"), ()),
+    (bad_command("unknown_command", type_="callout.case.start.v2"), ()),
+    (bad_command("unknown_command", type_="callout.signal.raised.v1"), ()),
+    (bad_command("unknown_command", type_=None), ()),
+    (Given("unknown_command", encoded(command("start"))), ()),
+    (bad_command("invalid_command", command("start", actor=LEFT_OUT)), ("actor",)),
+    (bad_command("invalid_command", command("start", actor=None)), ("actor",)),
+    (bad_command("invalid_command", command("start", tenant_id="$acme")), ("tenant_id",)),
+    (bad_command("invalid_command", command("start", case_id="$where")), ("case_id",)),
+    (bad_command("invalid_command", command("start", case_id="x.y")), ("case_id",)),
+    (bad_command("invalid_command", command("start", expected_version="1")), ("expected_version",)),
+    (bad_command("invalid_command", command("occur", count=2**70), name="occur"), ("count",)),
+    (bad_command("invalid_command", command("clear", at=1), name="clear"), ("at",)),
+    (bad_command("invalid_command", command("cancel", reason="r" * 4001), name="cancel"), ("reason",)),
+    (bad_command("invalid_command", command("create", case={"title": None}), name="create"), ("case.title",)),
+    (bad_command("invalid_command", command("create", raw=nested(3)), name="create"), ("raw",)),
+    (bad_command("invalid_command", command("create", raw={"x": nested(101)}), name="create"), ("raw",)),
+]
+
+
+def with_id(record: Given, id_: str) -> Given:
+    named = tuple((name, id_.encode() if name == "ce_id" else value) for name, value in record.headers)
+    return replace(record, headers=named)
+
+
+def dead_letters(listener: Listener, topic: str) -> dict[Place, list[Any]]:
+    """Return the dead letters of a topic by the place of what died."""
+    found: dict[Place, list[Any]] = {}
+    for letter in listener.heard[f"{topic}.dead"]:
+        why = dict(letter.headers)
+        place = (
+            why["callout-dead-topic"].decode(),
+            int(why["callout-dead-partition"]),
+            int(why["callout-dead-offset"]),
+        )
+        found.setdefault(place, []).append(letter)
+    return found
+
+
+def assert_is_dead(letters: list[Any], sent: Given, place: Place, service: str) -> None:
+    assert len(letters) == 1, (place, sent.code, len(letters))
+    letter = letters[0]
+    own = [header for header in sent.headers if not header[0].startswith("callout-dead-")]
+    assert (letter.key, letter.value) == (sent.key, sent.value)
+    assert list(letter.headers)[: -len(WHY)] == own
+    why = {name.removeprefix("callout-dead-"): text.decode() for name, text in letter.headers[-len(WHY) :]}
+    assert tuple(why) == WHY
+    assert why["code"] == sent.code, (why, (sent.value or b"")[:200])
+    assert why["service"] == service
+    assert 0 < len(why["reason"]) <= 1000
+
+
+def is_ready(stack: RunningStack) -> bool:
+    urls = [url for urls in stack.health_urls.values() for url in urls]
+    return len(urls) == 2 and all(urlopen(f"{url}/readyz", timeout=5).status == 200 for url in urls)
+
+
+async def assert_at_work(stack: RunningStack) -> None:
+    """Check that no service met a bug and all are ready."""
+    assert is_ready(stack)
+    said = [orjson.loads(record.value) for record in await read_topic(stack.bootstrap_servers, HEALTH)]
+    assert not [one for one in said if one["kind"] in {"bug", "stuck", "stale_source", "restarted"}]
+
+
+async def counted(stack: RunningStack, case_id: str, count: int) -> dict[str, Any]:
+    """Return a case once it counts so many signals; where a wake has to come that takes 10 s."""
+
+    async def found() -> dict[str, Any] | None:
+        case = (await stored_cases(stack)).get(case_id)
+        return case if case and case["signal"]["count"] >= count else None
+
+    case: dict[str, Any] = await until(found, what=f"{count} signals counted")
+    assert case["signal"]["count"] == count
+    return case
+
+
+def case_of(device: str, fault: str = "E417") -> str:
+    return str(uuid5(NS_CALLOUT, f"acme|{device}:{fault}|1"))
+
+
+async def test_bad_signals_are_dead_and_their_neighbours_are_counted(stack: RunningStack) -> None:
+    async with Listener(stack, f"{SIGNALS}.dead") as listener, Sender(stack) as sender:
+        for number, bad in enumerate(BAD_SIGNALS):
+            await sender.send(SIGNALS, bad.value, key=bad.key, headers=bad.headers, partition=HOME)
+            good = signal(device_id="neighbour")
+            await sender.send(SIGNALS, good, headers=headers(RAISED, ce_id=f"good-{number}"), partition=HOME)
+        places = (await sender.flush())[::2]
+        await counted(stack, case_of("neighbour"), len(BAD_SIGNALS))
+        await until(lambda: len(listener.heard[f"{SIGNALS}.dead"]) >= len(places))
+        letters = dead_letters(listener, SIGNALS)
+    assert letters.keys() == set(places)
+    for bad, place in zip(BAD_SIGNALS, places, strict=True):
+        assert_is_dead(letters[place], bad, place, "intake")
+    assert "press-07" not in {case.get("device_id") for case in (await stored_cases(stack)).values()}
+    await assert_at_work(stack)
+
+
+async def test_bad_commands_are_dead_or_refused_and_their_neighbours_are_taken(stack: RunningStack) -> None:
+    refused = [with_id(record, f"refused-{number}") for number, (record, _) in enumerate(REFUSED)]
+    bad = [*BAD_COMMANDS, *refused]
+    topics = (f"{COMMANDS}.dead", OUTCOMES)
+    async with Listener(stack, *topics) as listener, Sender(stack) as sender:
+        created = headers("callout.case.create.v1", ce_id="create")
+        await sender.send(COMMANDS, command("create"), key=CASE_ID, headers=created)
+        home = (await sender.flush())[0][1]
+        for number, record in enumerate(bad):
+            await sender.send(COMMANDS, record.value, key=record.key, headers=record.headers, partition=home)
+            good = headers("callout.case.assign.v1", ce_id=f"good-{number}")
+            await sender.send(COMMANDS, command("assign", assignee=f"p-{number}"), headers=good, partition=home)
+        places = (await sender.flush())[::2]
+        # Who gives no id is answered by the record's place.
+        asked_as = [
+            f"refused-{number}" if record.headers else "-".join(map(str, place))
+            for number, (record, place) in enumerate(zip(refused, places[len(BAD_COMMANDS) :], strict=True))
+        ]
+        asked = {f"good-{number}" for number in range(len(bad))} | set(asked_as)
+
+        def outcomes_by_id() -> dict[str, dict[str, Any]]:
+            return {body["command_id"]: body for body in listener.bodies(OUTCOMES)}
+
+        await until(lambda: asked <= outcomes_by_id().keys(), what="every command answered")
+        await until(lambda: len(listener.heard[f"{COMMANDS}.dead"]) >= len(BAD_COMMANDS), what="every bad one dead")
+        letters, outcomes = dead_letters(listener, COMMANDS), outcomes_by_id()
+        assert max(Counter(body["command_id"] for body in listener.bodies(OUTCOMES)).values()) == 1
+    assert letters.keys() == set(places[: len(BAD_COMMANDS)])
+    for record, place in zip(BAD_COMMANDS, places, strict=False):
+        assert_is_dead(letters[place], record, place, "workflow")
+    for number, (record, fields) in enumerate(REFUSED):
+        outcome = outcomes[asked_as[number]]
+        assert (outcome["accepted"], outcome["code"]) == (False, record.code), outcome
+        assert tuple(outcome.get("fields", ())) == fields, outcome
+        assert outcome["case_id"] == orjson.loads(record.value or b"")["case_id"]
+    assert all(outcomes[f"good-{number}"]["accepted"] for number in range(len(bad)))
+    assert (await stored_cases(stack))[CASE_ID]["version"] == 1 + len(bad)
+    await assert_at_work(stack)
+
+
+ODD_NAMES = {"$set": {"a.b": None}, "": 1, "a.b": "c", "\u0000": [], "__proto__": {}, "far": 1e300}
+ODD: dict[str, dict[str, Any]] = {
+    "ahead": {"occurred_at": "2999-01-01T00:00:00Z"},
+    "behind": {"occurred_at": "1970-01-01T00:00:00+00:00"},
+    "zoned": {"occurred_at": "2026-03-02t10:15:00.123456789-23:59"},
+    "nulls": dict.fromkeys(("severity", "title", "occurred_at", "machine", "measurements", "dedup_key", "seq")),
+    "named": {**ODD_NAMES, "machine": {"serial": None, **ODD_NAMES}, "measurements": {"a.b": 1, "$c": True, "": None}},
+    "nested": {"x": nested(98)},
+    "long": {"title": "t" * 10_000, "severity": "Guru Meditation"},
+    "fault": {"fault": "$set.a|b/c:\u0000\u2028"},
+    "emoji": {"fault": "\U0001f525" * 128, "title": "\ufeff"},
+}
+
+
+async def test_what_is_odd_but_readable_is_counted_and_told_as_it_was_sent(stack: RunningStack) -> None:
+    sent = {name: signal(device_id=f"odd-{name}", **fields) for name, fields in ODD.items()}
+    async with Listener(stack, EVENTS) as listener, Sender(stack) as sender:
+        for name, data in sent.items():
+            await sender.send(SIGNALS, encoded(data), headers=headers(RAISED, ce_id=f"odd-{name}"))
+        await sender.send(SIGNALS, signal(device_id="odd-bare"))
+        event = wrapped(signal(device_id="odd-wrapped"), type=RAISED, id="odd-wrapped")
+        await sender.send(SIGNALS, event, headers=STRUCTURED)
+        for _ in range(5):
+            await sender.send(SIGNALS, signal(device_id="odd-again"), headers=headers(RAISED, ce_id="odd-again"))
+        await sender.flush()
+        devices = {f"odd-{name}" for name in (*ODD, "bare", "wrapped", "again")}
+
+        def created() -> dict[str, dict[str, Any]]:
+            told = (body for body in listener.bodies(EVENTS) if body["seq"] == 1)
+            return {body["case"].get("device_id", ""): body for body in told}
+
+        await until(lambda: devices <= created().keys(), what="a case of each")
+        told = created()
+    cases = {case.get("device_id"): case for case in (await stored_cases(stack)).values()}
+    assert {cases[device]["signal"]["count"] for device in devices} == {1}
+    assert told["odd-ahead"]["change"]["clock_skew"] is True
+    assert told["odd-ahead"]["case"]["occurred_at"] < "2999"
+    assert told["odd-behind"]["case"]["signal"]["first_at"] == "1970-01-01T00:00:00.000Z"
+    assert told["odd-zoned"]["case"]["occurred_at"] == "2026-03-03T10:14:00.123Z"
+    assert told["odd-named"]["change"]["raw"] == {**ODD_NAMES, "machine": ODD_NAMES}
+    assert told["odd-named"]["change"]["measurements"] == {"a.b": 1, "$c": True, "": None}
+    assert told["odd-nested"]["change"]["raw"] == {"x": nested(98)}
+    assert told["odd-long"]["case"]["title"] == "t" * 200
+    assert told["odd-long"]["change"]["raw"] == {"title": "t" * 10_000}
+    assert told["odd-long"]["case"]["signal"]["raw_severity"] == "Guru Meditation"
+    assert told["odd-fault"]["case"]["signal"]["dedup_key"] == f"odd-fault:{ODD['fault']['fault']}"
+    await assert_at_work(stack)
