@@ -37,11 +37,10 @@ async def test_new_keys_in_eight_copies_at_once_make_one_case_each(fresh_stack: 
             )
     await asyncio.gather(*futures)
     await producer.stop()
-    seconds = await quiet(stack, sent)
+    await quiet(stack, sent)
     report = await inspect(stack.bootstrap_servers, stack.mongodb_uri, sent)
     dead = await read_topic(stack.bootstrap_servers, "device.signals.v1.dead")
     health = await read_topic(stack.bootstrap_servers, "ops.health.v1")
-    print(f"\n{KEYS} keys x {COPIES}: {report.cases} cases, {report.events} events, quiet {seconds:.1f} s")
     assert report.clean, report
     assert report.cases == KEYS
     assert not dead

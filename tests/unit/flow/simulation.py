@@ -5,6 +5,7 @@ where its answer may get lost, or where another worker may come in between.
 """
 
 import asyncio
+import contextlib
 import random
 import selectors
 from collections import defaultdict
@@ -260,18 +261,29 @@ class World:
         """Work like a subscription does: own, then fetch and run, until death; a zombie learns of its loss late."""
         ends_at = self.broker.loop.time() + self.trouble.random.uniform(0.5, 20)
         try:
-            try:
+            with contextlib.suppress(TransientError):
                 await unit.own()
-            except TransientError:
-                pass
             while self.trouble.quiet or self.broker.loop.time() < ends_at:
                 batch = consumer.fetch(self.trouble.random.choice((1, 2, 3, 7, 50)))
-                if batch:
+                if batch and not self.trouble.quiet and self.trouble.random.random() < 0.2:
+                    await self._rebalance(unit, consumer, batch)
+                elif batch:
                     await unit.run(batch)
                 else:
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(2 if self.trouble.quiet else 0.1)
         except Crash:
             return
+
+    async def _rebalance(self, unit: Unit[Any], consumer: Consumer, batch: list[Record]) -> None:
+        """Let a rebalance begin during one round, and end while the records of the next are on their way."""
+        unit._leaving.set()
+        await unit.run(batch)
+        on_their_way = consumer.fetch(3)
+        unit._leaving.clear()
+        with contextlib.suppress(TransientError):
+            await unit.own()
+        if on_their_way:
+            await unit.run(on_their_way)
 
 
 def run(coroutine: Coroutine[Any, Any, None], loop: SkippingLoop) -> None:

@@ -8,6 +8,7 @@ import random
 import zlib
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -18,7 +19,7 @@ from services.intake.policies import Policies
 from services.workflow.handlers import Commands
 from shared.contracts.envelope import Message
 from shared.testing import MemoryDocuments
-from tests.unit.flow.simulation import EPOCH_MS, PARTITIONS, Broker, SkippingLoop, Store, Trouble, World, run
+from tests.unit.flow.simulation import EPOCH_MS, PARTITIONS, Broker, Record, SkippingLoop, Store, Trouble, World, run
 
 SCHEDULES = int(os.environ.get("FLOW_SCHEDULES", "40"))
 SIGNALS, COMMANDS = 120, 40
@@ -133,17 +134,10 @@ def wrong(world: World, raised: Counter[str], commands: set[str]) -> list[str]:
         body = orjson.loads(record.value or b"")
         events[body["case_id"]].append((record, body))
         causes[body["cause"]["id"]].add((body["cause"]["partition"], body["cause"]["offset"]))
-    counted: Counter[str] = Counter()
     for case_id, told in events.items():
-        if [body["seq"] for _, body in told] != list(range(1, len(told) + 1)):
-            found.append(f"{case_id}: {[body['seq'] for _, body in told]}")
-        previous = "0" * 64
-        for record, _ in told:
-            headers = dict(record.headers)
-            digest = hashlib.sha256((previous + hashlib.sha256(record.value or b"").hexdigest()).encode()).hexdigest()
-            if headers["ce_prevhash"].decode() != previous or headers["ce_hash"].decode() != digest:
-                found.append(f"{case_id}: chain")
-            previous = headers["ce_hash"].decode()
+        found += wrong_in(case_id, told)
+    counted: Counter[str] = Counter()
+    for told in events.values():
         signal = told[-1][1]["case"]["signal"]
         counted[signal["dedup_key"].split(":")[0]] += signal["count"]
     if counted != raised:
@@ -152,15 +146,35 @@ def wrong(world: World, raised: Counter[str], commands: set[str]) -> list[str]:
     outcomes = Counter(orjson.loads(r.value or b"")["command_id"] for r in world.broker.records("case.outcomes.v1"))
     found += [f"{command}: {outcomes[command]} outcomes" for command in commands if outcomes[command] != 1]
     found += [f"dead: {r.value!r}" for r in world.broker.records("device.signals.v1.dead")]
-    decided = Counter()
+    if decided(world) != sum(raised.values()):
+        found.append(f"decided {decided(world)}, sent {sum(raised.values())}")
+    return found
+
+
+def wrong_in(case_id: str, told: list[tuple[Record, Any]]) -> list[str]:
+    """Return what is wrong with one case's events: their order, or the chain."""
+    found = []
+    if [body["seq"] for _, body in told] != list(range(1, len(told) + 1)):
+        found.append(f"{case_id}: {[body['seq'] for _, body in told]}")
+    previous = "0" * 64
+    for record, _ in told:
+        headers = dict(record.headers)
+        digest = hashlib.sha256((previous + hashlib.sha256(record.value or b"").hexdigest()).encode()).hexdigest()
+        if headers["ce_prevhash"].decode() != previous or headers["ce_hash"].decode() != digest:
+            found.append(f"{case_id}: chain")
+        previous = headers["ce_hash"].decode()
+    return found
+
+
+def decided(world: World) -> int:
+    """Return how many signals intake says it counted."""
+    total = 0
     for record in world.broker.records("intake.decisions.v1"):
         kind = dict(record.headers)["ce_type"].decode().split(".")[2]
         body = orjson.loads(record.value or b"")
-        if kind in ("opened", "joined") or (kind == "recurred" and body["reason"] != "returned"):
-            decided["signals"] += body["count"] if body["reason"] != "returned" else 0
-    if decided["signals"] != sum(raised.values()):
-        found.append(f"decided {decided['signals']}, sent {sum(raised.values())}")
-    return found
+        if kind in ("opened", "joined", "recurred") and body["reason"] != "returned":
+            total += body["count"]
+    return total
 
 
 def day(seed: int, *, crash: float = 0.02, fail: float = 0.03) -> list[str]:

@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 
 from shared.contracts.envelope import Message
 from shared.flow.document import Document
+from shared.flow.ledger import Ledger
 from shared.flow.unit import Unit
 from shared.storage import Write
 from shared.testing import MemoryDocuments
@@ -97,19 +98,30 @@ def forget_the_floor_of_what_was_told(patch: Patch) -> None:
     patch.setattr(Document, "told", told)
 
 
-def forget_what_the_guide_said(patch: Patch) -> None:
-    def see(self: Document[Any], offset: int, state: Any, messages: list[Message], verdict: str = "") -> None:
-        original(self, offset, state, messages, "")
-
-    original = Document.see
-    patch.setattr(Document, "see", see)
-
-
 def apply_what_is_folded_again(patch: Patch) -> None:
     patch.setattr(Document, "folded", lambda self, offset: False)
 
 
+def remember_shared_documents(patch: Patch) -> None:
+    begin = Ledger.__init__
+
+    def remembering(self: Ledger[Any], *arguments: Any, remembered: int, **named: Any) -> None:
+        begin(self, *arguments, remembered=remembered, **named)
+        self._remembered = remembered
+
+    patch.setattr(Ledger, "__init__", remembering)
+
+
+def work_on_what_was_fetched_before_owning(patch: Patch) -> None:
+    async def trusting(self: Unit[Any], last_offset: int) -> bool:
+        return True
+
+    patch.setattr(Unit, "_fetched_since_owned", trusting)
+
+
 RULES = [
+    remember_shared_documents,
+    work_on_what_was_fetched_before_owning,
     keep_only_the_last_batch,
     commit_before_telling,
     write_without_guard,
