@@ -1,6 +1,7 @@
 """The command line of a service: one process, or several under a small parent that restarts them."""
 
 import argparse
+import gc
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from shared.settings import ServiceSettings
 
 log = structlog.get_logger()
 FAILED, USAGE = 1, 2
+GC_THRESHOLDS = (20_000, 20, 50)
 
 
 def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -> None:
@@ -37,8 +39,16 @@ def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -
     workers = arguments.workers or settings.workers
     if workers > 1:
         sys.exit(_Parent(settings.service, workers, settings.http_port).run())
+    _tame_garbage_collection()
     if not uvloop.run(_run(settings, build)):
         sys.exit(FAILED)
+
+
+def _tame_garbage_collection() -> None:
+    """Look for cycles seldom: a batch makes a great many objects and hardly any cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _run(settings: ServiceSettings, build: Callable[..., Service]) -> bool:
