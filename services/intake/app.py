@@ -16,7 +16,12 @@ from shared.service import Service
 def build(settings: IntakeSettings) -> Service:
     """Put intake together; nothing is connected yet."""
     database = storage.connect(settings.mongodb_uri, "callout_intake", timeout_ms=settings.mongodb_timeout_ms)
-    broker = KafkaBroker(settings.kafka_bootstrap_servers, logger=None, graceful_timeout=settings.drain_seconds)
+    broker = KafkaBroker(
+        settings.kafka_bootstrap_servers,
+        logger=None,
+        graceful_timeout=settings.drain_seconds,
+        allow_auto_create_topics=False,
+    )
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
     policies = Policies()
     signals, events, timers = (

@@ -13,7 +13,12 @@ from shared.service import Service
 def build(settings: WorkflowSettings) -> Service:
     """Put workflow together; nothing is connected yet."""
     database = storage.connect(settings.mongodb_uri, "callout_workflow", timeout_ms=settings.mongodb_timeout_ms)
-    broker = KafkaBroker(settings.kafka_bootstrap_servers, logger=None, graceful_timeout=settings.drain_seconds)
+    broker = KafkaBroker(
+        settings.kafka_bootstrap_servers,
+        logger=None,
+        graceful_timeout=settings.drain_seconds,
+        allow_auto_create_topics=False,
+    )
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
     commands = Subscription(
         broker,

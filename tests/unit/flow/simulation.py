@@ -215,6 +215,7 @@ class World:
     trouble: Trouble
     rooms: dict[str, tuple[Room[Any], Store]]
     alarms: list[str] = field(default_factory=list)
+    sources: MemoryDocuments = field(default_factory=MemoryDocuments)
 
     async def alarm(self, *, kind: str, reason: str | None = None, **_: Any) -> None:
         """Note an alarm."""
@@ -231,7 +232,7 @@ class World:
             group=group,
             room=room,
             documents=store,
-            sources=MemoryDocuments(),
+            sources=self.sources,
             settings=SETTINGS,
             leaving=asyncio.Event(),
             alarm=self.alarm,
