@@ -1,9 +1,10 @@
 """Gives drained topics more partitions, and lets the services that hear them know the new count."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import AsyncMongoClient, WriteConcern
 
 from deploy.adoption import database_name, running_services
@@ -28,39 +29,58 @@ class Known:
     now: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What was done."""
+
+    raised: frozenset[str]
+    known: Sequence[Known]
+
+
 async def grow(
     admin: TopicAdmin,
     catalogue: Catalogue,
-    differences: Iterable[Difference],
+    differences: Sequence[Difference],
     *,
     bootstrap_servers: str,
     mongodb_uri: str,
-) -> list[Known]:
+) -> Growth:
     """Raise what has fewer partitions than declared, then tell every hearing service the count it will find.
 
+    Topics whose records stay, compacted or for ever, are passed over unless they are empty: they can never be drained.
     Repeating it ends what was cut short in between.
 
     Raises:
         NotDrainedError: a service runs, or has not read all of a topic that would grow.
     """
-    growing = {each.topic.name: each for each in differences if each.grows}
+    counts = await admin.partition_counts()
+    short = [replace(each.topic, partitions=counts[each.topic.name]) for each in differences if each.grows]
+    holding = await _holding(short, bootstrap_servers)
+    now = [topic for topic in short if not (topic.keeps_all and topic.name in holding)]
+    growing = {each.topic.name: each.topic for each in differences if each.topic.name in {topic.name for topic in now}}
+    wanted = counts | {name: topic.partitions for name, topic in growing.items()}
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongodb_uri)
     async with client:
-        counts = await admin.partition_counts()
-        wanted = counts | {name: each.topic.partitions for name, each in growing.items()}
-        if not growing and not await _unaware(client, catalogue, wanted):
-            return []
-        await _refuse_while_running(catalogue, bootstrap_servers)
+        if growing or await _unaware(client, catalogue, wanted):
+            await _refuse_while_running(catalogue, bootstrap_servers)
         if growing:
-            now = [replace(each.topic, partitions=counts[name]) for name, each in growing.items()]
             await _refuse_undrained(now, bootstrap_servers)
-            topics = [each.topic for each in growing.values()]
-            await admin.raise_partitions(topics)
-            await wait_until_served(bootstrap_servers, topics)
+            await admin.raise_partitions(list(growing.values()))
+            await wait_until_served(bootstrap_servers, growing.values())
         unaware = await _unaware(client, catalogue, wanted)
         for known in unaware:
             await _make_known(client, known)
-        return unaware
+    return Growth(raised=frozenset(growing), known=unaware)
+
+
+async def _holding(topics: Sequence[Topic], bootstrap_servers: str) -> set[str]:
+    """Return the topics that hold records."""
+    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
+    if not partitions:
+        return set()
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers) as consumer:
+        first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    return {partition.topic for partition in partitions if first[partition] < end[partition]}
 
 
 async def _refuse_while_running(catalogue: Catalogue, bootstrap_servers: str) -> None:

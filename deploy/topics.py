@@ -32,6 +32,11 @@ class Topic:
     #: The services that hear it as the consumer group `callout.<service>.<topic>`.
     heard_by: tuple[str, ...] = ()
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether records stay, all of them or the last of each key: such a topic is never drained."""
+        return self.config["cleanup.policy"] == "compact" or self.config[RETENTION] == "-1"
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -37,27 +37,35 @@ def apply(
 
     A partition count is only raised with `--drained`, and never lowered: the keys move to other partitions, away from
     their history. First let the senders pause, wait until `callout lag` shows 0 everywhere, and stop all services.
-    That downstream readers have read all is for you to know.
+    That downstream readers have read all is for you to know. What keeps its records, compacted or for ever, is never
+    drained: it grows only while it is empty.
 
     Examples: `callout topics apply --replication-factor 3` · `callout topics apply --drained`
     """
     catalogue = _catalogue(file)
-    differences, known = asyncio.run(_apply(catalogue, find_stack(), replication_factor, drained=drained))
-    _print(differences, as_json=as_json, nothing="All topics are as declared; nothing to do.", prefix="applied  ")
-    for each in known:
-        aside.print(f"{each.service} knows now that {each.topic} has {each.now} partitions, not {each.before}")
-    left = [each for each in differences if each.partitions is not None and not (drained and each.grows)]
+    differences, growth = asyncio.run(_apply(catalogue, find_stack(), replication_factor, drained=drained))
+    left = [each for each in differences if each.partitions is not None and each.topic.name not in growth.raised]
+    done = [each for each in differences if each.missing or each.config or each not in left]
+    _print(
+        done, as_json=as_json, nothing="" if left else "All topics are as declared; nothing to do.", prefix="applied  "
+    )
+    for known in growth.known:
+        aside.print(f"{known.service} knows now that {known.topic} has {known.now} partitions, not {known.before}")
     if left:
-        raise Failure(ExitCode.REFUSED, _why_not(left))
+        raise Failure(ExitCode.REFUSED, _why_not(left, drained=drained))
 
 
-def _why_not(left: list[Difference]) -> str:
+def _why_not(left: list[Difference], *, drained: bool) -> str:
     names = "; ".join(f"{each.topic.name} has {each.partitions}, not {each.topic.partitions}" for each in left)
-    may_grow = any(each.grows for each in left)
-    way = "Drain the topics, stop the services and use --drained" if may_grow else "No count is ever lowered"
+    ways = {
+        "drain the topics, stop the services and use --drained": not drained and any(each.grows for each in left),
+        "what keeps its records for ever or compacted can only grow while it is empty": drained
+        and any(each.grows for each in left),
+        "no count is ever lowered": any(not each.grows for each in left),
+    }
     return (
-        f"Refused to change partition counts ({names}): keys would move to other partitions, away from their "
-        f"history. {way}, or give the file the live count."
+        f"Refused to change partition counts ({names}): keys would move to other partitions, away from their history. "
+        f"To go on: give the file the live count. Otherwise: {'; '.join(way for way, fits in ways.items() if fits)}."
     )
 
 
@@ -118,18 +126,18 @@ def _catalogue(file: Path) -> Catalogue:
 
 async def _apply(
     catalogue: Catalogue, stack: Connection, replication_factor: int, *, drained: bool
-) -> tuple[list[Difference], list[partition_growth.Known]]:
+) -> tuple[list[Difference], partition_growth.Growth]:
     servers = {"bootstrap_servers": stack.bootstrap_servers, "mongodb_uri": stack.mongodb_uri}
     async with TopicAdmin(stack.bootstrap_servers) as admin:
         differences = await admin.differences(catalogue)
-        known = []
+        growth = partition_growth.Growth(raised=frozenset(), known=())
         if drained:
             try:
-                known = await partition_growth.grow(admin, catalogue, differences, **servers)
+                growth = await partition_growth.grow(admin, catalogue, differences, **servers)
             except partition_growth.NotDrainedError as error:
                 raise Failure(ExitCode.REFUSED, str(error)) from error
         await admin.settle(differences, replication_factor=replication_factor)
-        return differences, known
+        return differences, growth
 
 
 async def _differences(catalogue: Catalogue, bootstrap_servers: str) -> list[Difference]:
@@ -143,7 +151,7 @@ def _print(differences: list[Difference], *, as_json: bool, nothing: str, prefix
         return
     for each in differences:
         typer.echo(f"{prefix}{each}")
-    if not differences:
+    if not differences and nothing:
         typer.echo(nothing)
 
 

@@ -121,8 +121,25 @@ def test_drained_topics_get_more_partitions_and_their_services_know_it(infra: Ru
 
         declaration.write_text(two)
         lower = infra.callout(*apply, "--drained")
-        assert (lower.returncode, "No count is ever lowered" in lower.stderr) == (4, True)
+        assert (lower.returncode, "no count is ever lowered" in lower.stderr) == (4, True)
         sources.drop()
+
+
+async def test_what_keeps_its_records_grows_only_while_it_is_empty(infra: RunningStack, declaration: Path) -> None:
+    topic = "test.kept.v1"
+    two = await asyncio.to_thread(declaration.read_text)
+    two = two.replace("test.compacted.v1: {kept: compacted", f"{topic}: {{kept: for ever")
+    apply = ("topics", "apply", "--drained", "--file", str(declaration))
+    for count, code in ((2, 0), (3, 0), (4, 4)):
+        text = two.replace("kept: for ever}\n", f"kept: for ever, partitions: {count}}}\n")
+        await asyncio.to_thread(declaration.write_text, text)
+        applied = await asyncio.to_thread(infra.callout, *apply)
+        assert (applied.returncode, "while it is empty" in applied.stderr) == (code, code == 4), applied.stderr
+        assert (f"applied  {topic}" in applied.stdout) == (code == 0)
+        async with AIOKafkaProducer(bootstrap_servers=infra.bootstrap_servers) as producer:
+            assert len(await producer.partitions_for(topic)) == min(count, 3)
+            if count == 3:
+                await producer.send_and_wait(topic, b"{}")
 
 
 async def growing_too_early(
