@@ -120,7 +120,7 @@ def as_json(value: Any) -> Any:  # noqa: ANN401 - any value of a document
             return rfc3339(value)
         case dict():
             return {name: as_json(part) for name, part in value.items() if part is not None}
-        case list():
+        case list() | tuple():
             return [as_json(part) for part in value]
         case _:
             return value

@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaTimeoutError
 from deploy.adoption import group_id
 from deploy.topics import Catalogue, Topic
 
-PROBE_MILLISECONDS: Final = 200
-PROBES: Final = 50
+PROBE_MILLISECONDS: Final = 60
+PROBES: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,9 @@ class LagMeter:
         try:
             await self._admin.start()
             await self._consumer.start()
+            # All at once: it learns of topics that it is asked for one by one ten times a second only.
+            self._consumer.assign(_partitions(self._topics))
+            self._consumer.pause(*_partitions(self._topics))
         except BaseException:
             await self.__aexit__()
             raise
@@ -100,15 +103,16 @@ class LagMeter:
         open_ = set(behind)
         if not behind:
             return found
-        self._consumer.assign(list(behind))
         for partition, offset in behind.items():
             self._consumer.seek(partition, offset)
+        self._consumer.resume(*behind)
         for _ in range(PROBES):
             records = await self._consumer.getmany(*open_, timeout_ms=PROBE_MILLISECONDS)
             found |= {partition for partition, got in records.items() if got[0].offset < ends[partition]}
             open_ -= found
             open_ = {p for p in open_ if p not in records and await self._consumer.position(p) < ends[p]}
             if not open_:
+                self._consumer.pause(*behind)
                 return found
         raise KafkaTimeoutError("the broker does not hand over what lies between position and end")
 

@@ -1,4 +1,4 @@
-"""What the demonstration needs beside a fleet: somebody who watches, and a technician who works on cases."""
+"""What the demonstration needs beside a fleet: somebody who watches, and technicians who work on cases."""
 
 import asyncio
 from collections import Counter, defaultdict, deque
@@ -16,8 +16,10 @@ from shared.contracts.commands import command_name
 from shared.contracts.words import Role
 from shared.ids import fresh_id
 
-TECHNICIAN: Final = "tess"
+TECHNICIANS: Final = ("tess", "tom", "tia")
 PAUSE_SECONDS: Final = 0.1
+#: This machine may be busy with all of it at once.
+OUTCOME_SECONDS: Final = 60
 #: What the technician does to a case: the first cases get the first word only, every fourth all of them.
 WORK: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("assign", {"assignee": "me"}),
@@ -138,7 +140,7 @@ class Watch:
 
 
 @dataclass(slots=True)
-class Technician:
+class Team:
     """Takes up cases as they are opened and brings every fourth to its end."""
 
     watched: Watched
@@ -146,8 +148,8 @@ class Technician:
     refused: int = 0
     _turn: int = 0
 
-    async def work(self, bootstrap_servers: str, until: asyncio.Event) -> None:
-        """Work until it is enough; a case that was begun is not left halfway."""
+    async def work(self, technician: str, bootstrap_servers: str, until: asyncio.Event) -> None:
+        """Let one technician work until it is enough; a case that was begun is not left halfway."""
         async with CaseCommands(bootstrap_servers) as commands:
             while not until.is_set():
                 if not self.watched.waiting:
@@ -156,11 +158,12 @@ class Technician:
                 case_id, tenant_id = self.watched.waiting.popleft()
                 self._turn += 1
                 for name, arguments in WORK[: 1 + self._turn % len(WORK)]:
-                    await self._ask(commands, name, {"case_id": case_id, "tenant_id": tenant_id, **arguments})
+                    actor = {"id": technician, "role": Role.TECHNICIAN.value, "tenant_id": tenant_id}
+                    data = {"case_id": case_id, "tenant_id": tenant_id, "actor": actor, **arguments}
+                    await self._ask(commands, name, data)
                     await asyncio.sleep(PAUSE_SECONDS)
 
     async def _ask(self, commands: CaseCommands, name: str, data: dict[str, Any]) -> None:
-        actor = {"id": TECHNICIAN, "role": Role.TECHNICIAN.value, "tenant_id": data["tenant_id"]}
-        outcome = await commands.ask(name, {**data, "actor": actor}, command_id=fresh_id())
+        outcome = await commands.ask(name, data, command_id=fresh_id(), seconds=OUTCOME_SECONDS)
         self.accepted += outcome["accepted"]
         self.refused += not outcome["accepted"]

@@ -14,7 +14,7 @@ from rich.text import Text
 from deploy.case_store import CaseStore
 from deploy.cli._output import Output
 from deploy.cli.cases import state_text, table_console
-from deploy.demonstration import TECHNICIAN, Scene, Technician, Watched
+from deploy.demonstration import Scene, Team, Watched
 from deploy.simulation import Tally
 from deploy.verification import KINDS
 
@@ -27,8 +27,8 @@ TOLD: Final = ("severity", "assignees", "reason", "summary", "outcome", "resolut
 class Live:
     """Shows how it goes while the fleet reports: one line that changes, or a line now and then."""
 
-    def __init__(self, console: Console, total: int, watched: Watched, technician: Technician) -> None:
-        self._console, self._total, self._watched, self._technician = console, total, watched, technician
+    def __init__(self, console: Console, total: int, watched: Watched, team: Team) -> None:
+        self._console, self._total, self._watched, self._team = console, total, watched, team
         self._sent = 0
         self._before = (time.monotonic(), 0)
         self._live = RichLive(console=console, auto_refresh=False) if console.is_terminal else None
@@ -64,7 +64,7 @@ class Live:
             self._before = (now, events)
         line = (
             f"{self._sent:>6,} signals sent   {self._watched.opened:>4} cases opened   "
-            f"{events:>6,} events, {speed:,.0f}/s   {TECHNICIAN} gave {self._technician.accepted} commands"
+            f"{events:>6,} events, {speed:,.0f}/s   technicians gave {self._team.accepted} commands"
         )
         if self._live:
             done = BAR * self._sent // self._total
@@ -81,15 +81,15 @@ class Finale:
         self._say, self._print, self._wide = output.say, output.console.print, table_console()
         self._env, self._bootstrap_servers, self._keep = env, bootstrap_servers, keep
 
-    async def tell(self, watched: Watched, tally: Tally, technician: Technician, mongodb_uri: str) -> None:
+    async def tell(self, watched: Watched, tally: Tally, team: Team, mongodb_uri: str) -> None:
         """Tell of signals, decisions and cases."""
         async with CaseStore(mongodb_uri) as store:
             states, devices = await store.group("state"), await store.group("device_id", limit=5)
         signals = tally.raised + tally.cleared
         self._say(
             f"\n{signals:,} signals ({tally.raised} raised, {tally.cleared} cleared) of {len(tally.keys)} faults "
-            f"became {watched.opened} cases and {watched.events:,} events; {TECHNICIAN} gave {technician.accepted} commands, "
-            f"{technician.refused} more were refused as the case had moved on."
+            f"became {watched.opened} cases and {watched.events:,} events. "
+            f"Technicians gave {team.accepted} commands; {team.refused} more were refused as the case had moved on."
         )
         self._head("What became of the signals")
         for name, reasons in _by_name(watched.decisions).items():

@@ -18,7 +18,7 @@ from deploy.cli._demo_output import Finale, Live
 from deploy.cli._output import Output
 from deploy.cli.connection import KAFKA_VARIABLE, MONGODB_VARIABLE, write_environment_lines
 from deploy.cli.failure import ExitCode, Failure
-from deploy.demonstration import Technician, Watch
+from deploy.demonstration import TECHNICIANS, Team, Watch
 from deploy.embedded.data_folder import DataFolder
 from deploy.embedded.errors import DataFolderInUseError, EmbeddedError
 from deploy.embedded.services import SERVICES
@@ -44,7 +44,7 @@ def demo(
     seed: Annotated[int | None, typer.Option(help="Another seed, another fleet.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Let it run in the end, until Ctrl-C.")] = False,
 ) -> None:
-    """Bring up everything, let simulated machines report faults and a technician settle cases, show what came of it.
+    """Bring up everything, let simulated machines report faults and technicians settle cases, show what came of it.
 
     Ends with exit code 0 only if `verify` finds nothing lost, doubled, missing or edited. Needs nothing but this
     package; the first start downloads Kafka (about 45 MB).
@@ -112,10 +112,11 @@ class _Demonstration:
         fleet, enough = self._fleet, asyncio.Event()
         self._output.say(f"\n{fleet.devices} simulated machines of {fleet.tenants} tenants report, seed {fleet.seed}:")
         async with Watch(kafka) as watch, Sender(kafka) as sender:
-            technician = Technician(watch.seen)
+            team = Team(watch.seen)
             async with asyncio.TaskGroup() as group:
-                group.create_task(technician.work(kafka, enough))
-                with Live(self._output.console, fleet.signals, watch.seen, technician) as live:
+                for technician in TECHNICIANS:
+                    group.create_task(team.work(technician, kafka, enough))
+                with Live(self._output.console, fleet.signals, watch.seen, team) as live:
                     tally = await send_fleet(fleet, sender, paced=True, report=live.sent)
                     enough.set()
             self._output.say("All sent; waiting until the services are at rest.")
@@ -123,7 +124,7 @@ class _Demonstration:
             watched = await watch.finish()
         counts = (await inspection.verify(kafka, mongodb)).counts()
         finale = Finale(self._output, env=self._env, bootstrap_servers=kafka, keep=self._keep)
-        await finale.tell(watched, tally, technician, mongodb)
+        await finale.tell(watched, tally, team, mongodb)
         finale.verified(counts, behind)
         finale.where_to_look(watched, self._stack.folder.path)
         return not any(counts[kind] for kind in KINDS)
