@@ -46,9 +46,8 @@ def apply(
     differences, growth = asyncio.run(_apply(catalogue, find_stack(), replication_factor, drained=drained))
     left = [each for each in differences if each.partitions is not None and each.topic.name not in growth.raised]
     done = [each for each in differences if each.missing or each.config or each not in left]
-    _print(
-        done, as_json=as_json, nothing="" if left else "All topics are as declared; nothing to do.", prefix="applied  "
-    )
+    nothing = "" if left else "All topics are as declared; nothing to do."
+    _print(differences if as_json else done, as_json=as_json, nothing=nothing, prefix="applied  ")
     for known in growth.known:
         aside.print(f"{known.service} knows now that {known.topic} has {known.now} partitions, not {known.before}")
     if left:

@@ -1,1 +1,1 @@
-"""Pages of the documentation that are made from the contracts: `python -m deploy.docs [--check]`."""
+"""Pages of the documentation that are made from the code: `python -m deploy.docs [--check]`."""
