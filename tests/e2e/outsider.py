@@ -45,9 +45,13 @@ def signal_headers(word: str, id_: str) -> Headers:
 class Sender:
     """A pipelined, idempotent producer; what was sent is acknowledged once the context is left or `flush` returns."""
 
-    def __init__(self, stack: RunningStack) -> None:
+    def __init__(self, stack: RunningStack, *, compression: str | None = None) -> None:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=stack.bootstrap_servers, enable_idempotence=True, acks="all", max_request_size=2**21
+            bootstrap_servers=stack.bootstrap_servers,
+            enable_idempotence=True,
+            acks="all",
+            max_request_size=2**21,
+            compression_type=compression,
         )
         self._pending: list[asyncio.Future[Any]] = []
 

@@ -1,6 +1,9 @@
 """Whatever is sent to a topic that outsiders write to has exactly one fate, and its neighbours do not notice."""
 
+import asyncio
+import contextlib
 import json
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +13,17 @@ from uuid import uuid5
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from shared.contracts.signals import RAISED
+from shared.contracts.signals import CLEARED, RAISED
 from shared.ids import NS_CALLOUT
 from tests.builders import CASE_ID, LEFT_OUT, STRUCTURED, command, encoded, headers, signal, wrapped
 from tests.chaos.reader import read_topic
+from tests.contract.test_fuzz import hurt_commands, hurt_signals, keys, some_headers
 from tests.e2e.outsider import (
     COMMANDS,
+    DECISIONS,
     EVENTS,
     HEALTH,
     OUTCOMES,
@@ -27,7 +34,7 @@ from tests.e2e.outsider import (
     stored_cases,
     until,
 )
-from tests.stack import RunningStack
+from tests.stack import RunningStack, StackError
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -312,4 +319,155 @@ async def test_what_is_odd_but_readable_is_counted_and_told_as_it_was_sent(stack
     assert told["odd-long"]["change"]["raw"] == {"title": "t" * 10_000}
     assert told["odd-long"]["case"]["signal"]["raw_severity"] == "Guru Meditation"
     assert told["odd-fault"]["case"]["signal"]["dedup_key"] == f"odd-fault:{ODD['fault']['fault']}"
+    await assert_at_work(stack)
+
+
+async def test_what_is_compressed_is_counted(stack: RunningStack) -> None:
+    words = ("gzip", "snappy", "lz4", "zstd")
+    for word in words:
+        async with Sender(stack, compression=word) as sender:
+            await sender.send(SIGNALS, signal(device_id=f"packed-{word}", title="t" * 200))
+    for word in words:
+        await counted(stack, case_of(f"packed-{word}"), 1)
+
+
+async def test_no_device_has_intake_answer_where_it_likes(stack: RunningStack) -> None:
+    async with Sender(stack) as sender:
+        asking = headers(RAISED, ce_id="asking", reply_to="ops.metrics.v1", correlation_id="x")
+        await sender.send(SIGNALS, signal(device_id="asking"), headers=asking)
+    await counted(stack, case_of("asking"), 1)
+    await asyncio.sleep(0.5)
+    assert not await read_topic(stack.bootstrap_servers, "ops.metrics.v1")
+
+
+FUZZED = 1_000
+GOOD = 200
+quick = settings(
+    deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+
+
+def drawn(strategy: st.SearchStrategy[Any], number: int) -> list[Any]:
+    """Return so many values of a strategy, the same ones every time."""
+    values: list[Any] = []
+
+    @settings(quick, max_examples=number)
+    @given(strategy)
+    def draw(value: Any) -> None:
+        values.append(value)
+
+    draw()
+    return values
+
+
+def hurt_records() -> list[tuple[str, Given]]:
+    """Return records of both topics: hurt ones with ids and devices or cases of their own, and sheer noise."""
+    records: list[tuple[str, Given]] = []
+    hurt = st.tuples(hurt_signals(), st.sampled_from([RAISED, RAISED, CLEARED]), some_headers)
+    for number, (value, type_, more) in enumerate(drawn(hurt, FUZZED)):
+        own = value.replace(b"press-07", b"hurt-%d" % number)
+        named = headers(type_, ce_id=f"hurt-{number}")
+        records.append((SIGNALS, Given("", own, None, (*named, *more) if number % 4 == 0 else named)))
+    for number, ((type_, value), key) in enumerate(drawn(st.tuples(hurt_commands(), keys), FUZZED)):
+        own = value.replace(CASE_ID.encode(), str(uuid5(NS_CALLOUT, f"hurt {number % 700}")).encode())
+        records.append(
+            (COMMANDS, Given("", own, key if number % 4 == 0 else None, headers(type_, ce_id=f"h-{number}")))
+        )
+    noise = st.tuples(st.sampled_from([SIGNALS, COMMANDS]), st.none() | st.binary(max_size=200), keys, some_headers)
+    records += [(topic, Given("", value, key, sent)) for topic, value, key, sent in drawn(noise, FUZZED // 4)]
+    return records
+
+
+@dataclass
+class Fates:
+    """What became of all records so far, read from the topics."""
+
+    dead: dict[str, Counter[Place]]
+    decided: Counter[str]
+    told: Counter[str]
+    outcomes: dict[str, list[dict[str, Any]]]
+
+    @property
+    def answered(self) -> int:
+        """How many commands of others than intake have an outcome."""
+        return sum(len(bodies) for id_, bodies in self.outcomes.items() if id_ not in self.told)
+
+    @property
+    def signals(self) -> int:
+        """How many signals are decided on."""
+        return sum(count for name, count in self.decided.items() if name != "flapping")
+
+
+async def fates(stack: RunningStack) -> Fates:
+    async def all_of(topic: str) -> list[tuple[dict[str, bytes], dict[str, Any]]]:
+        records = await read_topic(stack.bootstrap_servers, topic)
+        return [(dict(record.headers), orjson.loads(record.value)) for record in records]
+
+    dead: dict[str, Counter[Place]] = {}
+    for topic in (SIGNALS, COMMANDS):
+        why = [dict(record.headers) for record in await read_topic(stack.bootstrap_servers, f"{topic}.dead")]
+        assert b"bug" not in {one["callout-dead-code"] for one in why}
+        dead[topic] = Counter(
+            (topic, int(one["callout-dead-partition"]), int(one["callout-dead-offset"])) for one in why
+        )
+    decided: Counter[str] = Counter()
+    for named, body in await all_of(DECISIONS):
+        decided[named["ce_type"].decode().split(".")[2]] += body["count"]
+    told = Counter(
+        dict(record.headers)["ce_id"].decode()
+        for record in await read_topic(stack.bootstrap_servers, COMMANDS)
+        if dict(record.headers).get("ce_source") == b"/callout/intake"
+    )
+    outcomes: dict[str, list[dict[str, Any]]] = {}
+    for _, body in await all_of(OUTCOMES):
+        outcomes.setdefault(body["command_id"], []).append(body)
+    return Fates(dead, decided, told, outcomes)
+
+
+async def test_every_one_of_two_thousand_hurt_records_has_exactly_one_fate(stack: RunningStack) -> None:
+    hurt = hurt_records()
+    assert len(hurt) >= 2000
+    chance = random.Random(1)
+    before = await fates(stack)
+    topics: Counter[str] = Counter()
+    async with Sender(stack) as sender:
+        for number, (topic, record) in enumerate(chance.sample(hurt, len(hurt))):
+            partition = chance.randrange(12)
+            topics[topic] += 1
+            await sender.send(topic, record.value, key=record.key, headers=record.headers, partition=partition)
+            if number < GOOD * 10 and number % 10 == 0:
+                named = headers(RAISED, ce_id=f"well-{number}")
+                await sender.send(SIGNALS, signal(device_id="well"), headers=named, partition=partition)
+        places = set(await sender.flush())
+
+    await counted(stack, case_of("well"), GOOD)
+    after = before
+
+    async def all_have_one() -> bool:
+        nonlocal after
+        after = await fates(stack)
+        told = after.told.keys() <= after.outcomes.keys()
+        dead = sum(counter.total() - before.dead[topic].total() for topic, counter in after.dead.items())
+        decided = after.signals - before.signals + after.answered - before.answered
+        return told and dead + decided >= len(places)
+
+    with contextlib.suppress(StackError):
+        await until(all_have_one, seconds=30)
+    dead = {topic: counter - before.dead[topic] for topic, counter in after.dead.items()}
+    assert dead[SIGNALS].keys() | dead[COMMANDS].keys() <= places
+    assert max(*dead[SIGNALS].values(), *dead[COMMANDS].values()) == 1
+    decided, answered = after.signals - before.signals, after.answered - before.answered
+    assert dead[SIGNALS].total() + decided == topics[SIGNALS] + GOOD
+    assert dead[COMMANDS].total() + answered == topics[COMMANDS]
+    assert min(dead[SIGNALS].total(), decided - GOOD, dead[COMMANDS].total(), answered) > 100
+    # What intake said of the strangest signals was taken by workflow, and all are in a case's count.
+    refused = [after.outcomes[id_] for id_ in after.told if not after.outcomes[id_][0]["accepted"]]
+    assert not refused
+    raised = sum(after.decided[name] for name in ("opened", "recurred", "joined"))
+
+    async def all_counted() -> bool:
+        cases = (await stored_cases(stack)).values()
+        return raised == sum(case["signal"]["count"] for case in cases if case["created_by"]["role"] == "device")
+
+    await until(all_counted, seconds=20, what=f"{raised} signals in the counts of cases")
     await assert_at_work(stack)
