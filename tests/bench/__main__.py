@@ -4,22 +4,24 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import orjson
 
-from tests.bench import throughput
+from tests.bench import latency, memory, throughput
 from tests.bench.backlog import Servers
 from tests.bench.report import Finding, print_table
 from tests.bench.throughput import Sizes
 from tests.stack import RunningStack
 
-MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[Iterator[Finding]]]] = {
+MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "workflow": throughput.workflow,
     "repeats": throughput.intake_repeats,
     "distinct": throughput.intake_distinct,
+    "idle": lambda servers, sizes: latency.idle(servers, sizes.idle_seconds),
+    "memory": lambda servers, sizes: memory.memory(servers, sizes.long_run),
 }
 
 
@@ -27,6 +29,7 @@ def main() -> None:
     """Run the measures that were asked for, by default all."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default: all")
+    parser.add_argument("--long", action="store_true", help="watch the memory over 1,000,000 signals, not 100,000")
     parser.add_argument("--env", type=Path, help="the file of a stack that runs already (`callout up --write-env`)")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.measures if name not in MEASURES]:
@@ -38,7 +41,8 @@ def main() -> None:
         else:
             values = dict(line.split("=", 1) for line in arguments.env.read_text().splitlines())
         servers = Servers(values["KAFKA_BOOTSTRAP_SERVERS"], values["MONGODB_URI"], folder)
-        asyncio.run(_measure(servers, Sizes(), arguments.measures or list(MEASURES)))
+        sizes = Sizes(long_run=1_000_000) if arguments.long else Sizes()
+        asyncio.run(_measure(servers, sizes, arguments.measures or list(MEASURES)))
 
 
 async def _measure(servers: Servers, sizes: Sizes, names: list[str]) -> None:

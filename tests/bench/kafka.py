@@ -9,6 +9,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 POLL_SECONDS = 0.2
 PARTITIONS = 12
+#: How many marks of transactions may follow a group's position.
+MARKS_MAX = 10
 
 Positions = Mapping[int, int]
 Headers = Sequence[tuple[str, bytes]]
@@ -80,13 +82,15 @@ class Kafka:
         Raises:
             TooSlow: if that takes longer.
         """
-        ends = await self.ends(topic)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, group_id=group, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.servers, group_id=group, enable_auto_commit=False, isolation_level="read_committed"
+        )
         await consumer.start()
         try:
             async with asyncio.timeout(seconds):
-                for partition, end in ends.items():
-                    while end and (await consumer.committed(TopicPartition(topic, partition)) or 0) < end:
+                for partition, end in (await self.ends(topic)).items():
+                    tp = TopicPartition(topic, partition)
+                    while end and await _left(consumer, tp, end):
                         await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise TooSlow(f"{group} did not work {topic} off within {seconds:g} s") from None
@@ -116,3 +120,16 @@ class Kafka:
             return told
         finally:
             await consumer.stop()
+
+
+async def _left(consumer: AIOKafkaConsumer, tp: TopicPartition, end: int) -> bool:
+    """Tell whether records lie between a group's position and the end; marks of transactions are none."""
+    committed = await consumer.committed(tp) or 0
+    if not 0 < end - committed < MARKS_MAX:
+        return committed < end
+    consumer.assign([tp])
+    consumer.seek(tp, committed)
+    while await consumer.position(tp) < end:
+        if (await consumer.getmany(tp, timeout_ms=100)).get(tp):
+            return True
+    return False

@@ -1,6 +1,6 @@
 """How fast the services work a backlog off, beside raw floors and beside themselves with a second worker."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tests.bench import loads
@@ -32,9 +32,11 @@ class Sizes:
     commands: int = 24_000
     repeats: int = 40_000
     distinct: int = 12_000
+    idle_seconds: float = 30
+    long_run: int = 100_000
 
 
-async def workflow(servers: Servers, sizes: Sizes) -> Iterator[Finding]:
+async def workflow(servers: Servers, sizes: Sizes) -> list[Finding]:
     """Measure commands per second: one worker, the raw floor, two workers, one worker again."""
     first, since = await _commands(servers, sizes, seed=1)
     document, kept = await document_sizes(servers, COMMANDS)
@@ -46,36 +48,34 @@ async def workflow(servers: Servers, sizes: Sizes) -> Iterator[Finding]:
     one = _both(first, again)
     figures = {"service": one.figures(), "floor": floor.figures(), "document_bytes": document, "bytes_kept": kept}
     workers = {"two": two.figures(), "one": one.figures()}
-    return iter(
-        (
-            Finding(
-                measure="workflow",
-                what="commands/s, one worker : floor",
-                ratio=one.per_second / floor.per_second,
-                target=0.6,
-                goal=1.0,
-                figures=figures,
-            ),
-            Finding(
-                measure="workflow, two workers",
-                what="commands/s, two workers : one",
-                ratio=two.per_second / one.per_second,
-                target=1.0,
-                figures=workers,
-            ),
-            Finding(
-                measure="workflow, two workers",
-                what="CPU per command, two workers : one",
-                ratio=two.cpu_us / one.cpu_us,
-                target=1.1,
-                limit=True,
-                figures=workers,
-            ),
-        )
-    )
+    return [
+        Finding(
+            measure="workflow",
+            what="commands/s, one worker : floor",
+            ratio=one.per_second / floor.per_second,
+            target=0.6,
+            goal=1.0,
+            figures=figures,
+        ),
+        Finding(
+            measure="workflow, two workers",
+            what="commands/s, two workers : one",
+            ratio=two.per_second / one.per_second,
+            target=1.0,
+            figures=workers,
+        ),
+        Finding(
+            measure="workflow, two workers",
+            what="CPU per command, two workers : one",
+            ratio=two.cpu_us / one.cpu_us,
+            target=1.1,
+            limit=True,
+            figures=workers,
+        ),
+    ]
 
 
-async def intake_repeats(servers: Servers, sizes: Sizes) -> Iterator[Finding]:
+async def intake_repeats(servers: Servers, sizes: Sizes) -> list[Finding]:
     """Measure signals per second of few faults, again and again."""
     devices = 48
     sendings = list(loads.repeats(devices, sizes.repeats))
@@ -84,7 +84,7 @@ async def intake_repeats(servers: Servers, sizes: Sizes) -> Iterator[Finding]:
     return await _beside_floor(servers, run, since, known, "intake, repeats", "signals/s of known faults : floor")
 
 
-async def intake_distinct(servers: Servers, sizes: Sizes) -> Iterator[Finding]:
+async def intake_distinct(servers: Servers, sizes: Sizes) -> list[Finding]:
     """Measure signals per second that each bring a new fault, on so many devices that no storm begins."""
     await forget(servers, SIGNALS)
     warm_up: Iterable[Sending] = loads.distinct(3000, prefix="warm")
@@ -94,12 +94,12 @@ async def intake_distinct(servers: Servers, sizes: Sizes) -> Iterator[Finding]:
 
 async def _beside_floor(
     servers: Servers, run: Run, since: Positions, known: Sequence[str], measure: str, what: str
-) -> Iterator[Finding]:
+) -> list[Finding]:
     document, kept = await document_sizes(servers, SIGNALS)
     floor = await by_floor(servers, SIGNALS, run, since, document_bytes=document, known=known)
     figures = {"service": run.figures(), "floor": floor.figures(), "document_bytes": document, "bytes_kept": kept}
     ratio = run.per_second / floor.per_second
-    return iter((Finding(measure=measure, what=what, ratio=ratio, target=0.5, figures=figures),))
+    return [Finding(measure=measure, what=what, ratio=ratio, target=0.5, figures=figures)]
 
 
 async def _commands(servers: Servers, sizes: Sizes, *, seed: int, workers: int = 1) -> tuple[Run, Positions]:
