@@ -20,7 +20,7 @@ from deploy.verification import KINDS
 
 TERMINAL_SECONDS: Final = 0.25
 PLAIN_SECONDS: Final = 4
-BAR: Final = 30
+BAR: Final = 14
 TOLD: Final = ("severity", "assignees", "reason", "summary", "outcome", "resolution")
 
 
@@ -63,15 +63,15 @@ class Live:
         if now - since >= 1 or not before:
             self._before = (now, events)
         line = (
-            f"{self._sent:>6,} signals sent   {self._watched.opened:>4} cases opened   "
-            f"{events:>6,} events, {speed:,.0f}/s   technicians gave {self._team.accepted} commands"
+            f"  {self._sent:,} signals, {self._watched.opened} cases, {events:,} events ({speed:,.0f}/s), "
+            f"{self._team.accepted} commands"
         )
         if self._live:
             done = BAR * self._sent // self._total
             text = Text.assemble(("  " + "━" * done, "green"), ("━" * (BAR - done), "dim"), line)
             self._live.update(text, refresh=True)
         else:
-            self._console.print("  " + line, markup=False)
+            self._console.print(line, markup=False)
 
 
 class Finale:
@@ -147,7 +147,7 @@ class Finale:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for _ in range(5):
             table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
+        table.add_column(no_wrap=True, overflow="ellipsis")
         for scene in scenes:
             count = f"count {scene.count}" if scene.count is not None else ""
             row = (f"  {scene.at[11:23]}", scene.name, state_text(scene.state), count, scene.actor, _told(scene.change))

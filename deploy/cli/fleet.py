@@ -51,20 +51,17 @@ def fleet(
     """
     count = signals or max(round(seconds * (rate or UNPACED_RATE)), 1)
     began = start.replace(tzinfo=UTC) if start else _begin(count, rate)
-    try:
-        simulated = Fleet(
-            seed=SystemRandom().randrange(10**6) if seed is None else seed,
-            signals=count,
-            devices=devices,
-            tenants=tenants,
-            rate=rate or UNPACED_RATE,
-            mix=mix,
-            storms=storms,
-            flapping=flapping,
-            start=began,
-        )
-    except ValueError as error:
-        raise Failure(ExitCode.USAGE, f"{error}.") from error
+    simulated = _fleet(
+        seed=SystemRandom().randrange(10**6) if seed is None else seed,
+        signals=count,
+        devices=devices,
+        tenants=tenants,
+        rate=rate or UNPACED_RATE,
+        mix=mix,
+        storms=storms,
+        flapping=flapping,
+        start=began,
+    )
     if count < simulated.least_signals:
         aside.print(f"{count} signals are too few for all storms and flapping: {simulated.least_signals} would do.")
     took, tally = ask(_send(simulated, find_stack().bootstrap_servers, paced=rate > 0))
@@ -74,6 +71,13 @@ def fleet(
         print_json(summary)
     else:
         _tell(summary)
+
+
+def _fleet(**parts: Any) -> Fleet:  # noqa: ANN401 - those of a fleet
+    try:
+        return Fleet(**parts)
+    except ValueError as error:
+        raise Failure(ExitCode.USAGE, f"{error}.") from error
 
 
 async def _send(simulated: Fleet, bootstrap_servers: str, *, paced: bool) -> tuple[float, Tally]:
