@@ -41,10 +41,10 @@ format: venv ## Mend the style
 	$(BIN)/ruff format .
 
 test: venv ## All tests but the long ones, on a real Kafka and MongoDB
-	$(BIN)/pytest -m 'not bench'
+	$(BIN)/pytest
 
-bench: venv ## Measure; ratios against a raw floor in the same run
-	$(BIN)/pytest -m bench -s tests/bench
+bench: venv ## Measure against raw floors in the same run (BENCH='--long memory')
+	$(BIN)/python -m tests.bench $(BENCH)
 
 chaos: venv ## 400 blows under load (CHAOS_BLOWS, CHAOS_SEED)
 	CHAOS_BLOWS=$${CHAOS_BLOWS:-400} $(BIN)/pytest -m chaos --timeout=10800 tests/chaos
