@@ -2,11 +2,18 @@
 
 import re
 
+from prometheus_client import REGISTRY
+
 from deploy.docs.__main__ import DOCS, main, renewed, stale_pages
 from deploy.docs.meanings import DEAD, REFUSALS
+from deploy.docs.settings import SERVICES
+from shared import metrics
 from shared.contracts.catalogue import CATALOGUE
 from shared.contracts.words import DeadCode, RefusalCode
 from shared.ids import NS_CALLOUT
+from shared.settings import described
+
+PROJECT = DOCS.parent
 
 
 def test_the_generated_pages_are_fresh() -> None:
@@ -26,6 +33,32 @@ def test_every_topic_type_and_code_is_on_the_page() -> None:
     assert [word for word in expected if f"`{word}`" not in page] == []
     assert (set(DEAD), set(REFUSALS)) == (set(DeadCode), set(RefusalCode))
     assert str(NS_CALLOUT) in page
+
+
+def test_every_setting_is_on_the_page() -> None:
+    page = (DOCS / "settings.md").read_text()
+    names = [row["name"] for settings in SERVICES for row in described(settings)]
+    assert [name for name in names if f"| `{name}` |" not in page] == []
+    assert {settings.service for settings in SERVICES} == {
+        path.parent.name for path in PROJECT.glob("services/*/app.py")
+    }
+
+
+def test_every_metric_and_alarm_is_in_the_operators_page() -> None:
+    page = (DOCS / "operations.md").read_text()
+    assert metrics.READY
+    names = [metric.name for metric in REGISTRY.collect() if metric.name.startswith("callout_")]
+    assert [name for name in names if f"`{name}" not in page] == []
+    speakers = [*PROJECT.glob("shared/*.py"), *PROJECT.glob("shared/flow/*.py"), *PROJECT.glob("deploy/embedded/*.py")]
+    told = re.findall(r'(?:kind=|_halt\()"(\w+)"', "".join(path.read_text() for path in speakers))
+    assert {"started", "restarted", "stale_source"} <= set(told)
+    assert [kind for kind in told if f"| `{kind}` |" not in page] == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in (*PROJECT.glob("*.md"), *DOCS.rglob("*.md")):
+        targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+        assert [target for target in targets if not (page.parent / target).exists()] == [], page
 
 
 def test_links_within_the_page_lead_somewhere() -> None:
