@@ -48,8 +48,12 @@ class Documents(Protocol):
     ) -> list[Document]:
         """Return the documents that meet the conditions, in order; `fields` limits what comes along."""
 
-    async def replace(self, writes: Sequence[Write]) -> frozenset[str]:
-        """Write all that can be written, in one round trip; return the ids that somebody else wrote first."""
+    async def replace(self, writes: Sequence[Write], *, ordered: bool = False) -> frozenset[str]:
+        """Write all that can be written, in one round trip; return the ids that somebody else wrote first.
+
+        `ordered`: write one after the other and end at the first that somebody else wrote first; the ids of all that
+        were not written are returned.
+        """
 
     async def draw(self, name: str, amount: int, *, start: int = 0) -> int:
         """Raise a counter by `amount`; return its value before. A counter begins at `start`."""
@@ -135,15 +139,15 @@ class MongoDocuments:
         direction = -1 if sort.startswith("-") else 1
         return list(await _answered(cursor.sort(sort.lstrip("-"), direction).limit(limit).to_list(None)))
 
-    async def replace(self, writes: Sequence[Write]) -> frozenset[str]:
-        """Write all that can be written, in one round trip; return the ids that somebody else wrote first."""
+    async def replace(self, writes: Sequence[Write], *, ordered: bool = False) -> frozenset[str]:
+        """Write all that can be written, in one round trip; return the ids of what was not."""
         if not writes:
             return frozenset()
         requests = [ReplaceOne({"_id": w.id, "revision": w.revision}, w.document, upsert=True) for w in writes]
         try:
-            await self._collection.bulk_write(requests, ordered=False)
+            await self._collection.bulk_write(requests, ordered=ordered)
         except BulkWriteError as error:
-            return _conflicts(error, writes)
+            return _conflicts(error, writes, ordered=ordered)
         except PyMongoError as error:
             raise _passing(error) from error
         return frozenset()
@@ -178,11 +182,13 @@ def _passing(error: PyMongoError) -> Exception:
     return TransientError(f"MongoDB failed: {type(error).__name__}")
 
 
-def _conflicts(error: BulkWriteError, writes: Sequence[Write]) -> frozenset[str]:
+def _conflicts(error: BulkWriteError, writes: Sequence[Write], *, ordered: bool) -> frozenset[str]:
     details = error.details or {}
     failures = details.get("writeErrors", [])
     if any(failure.get("code") in OUR_FAULT for failure in failures):
         raise error
     if details.get("writeConcernErrors") or any(failure.get("code") != DUPLICATE_KEY for failure in failures):
         raise TransientError("MongoDB failed in the middle of a batch") from error
+    if ordered:
+        return frozenset(write.id for write in writes[failures[0]["index"] :])
     return frozenset(writes[failure["index"]].id for failure in failures)

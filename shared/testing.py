@@ -32,12 +32,13 @@ class MemoryDocuments:
         kept = found[:limit] if limit else found
         return [_through_bson({k: v for k, v in d.items() if not fields or k in {"_id", *fields}}) for d in kept]
 
-    async def replace(self, writes: Sequence[Write]) -> frozenset[str]:
+    async def replace(self, writes: Sequence[Write], *, ordered: bool = False) -> frozenset[str]:
         """Write what nobody else wrote first; return the ids of the rest."""
-        conflicts = set()
+        conflicts: set[str] = set()
         for write in writes:
             held = self.stored.get(write.id)
-            if held is not None and held.get("revision") != write.revision:
+            ended = ordered and bool(conflicts)
+            if ended or (held is not None and held.get("revision") != write.revision):
                 conflicts.add(write.id)
             else:
                 self.stored[write.id] = {"_id": write.id, **_through_bson(write.document)}

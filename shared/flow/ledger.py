@@ -1,13 +1,16 @@
 """The documents of one unit: loaded, remembered where nobody else writes them, and written back with a guard."""
 
-from collections.abc import Iterable
-from typing import Any, Generic
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Generic
 
 from shared.flow.document import Document, Source, new_document, read_document
 from shared.flow.plan import Plan
 from shared.flow.room import Room, State
 from shared.metrics import FlowFigures
 from shared.storage import Documents
+
+FEW: Final = 50
+"""So few documents that a round trip costs more than they do."""
 
 
 class Ledger(Generic[State]):
@@ -45,17 +48,19 @@ class Ledger(Generic[State]):
             documents[stored["_id"]] = read_document(stored, self._room.from_document(stored), self.source)
 
     async def write(self, plan: Plan[State]) -> set[str]:
-        """Write what the plan changed, stage by stage; return the ids that somebody else wrote first.
+        """Write what the plan changed; return the ids of what was not written, because somebody else wrote first.
 
-        After a conflict the later stages are not written: they are to be decided again.
+        After a conflict nothing that may rely on it is written: it is to be decided again.
 
         Raises:
             TransientError: if the store is away; what was written is then not known.
         """
-        for stage in plan.writes():
+        for documents, ordered in _stages(plan):
             with self._figures.step("write"):
-                conflicts = await self._documents.replace([plan.write(document) for document in stage])
-            for document in stage:
+                writes = [plan.write(document) for document in documents]
+                conflicts = await self._documents.replace(writes, ordered=ordered)
+            plan.wrote = True
+            for document in documents:
                 if document.id in conflicts:
                     self._memory.pop(document.id, None)
                 else:
@@ -79,3 +84,12 @@ class Ledger(Generic[State]):
     def forget(self) -> None:
         """Forget all: the next load asks the store."""
         self._memory.clear()
+
+
+def _stages(plan: Plan[State]) -> Iterator[tuple[list[Document[State]], bool]]:
+    """Return what to write in one go: guides first, and what relies on them after; a few in one go, in order."""
+    guides, owns = plan.dirty()
+    if guides and len(guides) + len(owns) <= FEW:
+        yield [*guides, *owns], True
+        return
+    yield from ((documents, False) for documents in (guides, owns) if documents)

@@ -1,6 +1,6 @@
 """The pure heart of the flow: decide a batch on loaded documents, and say what to write and what to tell."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
@@ -8,27 +8,12 @@ from shared.contracts.envelope import Incoming, Message, Record, dead_letter
 from shared.contracts.words import DeadCode
 from shared.errors import CalloutError
 from shared.flow.document import EMITTED_BYTES_MAX, Document, Source
+from shared.flow.item import Item
 from shared.flow.room import Decision, Room, State
 from shared.storage import Write
 
 MESSAGE_BYTES_MAX = 1024 * 1024 - 8 * 1024
 TOLD_BYTES_MAX = 16 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class Item:
-    """One record on its way: read (`incoming`), or the messages it makes without being read."""
-
-    record: Record
-    incoming: Incoming | None = None
-    key: str | None = None
-    guide: str | None = None
-    messages: Sequence[Message] = ()
-
-    @property
-    def offset(self) -> int:
-        """The record's offset."""
-        return self.record.offset
 
 
 class TooLargeToTell(Exception):
@@ -51,6 +36,7 @@ class Plan(Generic[State]):
     bugs: list[tuple[Record, Exception]] = field(default_factory=list)
     last: dict[str, Incoming] = field(default_factory=dict)
     told_bytes: int = 0
+    wrote: bool = False
 
     def missing(self, items: Sequence[Item]) -> set[str]:
         """Return the guides that these records need and that are not loaded yet."""
@@ -86,11 +72,10 @@ class Plan(Generic[State]):
                 document.see(document.seen, state, list(messages))
                 self.messages.extend(messages)
 
-    def writes(self) -> Iterator[list[Document[State]]]:
-        """Return the documents to write, in stages: guides before the documents that rely on them."""
+    def dirty(self) -> tuple[list[Document[State]], list[Document[State]]]:
+        """Return the documents to write: guides, and those that may rely on them."""
         dirty = [document for document in self.documents.values() if document.dirty]
-        yield [document for document in dirty if document.fresh_verdicts]
-        yield [document for document in dirty if document.dirty and not document.fresh_verdicts]
+        return [d for d in dirty if d.fresh_verdicts], [d for d in dirty if not d.fresh_verdicts]
 
     def write(self, document: Document[State]) -> Write:
         """Return the write of one document."""

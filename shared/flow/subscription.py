@@ -5,6 +5,7 @@ partition at a time. A rebalance that waits for the lock tells the round to hurr
 """
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
@@ -93,7 +95,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         self._leaving.set()
         async with self._round:
             self._joined = False
-            await asyncio.gather(*(self.units.pop(tp).disown() for tp in list(revoked) if tp in self.units))
+            await asyncio.gather(*(self.units.pop(tp).retire() for tp in list(revoked) if tp in self.units))
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Own what was assigned before any of it is worked on."""
@@ -107,7 +109,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
     async def close(self) -> None:
         """Let go of all partitions, after the consumer was stopped."""
         async with self._round:
-            await asyncio.gather(*(unit.disown() for unit in self.units.values()))
+            await asyncio.gather(*(unit.retire() for unit in self.units.values()))
             self.units.clear()
 
     def _unit(self, partition: TopicPartition) -> Unit[State]:
@@ -144,8 +146,25 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             log.warning("partition_not_owned", partition=partition.partition, reason=str(error))
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
-        batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._settings.max_records)
-        return tuple(chain.from_iterable(batches.values()))
+        """Fetch a round: what is there when idle; in a backlog a fair share of every partition, so that all work."""
+        most = self._settings.max_records
+        share = max(1, most // max(1, len(self.units)))
+        batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=share)
+        records = list(chain.from_iterable(batches.values()))
+        if not records:
+            async with self._round:
+                await asyncio.gather(*(unit.flush() for unit in self.units.values()))
+        if len(records) < share:
+            return tuple(records)
+        # A partition may be taken away any moment; what was fetched before must not be lost with it.
+        with contextlib.suppress(KafkaError):
+            for partition in consumer.assignment() - batches.keys():
+                more = await consumer.getmany(partition, timeout_ms=0, max_records=share)
+                records.extend(chain.from_iterable(more.values()))
+            if len(records) < most:
+                more = await consumer.getmany(timeout_ms=0, max_records=most - len(records))
+                records.extend(chain.from_iterable(more.values()))
+        return tuple(records)
 
     async def _on_batch(self, _: Any) -> None:  # noqa: ANN401 - taken raw from the context, without a thread hop
         raw = self._broker.context.get_local("message").raw_message

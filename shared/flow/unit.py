@@ -4,9 +4,8 @@ own     start the producer (which fences whoever had the partition), then read t
 fold    load, decide, write
 tell    one transaction: the messages and the position
 
-Trouble of any kind ends in one of three ways: the same records again after a pause (a dependency is away), owning
-anew and fetching again from the committed position (the producer cannot be trusted), or an alarm (the source is not
-the one the documents know).
+Trouble ends in one of three ways: the same records again after a pause (a dependency is away), owning anew and
+fetching again from the committed position (the producer cannot be trusted), or an alarm (the source is unknown).
 """
 
 import asyncio
@@ -17,22 +16,24 @@ from typing import Any, Generic
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
-from shared.contracts.envelope import Message, Record, read
-from shared.errors import CalloutError, OwnershipLost, TransientError, UnknownSchema, Unreadable
+from shared.contracts.envelope import Message, Record
+from shared.errors import CalloutError, OwnershipLost, TransientError, UnknownSchema
 from shared.flow.document import BelowFloor, Document, Source
-from shared.flow.ledger import Ledger
-from shared.flow.plan import Item, Plan, buried
+from shared.flow.item import Item, read_item
+from shared.flow.ledger import FEW, Ledger
+from shared.flow.patience import patiently
+from shared.flow.plan import Plan, buried
 from shared.flow.room import Room, State
 from shared.flow.settings import FlowSettings
 from shared.flow.sources import PartitionCountChanged, generation_of
-from shared.flow.teller import Fenced, Teller, home_partition
+from shared.flow.teller import Fenced, Teller
 from shared.metrics import FlowFigures
 from shared.storage import Documents
 
 log = structlog.get_logger()
 Alarm = Callable[..., Awaitable[None]]
+PASSED_MAX = 1000  # records passed over before the position is committed all the same
 
 
 class Unit(Generic[State]):
@@ -70,6 +71,7 @@ class Unit(Generic[State]):
             figures=self._figures,
         )
         self._teller: Teller | None = None
+        self._committed = 0
         self._position = 0
         self._horizon = 0
         self._partitions = 0
@@ -111,7 +113,7 @@ class Unit(Generic[State]):
             await teller.stop()
             raise
         self._ledger.source = Source(self._partition.topic, self._partition.partition, generation)
-        self._position = committed or 0
+        self._committed = self._position = committed or 0
         self._horizon = ends[self._partition]
         self._teller = teller
 
@@ -134,7 +136,7 @@ class Unit(Generic[State]):
             return 0
         if not await self._fetched_since_owned(records[-1].offset):
             return 0
-        todo = [self._read(record) for record in records if record.offset >= self._position]
+        todo = [read_item(self._room, r, self._partitions) for r in records if r.offset >= self._position]
         before = len(todo)
         try:
             todo = await self._work_off(todo)
@@ -168,73 +170,77 @@ class Unit(Generic[State]):
                     raise OwnershipLost("a record cannot be buried") from error
         return todo
 
-    async def _fetched_since_owned(self, last_offset: int) -> bool:
-        """Tell whether records were fetched after the last seek.
+    async def flush(self) -> None:
+        """Use a quiet moment: commit the position after records passed over, own what could not be owned before."""
+        if self.stopped:
+            return
+        if not self.owned:
+            await self._own_again("not_owned", pause_seconds=0.2)
+            return
+        try:
+            await self._commit_passed()
+        except CalloutError as error:
+            await self._own_again(str(error), pause_seconds=0.3)
 
-        Records that were on their way to us while the partition was owned anew may lie beyond the position it was
-        owned at: to fold them would skip what lies between. The consumer's position, moved back by the seek, shows it.
+    async def retire(self) -> None:
+        """Leave the partition to others, with everything in order."""
+        with contextlib.suppress(CalloutError):
+            await self._commit_passed()
+        await self.disown()
+
+    async def _commit_passed(self) -> None:
+        if self.owned and self._position > self._committed:
+            await self._tell((), self._position)
+
+    async def _fetched_since_owned(self, last_offset: int) -> bool:
+        """Tell whether records were fetched after the last seek, which moved the consumer's position back.
+
+        Others were on their way while the partition was owned anew: to fold them would skip what lies before them.
         """
         try:
             return bool(await self._consumer.position(self._partition) > last_offset)
         except KafkaError:
             return False
 
-    def _read(self, record: Record) -> Item:
-        try:
-            incoming = read(self._room.topic, record)
-        except Unreadable as error:
-            return Item(record, messages=self._room.unreadable(record, error))
-        key = self._room.key(incoming) if incoming is not None else None
-        if incoming is None or key is None:
-            return Item(record)
-        if self._room.exclusive:
-            home = key.encode()
-            if home_partition(home, self._partitions) != record.partition:
-                moved = Message(record.topic, home, record.value, tuple(record.headers))
-                return Item(record, messages=(moved,))
-        return Item(record, incoming, key, self._room.guide(incoming))
-
     async def _patiently(self, items: Sequence[Item]) -> int:
-        """Fold and tell, again and again with growing pauses while a dependency is away."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception(lambda e: isinstance(e, TransientError) and not isinstance(e, OwnershipLost)),
-            wait=wait_exponential_jitter(multiplier=0.05, max=5, jitter=0.2),
-            stop=stop_after_delay(self._settings.retry_for_seconds),
-            sleep=self._pause,
-            before_sleep=self._forget,
-            reraise=True,
-        ):
-            with attempt:
-                return await self._fold_and_tell(items)
-        raise AssertionError("unreachable")  # pragma: no cover
+        """Fold and tell, again and again while a dependency is away."""
+        most = self._settings.retry_for_seconds
+        return await patiently(lambda: self._fold_and_tell(items), most, sleep=self._pause, before=self._forget)
 
-    def _forget(self, state: RetryCallState) -> None:
-        reason = str(state.outcome.exception()) if state.outcome else ""
-        self._log.warning("batch_will_be_tried_again", reason=reason, attempt=state.attempt_number)
+    def _forget(self, reason: str, attempt: int) -> None:
+        self._log.warning("batch_will_be_tried_again", reason=reason, attempt=attempt)
         self._ledger.forget()
 
     async def _fold_and_tell(self, items: Sequence[Item]) -> int:
-        if self._teller is None:
-            raise OwnershipLost("not owned")
         await self._room.prepare([item.incoming for item in items if item.incoming is not None])
         plan, count = await self._fold(items)
         for record, error in plan.bugs:
             await self._report_bug(record, error)
         position = items[count - 1].offset + 1
-        with self._figures.step("tell"):
+        if plan.wrote or plan.messages or position - self._committed > PASSED_MAX:
             messages = (*plan.messages, *self._room.derive(plan.messages))
-            await self._teller.tell(messages, self._partition, position, self._group)
-        self._figures.count_dead(messages)
+            await self._tell(messages, position)
         self._position = position
-        self._ledger.remember(plan.documents, position)
+        self._ledger.remember(plan.documents, self._committed)
         return count
+
+    async def _tell(self, messages: Sequence[Message], position: int) -> None:
+        if self._teller is None:
+            raise OwnershipLost("not owned")
+        with self._figures.step("tell"):
+            await self._teller.tell(messages, self._partition, position, self._group)
+        self._committed = position
+        self._figures.count_dead(messages)
 
     async def _fold(self, items: Sequence[Item]) -> tuple[Plan[State], int]:
         """Decide and write until no document was written by somebody else in between."""
         documents: dict[str, Document[State]] = {}
-        await self._ledger.load(documents, {item.key for item in items if item.key is not None})
+        ids = {item.key for item in items if item.key is not None}
+        if len(items) <= FEW:
+            ids |= {item.guide for item in items if item.guide is not None}
+        await self._ledger.load(documents, ids)
         while True:
-            plan = Plan(self._room, self._ledger.source, self._position, self._horizon, documents)
+            plan = Plan(self._room, self._ledger.source, self._committed, self._horizon, documents)
             await self._ledger.load(documents, plan.missing(items))
             with self._figures.step("decide"):
                 count = plan.decide(items)
@@ -254,8 +260,9 @@ class Unit(Generic[State]):
         item.messages = (buried(item.record, error, self._room.service),)
 
     async def _report_bug(self, record: Record, error: Exception) -> None:
-        self._log.error("record_buried", offset=record.offset, error=type(error).__name__, exc_info=error)
-        await self._alarm(kind="bug", partition=self._partition, offset=record.offset, reason=type(error).__name__)
+        name = type(error).__name__
+        self._log.error("record_buried", offset=record.offset, error=name, exc_info=error)
+        await self._alarm(kind="bug", partition=self._partition, offset=record.offset, reason=name)
 
     async def _below_floor(self, reason: str) -> None:
         if self._below_floor_at == self._position:
@@ -276,21 +283,17 @@ class Unit(Generic[State]):
         self._log.warning("partition_owned_again", reason=reason)
         self._figures.count_owned_again()
         await self.disown()
-        with contextlib.suppress(OwnershipLost):
+        with contextlib.suppress(OwnershipLost, KafkaError):
             await self._pause(pause_seconds)
             if self._partition in self._consumer.assignment():
                 try:
                     await self.own()
                 except CalloutError as error:
                     self._log.warning("partition_not_owned", reason=str(error))
-                    self._consumer.seek(self._partition, self._position)
+                    self._consumer.seek(self._partition, self._committed)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, unless the partition is about to be taken away.
-
-        Raises:
-            OwnershipLost: if it is.
-        """
+        """Wait; raise `OwnershipLost` once the partition is about to be taken away."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._leaving.wait()

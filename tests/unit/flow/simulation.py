@@ -190,16 +190,16 @@ class Store(MemoryDocuments):
             raise TransientError("no answer")
         return await super().find(ids)
 
-    async def replace(self, writes: Sequence[Write]) -> frozenset[str]:
+    async def replace(self, writes: Sequence[Write], *, ordered: bool = False) -> frozenset[str]:
         await self._trouble.strike()
-        if self._trouble.fails():
+        dies = not self._trouble.quiet and self._trouble.random.random() < self._trouble.crash
+        if dies or self._trouble.fails():
             some = [w for w in writes if self._trouble.random.random() < 0.5]
-            await super().replace(some)
-            raise TransientError("no answer")
-        if not self._trouble.quiet and self._trouble.random.random() < self._trouble.crash:
-            await super().replace([w for w in writes if self._trouble.random.random() < 0.5])
-            raise Crash
-        conflicts = await super().replace(writes)
+            if ordered:
+                some = list(writes)[: self._trouble.random.randrange(len(writes) + 1)]
+            await super().replace(some, ordered=ordered)
+            raise Crash if dies else TransientError("no answer")
+        conflicts = await super().replace(writes, ordered=ordered)
         await self._trouble.strike()
         return conflicts
 
@@ -271,6 +271,7 @@ class World:
                 elif batch:
                     await unit.run(batch)
                 else:
+                    await unit.flush()
                     await asyncio.sleep(2 if self.trouble.quiet else 0.1)
         except Crash:
             return

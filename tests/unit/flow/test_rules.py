@@ -1,8 +1,10 @@
 """Every rule of the flow is needed: left out alone, some bad day loses or doubles something."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
 import pytest
 from aiokafka import TopicPartition
 
@@ -12,9 +14,8 @@ from shared.flow.ledger import Ledger
 from shared.flow.unit import Unit
 from shared.storage import Write
 from shared.testing import MemoryDocuments
-from tests.unit.flow import simulation
-from tests.unit.flow.simulation import Consumer, Teller, World
-from tests.unit.flow.test_flow import day, silence  # noqa: F401 - the fixture silences the logs here too
+from tests.unit.flow.simulation import PARTITIONS, Consumer, Teller, World, run
+from tests.unit.flow.test_flow import build, day, silence, tick  # noqa: F401 - the fixture silences the logs here too
 
 SEEDS = 30
 Patch = pytest.MonkeyPatch
@@ -44,7 +45,7 @@ def commit_before_telling(patch: Patch) -> None:
 
 
 def write_without_guard(patch: Patch) -> None:
-    async def careless(self: MemoryDocuments, writes: Sequence[Write]) -> frozenset[str]:
+    async def careless(self: MemoryDocuments, writes: Sequence[Write], *, ordered: bool = False) -> frozenset[str]:
         self.stored.update((write.id, write.document) for write in writes)
         return frozenset()
 
@@ -59,7 +60,7 @@ def look_before_fencing(patch: Patch) -> None:
 
     async def fence(self: Teller, topic: str) -> int:
         await start(self)
-        return simulation.PARTITIONS
+        return PARTITIONS
 
     patch.setattr(Teller, "start", later)
     patch.setattr(Teller, "partitions_of", fence)
@@ -120,7 +121,6 @@ def work_on_what_was_fetched_before_owning(patch: Patch) -> None:
 
 
 RULES = [
-    remember_shared_documents,
     work_on_what_was_fetched_before_owning,
     keep_only_the_last_batch,
     commit_before_telling,
@@ -142,3 +142,30 @@ def test_a_day_goes_wrong_without_the_rule(broken: Callable[[Patch], None], monk
 @pytest.mark.parametrize("seed", range(4))
 def test_the_same_days_are_fine_with_all_rules(seed: int) -> None:
     assert day(seed, crash=0.03, fail=0.05) == []
+
+
+def untold_after_two_pauses() -> int:
+    """Return how many signals a case was not told of after pauses that only the clock can end."""
+    world = build(1, crash=0, fail=0)
+    world.trouble.quiet = True
+
+    async def scene() -> None:
+        workers = [asyncio.create_task(world.work(name, p)) for name in world.rooms for p in range(PARTITIONS)]
+        clock = asyncio.create_task(tick(world))
+        for number in range(1, 8):
+            body = {"tenant_id": "acme", "device_id": "d", "fault": "F"}
+            headers = (("ce_type", b"callout.signal.raised.v1"), ("ce_id", str(number).encode()))
+            world.broker.append(Message("device.signals.v1", b"acme/d", orjson.dumps(body), headers))
+            await asyncio.sleep(15 if number in (3, 5) else 3)
+        await asyncio.sleep(60)
+        for task in (*workers, clock):
+            task.cancel()
+
+    run(scene(), world.broker.loop)
+    return 7 - orjson.loads(list(world.broker.records("case.snapshots.v1"))[-1].value or b"")["signal"]["count"]
+
+
+def test_documents_that_others_write_too_are_not_remembered(monkeypatch: Patch) -> None:
+    assert untold_after_two_pauses() == 0
+    remember_shared_documents(monkeypatch)
+    assert untold_after_two_pauses() > 0

@@ -1,0 +1,42 @@
+"""One record on its way through the flow: read, or answered without being read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.contracts.envelope import Incoming, Message, Record, read
+from shared.errors import Unreadable
+from shared.flow.room import Room
+from shared.flow.teller import home_partition
+
+
+@dataclass(slots=True)
+class Item:
+    """A record, the documents it touches, and the messages it makes where it is not read (`incoming` is nothing)."""
+
+    record: Record
+    incoming: Incoming | None = None
+    key: str | None = None
+    guide: str | None = None
+    messages: Sequence[Message] = ()
+
+    @property
+    def offset(self) -> int:
+        """The record's offset."""
+        return self.record.offset
+
+
+def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
+    """Read a record; one that lies on a foreign partition, where two would write its document, is sent home."""
+    try:
+        incoming = read(room.topic, record)
+    except Unreadable as error:
+        return Item(record, messages=room.unreadable(record, error))
+    key = room.key(incoming) if incoming is not None else None
+    if incoming is None or key is None:
+        return Item(record)
+    if room.exclusive:
+        home = key.encode()
+        if home_partition(home, partitions) != record.partition:
+            return Item(record, messages=(Message(record.topic, home, record.value, tuple(record.headers)),))
+    return Item(record, incoming, key, room.guide(incoming))
