@@ -1,14 +1,16 @@
 """How fast the services work a backlog off, beside raw floors and beside themselves with a second worker."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench import loads
 from tests.bench.backlog import Run, Servers, Work, by_floor, by_service, document_sizes, forget
-from tests.bench.kafka import Positions, Sending
+from tests.bench.kafka import Positions
 from tests.bench.report import Finding
 
 CASES = 2000
+#: Each side runs so often; other work on the machine only ever makes a run slower.
+TURNS = 2
 COMMANDS = Work(
     service="workflow",
     topic="case.commands.v1",
@@ -29,24 +31,25 @@ SIGNALS = Work(
 class Sizes:
     """How much is sent in each measure."""
 
-    commands: int = 24_000
-    repeats: int = 40_000
-    distinct: int = 12_000
-    idle_seconds: float = 30
+    commands: int = 20_000
+    repeats: int = 30_000
+    distinct: int = 8_000
+    idle_seconds: float = 25
     long_run: int = 100_000
 
 
 async def workflow(servers: Servers, sizes: Sizes) -> list[Finding]:
-    """Measure commands per second: one worker, the raw floor, two workers, one worker again."""
-    first, since = await _commands(servers, sizes, seed=1)
-    document, kept = await document_sizes(servers, COMMANDS)
-    floor = await by_floor(
-        servers, COMMANDS, first, since, document_bytes=document, known=loads.case_ids(CASES, seed=1)
-    )
-    two, _ = await _commands(servers, sizes, seed=2, workers=2)
-    again, _ = await _commands(servers, sizes, seed=3)
-    one = _both(first, again)
-    figures = {"service": one.figures(), "floor": floor.figures(), "document_bytes": document, "bytes_kept": kept}
+    """Measure commands per second of one worker, of two, and of the raw floor, in turns; the best of each counts."""
+    ones, twos, floors = [], [], []
+    for turn in range(TURNS):
+        run, since = await _commands(servers, sizes, seed=2 * turn)
+        document, kept = await document_sizes(servers, COMMANDS)
+        cases = loads.case_ids(CASES, seed=2 * turn)
+        floors.append(await by_floor(servers, COMMANDS, run, since, document_bytes=document, known=cases))
+        ones.append(run)
+        twos.append((await _commands(servers, sizes, seed=2 * turn + 1, workers=2))[0])
+    one, two, floor = _best(ones), _best(twos), _best(floors)
+    figures = _figures(one, floor) | {"document_bytes": document, "bytes_kept": kept}
     workers = {"two": two.figures(), "one": one.figures()}
     return [
         Finding(
@@ -67,7 +70,7 @@ async def workflow(servers: Servers, sizes: Sizes) -> list[Finding]:
         Finding(
             measure="workflow, two workers",
             what="CPU per command, two workers : one",
-            ratio=two.cpu_us / one.cpu_us,
+            ratio=min(run.cpu_us for run in twos) / min(run.cpu_us for run in ones),
             target=1.1,
             limit=True,
             figures=workers,
@@ -78,28 +81,45 @@ async def workflow(servers: Servers, sizes: Sizes) -> list[Finding]:
 async def intake_repeats(servers: Servers, sizes: Sizes) -> list[Finding]:
     """Measure signals per second of few faults, again and again."""
     devices = 48
-    sendings = list(loads.repeats(devices, sizes.repeats))
-    run, since = await by_service(servers, SIGNALS, loads.repeats(devices, 20 * devices), sendings)
     known = [f"{loads.TENANT}|press-{device:03d}|E417" for device in range(devices)]
-    return await _beside_floor(servers, run, since, known, "intake, repeats", "signals/s of known faults : floor")
+    runs, floors = [], []
+    for _ in range(TURNS):
+        backlog = list(loads.repeats(devices, sizes.repeats))
+        run, since = await by_service(servers, SIGNALS, loads.repeats(devices, 20 * devices), backlog)
+        document, _ = await document_sizes(servers, SIGNALS)
+        floors.append(await by_floor(servers, SIGNALS, run, since, document_bytes=document, known=known))
+        runs.append(run)
+    return [_beside_floor("intake, repeats", "signals/s of known faults : floor", runs, floors)]
 
 
 async def intake_distinct(servers: Servers, sizes: Sizes) -> list[Finding]:
     """Measure signals per second that each bring a new fault, on so many devices that no storm begins."""
-    await forget(servers, SIGNALS)
-    warm_up: Iterable[Sending] = loads.distinct(3000, prefix="warm")
-    run, since = await by_service(servers, SIGNALS, warm_up, list(loads.distinct(sizes.distinct)))
-    return await _beside_floor(servers, run, since, (), "intake, new faults", "signals/s of new faults : floor")
+    runs, floors = [], []
+    for turn in range(TURNS):
+        await forget(servers, SIGNALS)
+        warm_up = loads.distinct(3000, prefix=f"warm{turn}")
+        backlog = list(loads.distinct(sizes.distinct, prefix=f"new{turn}"))
+        run, since = await by_service(servers, SIGNALS, warm_up, backlog)
+        document, _ = await document_sizes(servers, SIGNALS)
+        floors.append(await by_floor(servers, SIGNALS, run, since, document_bytes=document))
+        runs.append(run)
+    return [_beside_floor("intake, new faults", "signals/s of new faults : floor", runs, floors)]
 
 
-async def _beside_floor(
-    servers: Servers, run: Run, since: Positions, known: Sequence[str], measure: str, what: str
-) -> list[Finding]:
-    document, kept = await document_sizes(servers, SIGNALS)
-    floor = await by_floor(servers, SIGNALS, run, since, document_bytes=document, known=known)
-    figures = {"service": run.figures(), "floor": floor.figures(), "document_bytes": document, "bytes_kept": kept}
-    ratio = run.per_second / floor.per_second
-    return [Finding(measure=measure, what=what, ratio=ratio, target=0.5, figures=figures)]
+def _beside_floor(measure: str, what: str, runs: list[Run], floors: list[Run]) -> Finding:
+    run, floor = _best(runs), _best(floors)
+    return Finding(
+        measure=measure,
+        what=what,
+        ratio=run.per_second / floor.per_second,
+        target=0.5,
+        figures=_figures(run, floor),
+    )
+
+
+def _figures(run: Run, floor: Run) -> dict[str, object]:
+    cpu_ratio = round(floor.cpu_us / run.cpu_us, 3)
+    return {"service": run.figures(), "floor": floor.figures(), "floor_cpu_to_service_cpu": cpu_ratio}
 
 
 async def _commands(servers: Servers, sizes: Sizes, *, seed: int, workers: int = 1) -> tuple[Run, Positions]:
@@ -108,7 +128,6 @@ async def _commands(servers: Servers, sizes: Sizes, *, seed: int, workers: int =
     return await by_service(servers, COMMANDS, loads.creations(cases), backlog, workers=workers)
 
 
-def _both(one: Run, other: Run) -> Run:
-    """Return two runs as one."""
-    told = one.told | other.told
-    return Run(one.count + other.count, one.seconds + other.seconds, one.cpu_seconds + other.cpu_seconds, told)
+def _best(runs: Sequence[Run]) -> Run:
+    """Return the run that other work on the machine disturbed least."""
+    return max(runs, key=lambda run: run.per_second)
