@@ -12,7 +12,7 @@ from tests.bench.processes import Worker
 from tests.bench.report import Finding
 from tests.bench.throughput import COMMANDS, SIGNALS
 
-CHUNK = 5000
+CHUNK = 10_000
 DEVICES = 600
 #: The first part of a run, in which caches fill, is left out of the slope.
 WARM_SHARE = 0.4

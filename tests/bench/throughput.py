@@ -31,10 +31,10 @@ SIGNALS = Work(
 class Sizes:
     """How much is sent in each measure."""
 
-    commands: int = 20_000
+    commands: int = 16_000
     repeats: int = 30_000
     distinct: int = 8_000
-    idle_seconds: float = 25
+    idle_seconds: float = 20
     long_run: int = 100_000
 
 
