@@ -20,6 +20,7 @@ from shared.settings import ServiceSettings
 log = structlog.get_logger()
 FAILED, USAGE = 1, 2
 GC_THRESHOLDS = (20_000, 20, 50)
+FIRST_PAUSE_SECONDS, CALM_SECONDS = 0.5, 30
 
 
 def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -> None:
@@ -69,7 +70,8 @@ class _Parent:
         """Return when all workers have ended."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        pause_seconds = 0.5
+        pause_seconds = FIRST_PAUSE_SECONDS
+        started = time.monotonic()
         while not self._stopping:
             for slot in range(self._workers):
                 child = self._children.get(slot)
@@ -80,6 +82,9 @@ class _Parent:
                     time.sleep(pause_seconds)
                     pause_seconds = min(10, pause_seconds * 2)
                 self._children[slot] = self._spawn(slot)
+                started = time.monotonic()
+            if time.monotonic() - started > CALM_SECONDS:
+                pause_seconds = FIRST_PAUSE_SECONDS
             time.sleep(0.2)
         return max((abs(child.wait()) for child in self._children.values()), default=0)
 

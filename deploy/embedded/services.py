@@ -25,7 +25,7 @@ def worker_program(service: str, worker: int, folder: DataFolder, servers: Mappi
     prefix = service.upper()
     return Program(
         name=service,
-        command=(sys.executable, "-m", f"services.{service}"),
+        command=(sys.executable, "-m", f"services.{service}", "--workers", "1"),
         log=folder.log(service if worker == 1 else f"{service}-{worker}"),
         ready=lambda: _answers(port),
         address=f"http://{LOOPBACK}:{port}",

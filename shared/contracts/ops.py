@@ -8,7 +8,11 @@ HEALTH: Final = "callout.ops.health.v1"
 
 
 class Health(Model):
-    """Something happened to a service: `started`, `stopped`, `restarted`, `stuck`, `stale_source` or `bug`."""
+    """Something happened to a service, by its `kind`.
+
+    `started`, `stopped`, `restarted` (by the supervisor), `bug` (a record was buried), `stuck` (a topic could not be
+    read), `stale_source`, `unknown_schema`, `partition_count` (a partition, or the service, stopped).
+    """
 
     service: str
     kind: str

@@ -47,7 +47,7 @@ class Ledger(Generic[State]):
         for stored in found:
             documents[stored["_id"]] = read_document(stored, self._room.from_document(stored), self.source)
 
-    async def write(self, plan: Plan[State]) -> set[str]:
+    async def write(self, plan: Plan[State]) -> list[str]:
         """Write what the plan changed; return the ids of what was not written, because somebody else wrote first.
 
         After a conflict nothing that may rely on it is written: it is to be decided again.
@@ -67,8 +67,8 @@ class Ledger(Generic[State]):
                     document.written()
             if conflicts:
                 self._figures.count_conflicts(len(conflicts))
-                return set(conflicts)
-        return set()
+                return sorted(conflicts)
+        return []
 
     def remember(self, documents: dict[str, Document[State]], position: int) -> None:
         """Keep documents for the next rounds, now that all below a position is told; the oldest give way."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic
 
 from shared.contracts.envelope import Incoming, Message, Record, dead_letter
+from shared.contracts.limits import DEFAULT_BYTES_MAX
 from shared.contracts.words import DeadCode
 from shared.errors import CalloutError
 from shared.flow.document import EMITTED_BYTES_MAX, Document, Source
@@ -12,7 +13,6 @@ from shared.flow.item import Item
 from shared.flow.room import Decision, Room, State
 from shared.storage import Write
 
-MESSAGE_BYTES_MAX = 1024 * 1024 - 8 * 1024
 TOLD_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -38,13 +38,14 @@ class Plan(Generic[State]):
     told_bytes: int = 0
     wrote: bool = False
 
-    def missing(self, items: Sequence[Item]) -> set[str]:
+    def missing(self, items: Sequence[Item]) -> list[str]:
         """Return the guides that these records need and that are not loaded yet."""
-        return {
+        found = (
             item.guide
             for item in items
             if item.guide is not None and item.guide not in self.documents and self._asks_guide(item)
-        }
+        )
+        return list(dict.fromkeys(found))
 
     def decide(self, items: Sequence[Item]) -> int:
         """Decide records in order; return how many were: fewer than all when a document, or the plan, is full.
@@ -135,6 +136,6 @@ def buried(record: Record, error: Exception, service: str) -> Message:
 
 def _checked(decision: Decision[Any]) -> list[Message]:
     for message in decision.messages:
-        if len(message.value or b"") > MESSAGE_BYTES_MAX:
+        if len(message.value or b"") > DEFAULT_BYTES_MAX:
             raise TooLargeToTell(f"{len(message.value or b'')} bytes for {message.topic}")
     return list(decision.messages)

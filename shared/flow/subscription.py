@@ -5,7 +5,6 @@ partition at a time. A rebalance that waits for the lock tells the round to hurr
 """
 
 import asyncio
-import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -14,7 +13,7 @@ from typing import Any, Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
@@ -29,6 +28,7 @@ from shared.storage import Documents
 
 log = structlog.get_logger()
 POLL_MS = 1000
+POLL_APART_MS = 200
 FATAL = frozenset({"unknown_schema", "partition_count"})
 
 
@@ -56,6 +56,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         self._round = asyncio.Lock()
         self._leaving = asyncio.Event()
         self._joined = False
+        self._stumbling = False
         self.failed = asyncio.Event()
         self._figures = FlowFigures(room.service, room.topic.name)
         self.subscriber = broker.subscriber(
@@ -83,7 +84,11 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
     @property
     def ready(self) -> bool:
         """Whether partitions were assigned and all of them are owned and at work."""
-        return self._joined and all(unit.owned and not unit.stopped for unit in self.units.values())
+        return (
+            self._joined
+            and not self._stumbling
+            and all(unit.owned and not unit.stopped for unit in self.units.values())
+        )
 
     def owns(self, partition: int) -> bool:
         """Tell whether this process works on a partition."""
@@ -146,30 +151,71 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             log.warning("partition_not_owned", partition=partition.partition, reason=str(error))
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[ConsumerRecord, ...]:
-        """Fetch a round: what is there when idle; in a backlog a fair share of every partition, so that all work."""
+        """Fetch a round; when that fails, what was fetched along the way must come again."""
+        try:
+            records = await (self._fetch_apart(consumer) if self._stumbling else self._fetch(consumer))
+        except ConsumerStoppedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the ear must go on
+            await self._start_over(error)
+            return ()
+        if not records:
+            async with self._round:
+                await asyncio.gather(*(unit.flush() for unit in self.units.values()))
+        return tuple(records)
+
+    async def _fetch(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+        """Fetch what is there when idle; in a backlog a fair share of every partition, so that all units work."""
         most = self._settings.max_records
         share = max(1, most // max(1, len(self.units)))
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=share)
         records = list(chain.from_iterable(batches.values()))
-        if not records:
-            async with self._round:
-                await asyncio.gather(*(unit.flush() for unit in self.units.values()))
         if len(records) < share:
-            return tuple(records)
-        # A partition may be taken away any moment; what was fetched before must not be lost with it.
-        with contextlib.suppress(KafkaError):
-            for partition in consumer.assignment() - batches.keys():
-                more = await consumer.getmany(partition, timeout_ms=0, max_records=share)
+            return records
+        for partition in consumer.assignment() - batches.keys():
+            more = await consumer.getmany(partition, timeout_ms=0, max_records=share)
+            records.extend(chain.from_iterable(more.values()))
+        if len(records) < most:
+            more = await consumer.getmany(timeout_ms=0, max_records=most - len(records))
+            records.extend(chain.from_iterable(more.values()))
+        return records
+
+    async def _fetch_apart(self, consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+        """Fetch partition by partition, so that one that cannot be read holds up no other."""
+        records: list[ConsumerRecord] = []
+        most = self._settings.max_records
+        self._stumbling = False
+        for partition in sorted(consumer.assignment()):
+            try:
+                more = await consumer.getmany(partition, timeout_ms=POLL_APART_MS, max_records=most)
                 records.extend(chain.from_iterable(more.values()))
-            if len(records) < most:
-                more = await consumer.getmany(timeout_ms=0, max_records=most - len(records))
-                records.extend(chain.from_iterable(more.values()))
-        return tuple(records)
+            except ConsumerStoppedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - as in _poll
+                self._stumbling = True
+                log.warning("partition_not_read", partition=partition.partition, reason=type(error).__name__)
+                if partition in self.units:
+                    self.units[partition].rewind()
+        return records
+
+    async def _start_over(self, error: Exception) -> None:
+        """Go back to what is told; raise an alarm where that is news."""
+        log.error("round_failed", group=self.group, error=type(error).__name__, exc_info=error)
+        if not self._stumbling:
+            await self._alarm(kind="stuck", reason=type(error).__name__)
+        self._stumbling = True
+        async with self._round:
+            for unit in self.units.values():
+                unit.rewind()
+        await asyncio.sleep(POLL_MS / 1000)
 
     async def _on_batch(self, _: Any) -> None:  # noqa: ANN401 - taken raw from the context, without a thread hop
         raw = self._broker.context.get_local("message").raw_message
-        async with self._round:
-            await self._run_round(raw)
+        try:
+            async with self._round:
+                await self._run_round(raw)
+        except Exception as error:  # noqa: BLE001 - FastStream would go on as if nothing had happened
+            await self._start_over(error)
 
     async def _run_round(self, records: Sequence[ConsumerRecord]) -> None:
         started = time.perf_counter()

@@ -129,12 +129,10 @@ class Unit(Generic[State]):
 
         Whatever goes wrong, the partition is left positioned so that what was not told comes again.
         """
-        if self.stopped:
-            return 0
-        if not self.owned:
+        if not self.owned and not self.stopped:
             await self._own_again("not_owned", pause_seconds=0.2)
             return 0
-        if not await self._fetched_since_owned(records[-1].offset):
+        if self.stopped or not await self._fetched_since_owned(records[-1].offset):
             return 0
         todo = [read_item(self._room, r, self._partitions) for r in records if r.offset >= self._position]
         before = len(todo)
@@ -172,15 +170,18 @@ class Unit(Generic[State]):
 
     async def flush(self) -> None:
         """Use a quiet moment: commit the position after records passed over, own what could not be owned before."""
-        if self.stopped:
-            return
-        if not self.owned:
+        if not self.owned and not self.stopped:
             await self._own_again("not_owned", pause_seconds=0.2)
             return
         try:
             await self._commit_passed()
         except CalloutError as error:
             await self._own_again(str(error), pause_seconds=0.3)
+
+    def rewind(self) -> None:
+        """Go back to the first record that was not worked off."""
+        with contextlib.suppress(KafkaError):
+            self._consumer.seek(self._partition, self._position if self.owned else self._committed)
 
     async def retire(self) -> None:
         """Leave the partition to others, with everything in order."""
@@ -197,10 +198,9 @@ class Unit(Generic[State]):
 
         Others were on their way while the partition was owned anew: to fold them would skip what lies before them.
         """
-        try:
+        with contextlib.suppress(KafkaError):
             return bool(await self._consumer.position(self._partition) > last_offset)
-        except KafkaError:
-            return False
+        return False
 
     async def _patiently(self, items: Sequence[Item]) -> int:
         """Fold and tell, again and again while a dependency is away."""
@@ -235,9 +235,9 @@ class Unit(Generic[State]):
     async def _fold(self, items: Sequence[Item]) -> tuple[Plan[State], int]:
         """Decide and write until no document was written by somebody else in between."""
         documents: dict[str, Document[State]] = {}
-        ids = {item.key for item in items if item.key is not None}
+        ids = dict.fromkeys(item.key for item in items if item.key is not None)
         if len(items) <= FEW:
-            ids |= {item.guide for item in items if item.guide is not None}
+            ids |= dict.fromkeys(item.guide for item in items if item.guide is not None)
         await self._ledger.load(documents, ids)
         while True:
             plan = Plan(self._room, self._ledger.source, self._committed, self._horizon, documents)
@@ -290,7 +290,7 @@ class Unit(Generic[State]):
                     await self.own()
                 except CalloutError as error:
                     self._log.warning("partition_not_owned", reason=str(error))
-                    self._consumer.seek(self._partition, self._committed)
+                    self.rewind()
 
     async def _pause(self, seconds: float) -> None:
         """Wait; raise `OwnershipLost` once the partition is about to be taken away."""

@@ -30,7 +30,7 @@ def find_rule(scene: Scene, name: str, command: CaseCommand) -> Rule | Refused:
     if rule is None:
         return Refused(
             RefusalCode.INVALID_TRANSITION,
-            f"The case is {scene.state.state} and does not take `{name}` from a {scene.actor.role} then; "
+            f"The case is {scene.state.state} and does not take `{name}` from the role {scene.actor.role} then; "
             "give one of the allowed commands.",
         )
     return next(filter(None, (guard(scene) for guard in rule.guards)), rule)

@@ -169,6 +169,10 @@ class Consumer:
     def assignment(self) -> set[TopicPartition]:
         return {self._partition} if self.assigned else set()
 
+    def lose(self) -> None:
+        """Learn at last that the partition is somebody else's."""
+        self.assigned = False
+
     def fetch(self, most: int) -> list[Record]:
         """Return the next records and move on."""
         log = self._broker.logs[self._partition]
@@ -254,6 +258,7 @@ class World:
                 else:
                     await asyncio.wait([life], timeout=self.trouble.random.random() * 2)
                     zombies.append(life)
+                    self.broker.loop.call_later(self.trouble.random.uniform(0, 6), consumer.lose)
         finally:
             for zombie in [*zombies, life]:
                 zombie.cancel()
@@ -264,7 +269,7 @@ class World:
         try:
             with contextlib.suppress(TransientError):
                 await unit.own()
-            while self.trouble.quiet or self.broker.loop.time() < ends_at:
+            while consumer.assigned and (self.trouble.quiet or self.broker.loop.time() < ends_at):
                 batch = consumer.fetch(self.trouble.random.choice((1, 2, 3, 7, 50)))
                 if batch and not self.trouble.quiet and self.trouble.random.random() < 0.2:
                     await self._rebalance(unit, consumer, batch)

@@ -31,6 +31,7 @@ def silence() -> None:
 
 
 def build(seed: int, *, crash: float, fail: float) -> World:
+    random.seed(seed)  # tenacity draws its jitter there
     loop = SkippingLoop()
     trouble = Trouble(random.Random(seed), crash=crash, fail=fail)
     policies = Policies()
