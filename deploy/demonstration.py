@@ -13,8 +13,8 @@ from deploy.case_commands import CaseCommands
 from deploy.topic_reader import TopicReader
 from shared.contracts.catalogue import CASE_EVENTS, INTAKE_DECISIONS
 from shared.contracts.commands import command_name
+from shared.contracts.ids import fresh_id
 from shared.contracts.words import Role
-from shared.ids import fresh_id
 
 TECHNICIANS: Final = ("tess", "tom", "tia")
 PAUSE_SECONDS: Final = 0.1

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from deploy.simulated_machines import KINDS, MIXES, TENANTS, Kind, Mix
 from shared.contracts.fields import rfc3339
+from shared.contracts.ids import derived_id
 from shared.contracts.signals import CLEARED, RAISED
 from shared.contracts.tenant import Flapping, Storm
-from shared.ids import derived_id
 
 START: Final = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 STORM_KEYS: Final = 32

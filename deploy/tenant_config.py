@@ -14,8 +14,8 @@ from deploy.topic_reader import TopicReader
 from shared.contracts.catalogue import TENANT_CONFIG
 from shared.contracts.envelope import Message, encode, message
 from shared.contracts.fields import utc_milliseconds
+from shared.contracts.ids import fresh_id
 from shared.contracts.tenant import CONFIG, KINDS
-from shared.ids import fresh_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

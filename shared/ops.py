@@ -14,7 +14,7 @@ from shared.contracts import ops
 from shared.contracts.catalogue import OPS_HEALTH
 from shared.contracts.envelope import message
 from shared.contracts.fields import rfc3339
-from shared.ids import fresh_id
+from shared.contracts.ids import fresh_id
 
 log = structlog.get_logger()
 

@@ -12,9 +12,9 @@ from deploy.cli._ask import AsJson, ask, print_json
 from deploy.cli.connection import Connection, find_stack
 from deploy.cli.failure import ExitCode, Failure
 from shared.contracts.commands import COMMANDS
+from shared.contracts.ids import derived_id, fresh_id
 from shared.contracts.limits import ID_MAX, TENANT_PATTERN, UUID_PATTERN
 from shared.contracts.words import Role
-from shared.ids import derived_id, fresh_id
 
 CREATE: Final = "create"
 OWN_FIELDS: Final = ("case_id", "tenant_id", "actor", "expected_version")

@@ -11,8 +11,8 @@ from tenacity import retry, retry_if_exception_type, wait_fixed
 from deploy.embedded.supervisor import Restart
 from shared.contracts.catalogue import OPS_HEALTH
 from shared.contracts.envelope import Message, message
+from shared.contracts.ids import fresh_id
 from shared.contracts.ops import HEALTH, Health
-from shared.ids import fresh_id
 
 SOURCE: Final = "/callout/supervisor"
 KEY: Final = "supervisor"

@@ -24,10 +24,10 @@ from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, DEVICE_SIGNAL
 from shared.contracts.commands import command_type
 from shared.contracts.envelope import Incoming, Message, encode, message
 from shared.contracts.events import event_type
+from shared.contracts.ids import derived_id
 from shared.contracts.intake import decision_type
 from shared.contracts.signals import CLEARED
 from shared.flow import Decision, Room
-from shared.ids import derived_id
 
 SOURCE: Final = "/callout/intake"
 HEARD: Final = {

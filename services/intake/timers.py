@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaProducer
 from shared.contracts.catalogue import INTAKE_TIMERS
 from shared.contracts.envelope import message
 from shared.contracts.fields import rfc3339
+from shared.contracts.ids import derived_id
 from shared.contracts.intake import WAKE
 from shared.flow import Subscription
 from shared.flow.teller import partitioner
-from shared.ids import derived_id
 from shared.storage import Documents
 
 log = structlog.get_logger()

@@ -26,10 +26,10 @@ from shared.contracts.commands import Create, command_name
 from shared.contracts.envelope import Incoming, Message, Record, appended_at, encode, message
 from shared.contracts.events import OUTCOME, SNAPSHOT, Cause, event_type
 from shared.contracts.fields import rfc3339
+from shared.contracts.ids import derived_id
 from shared.contracts.words import DeadCode, RefusalCode
 from shared.errors import TransientError, Unreadable
 from shared.flow import Decision, Room
-from shared.ids import derived_id
 from shared.storage import Documents
 
 SOURCE = "/callout/workflow"

@@ -9,8 +9,8 @@ from deploy.docs.meanings import DEAD, REFUSALS
 from deploy.docs.settings import SERVICES
 from shared import metrics
 from shared.contracts.catalogue import CATALOGUE
+from shared.contracts.ids import NS_CALLOUT
 from shared.contracts.words import DeadCode, RefusalCode
-from shared.ids import NS_CALLOUT
 from shared.settings import described
 
 PROJECT = DOCS.parent

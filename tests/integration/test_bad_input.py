@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from shared.contracts.ids import NS_CALLOUT
 from shared.contracts.signals import CLEARED, RAISED
-from shared.ids import NS_CALLOUT
 from tests.builders import CASE_ID, LEFT_OUT, STRUCTURED, command, encoded, headers, signal, wrapped
 from tests.chaos.reader import read_topic
 from tests.contract.test_fuzz import hurt_commands, hurt_signals, keys, some_headers

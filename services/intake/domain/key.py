@@ -6,8 +6,8 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from shared.contracts.case import Machine
+from shared.contracts.ids import derived_id
 from shared.contracts.words import Severity
-from shared.ids import derived_id
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 TELL_EVERY: Final = timedelta(seconds=10)
