@@ -1,9 +1,11 @@
 """How `callout demo` tells what happens, and in the end what came of it."""
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from pathlib import Path
+from shutil import which
 from typing import Any, Final, Self
 
 from rich.console import Console
@@ -122,8 +124,8 @@ class Finale:
         folder, env = _near(folder), _near(self._env)
         self._head("Where to look next (in another terminal)")
         if not self._keep:
-            self._say(f"    callout up --data-dir {folder} --write-env {env}   # all of this again; then")
-        callout = f"callout --env {env}"
+            self._say(f"    {_callout()} up --data-dir {folder} --write-env {env}   # all of this again; then")
+        callout = f"{_callout()} --env {env}"
         kcat = f"kcat -b {self._bootstrap_servers} -C -t case.events.v1 -o beginning -X isolation.level=read_committed"
         for line in (
             f"{callout} cases list --state NEW --sort severity",
@@ -156,6 +158,11 @@ class Finale:
 
     def _head(self, text: str) -> None:
         self._print(Text(f"\n{text}", style="bold"))
+
+
+def _callout() -> str:
+    """Return how the command is called here: by its name where that works, else by its place."""
+    return "callout" if which("callout") else str(_near(Path(sys.executable).with_name("callout")))
 
 
 def _near(path: Path) -> Path:
