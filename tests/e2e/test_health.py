@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
+from pymongo import MongoClient
 
 from tests.stack import RunningStack, callout, wait_until
 
@@ -27,10 +28,12 @@ def test_a_service_shows_its_health_and_says_when_it_cannot_work(fresh_stack: Ca
     assert status == 200
     assert 'callout_ready{service="workflow"} 1.0' in figures
     assert "callout_step_seconds_total" in figures
-    dead = stack.kill_mongodb()
-    wait_until(lambda: ask(f"{base}/readyz")[0] == 503, seconds=20)
-    assert ask(f"{base}/healthz") == (200, "ok\n")
-    stack.wait_for_restart("mongodb", dead)
+    failing = {"failCommands": ["ping"], "errorCode": 10107, "appName": "callout_workflow"}
+    with MongoClient[dict[str, object]](stack.mongodb_uri) as client:
+        client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=failing)
+        wait_until(lambda: ask(f"{base}/readyz")[0] == 503, seconds=20)
+        assert ask(f"{base}/healthz") == (200, "ok\n")
+        client.admin.command("configureFailPoint", "failCommand", mode="off")
     wait_until(lambda: ask(f"{base}/readyz")[0] == 200, seconds=40)
 
 
