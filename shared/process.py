@@ -21,7 +21,6 @@ log = structlog.get_logger()
 FAILED, USAGE = 1, 2
 GC_THRESHOLDS = (20_000, 20, 50)
 FIRST_PAUSE_SECONDS, CALM_SECONDS = 0.5, 30
-SWITCH_SECONDS = 0.0005
 
 
 def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -> None:
@@ -42,8 +41,6 @@ def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -
     if workers > 1:
         sys.exit(_Parent(settings.service, workers, settings.http_port).run())
     _tame_garbage_collection()
-    # The driver of the store works in threads: let them have their turn soon, a round waits for them.
-    sys.setswitchinterval(SWITCH_SECONDS)
     if not uvloop.run(_run(settings, build)):
         sys.exit(FAILED)
 

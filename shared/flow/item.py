@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.contracts.envelope import Incoming, Message, Record, dead_letter, read
-from shared.contracts.words import DeadCode
+from shared.contracts.envelope import Incoming, Message, Record, read
 from shared.errors import Unreadable
 from shared.flow.room import Room
 from shared.flow.teller import home_partition
@@ -26,11 +25,6 @@ class Item:
         """The record's offset."""
         return self.record.offset
 
-    def bury(self, error: Exception, service: str) -> None:
-        """Make a dead letter of a record that our own code failed on."""
-        self.incoming = None
-        self.messages = (buried(self.record, error, service),)
-
 
 def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
     """Read a record; one that lies on a foreign partition, where two would write its document, is sent home."""
@@ -46,8 +40,3 @@ def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
         if home_partition(home, partitions) != record.partition:
             return Item(record, messages=(Message(record.topic, home, record.value, tuple(record.headers)),))
     return Item(record, incoming, key, room.guide(incoming))
-
-
-def buried(record: Record, error: Exception, service: str) -> Message:
-    """Return the dead letter of a record that our own code failed on."""
-    return dead_letter(record, DeadCode.BUG, f"{type(error).__name__} in {service}", service=service)

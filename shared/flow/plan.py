@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic
 
-from shared.contracts.envelope import Incoming, Message, Record
+from shared.contracts.envelope import Incoming, Message, Record, dead_letter
 from shared.contracts.limits import DEFAULT_BYTES_MAX
+from shared.contracts.words import DeadCode
 from shared.errors import CalloutError
 from shared.flow.document import EMITTED_BYTES_MAX, Document, Source
-from shared.flow.item import Item, buried
+from shared.flow.item import Item
 from shared.flow.room import Decision, Room, State
 from shared.storage import Write
 
@@ -126,6 +127,11 @@ class Plan(Generic[State]):
         if not self.room.needs_guide(incoming, own.state):
             return None, None
         return (None, "") if guide.folded(item.offset) else (guide, None)
+
+
+def buried(record: Record, error: Exception, service: str) -> Message:
+    """Return the dead letter of a record that our own code failed on."""
+    return dead_letter(record, DeadCode.BUG, f"{type(error).__name__} in {service}", service=service)
 
 
 def _checked(decision: Decision[Any]) -> list[Message]:

@@ -23,7 +23,7 @@ from shared.flow.document import BelowFloor, Document, Source
 from shared.flow.item import Item, read_item
 from shared.flow.ledger import FEW, Ledger
 from shared.flow.patience import patiently
-from shared.flow.plan import Plan
+from shared.flow.plan import Plan, buried
 from shared.flow.room import Room, State
 from shared.flow.settings import FlowSettings
 from shared.flow.sources import PartitionCountChanged, generation_of
@@ -96,10 +96,11 @@ class Unit(Generic[State]):
             async with asyncio.timeout(self._settings.own_timeout_seconds):
                 await teller.start()
                 committed = await self._consumer.committed(self._partition)
-                self._horizon = (await self._consumer.end_offsets([self._partition]))[self._partition]
+                ends = await self._consumer.end_offsets([self._partition])
                 self._partitions = await teller.partitions_of(self._partition.topic)
                 generation = await generation_of(self._partition.topic, self._partitions, self._sources)
-                await asyncio.gather(*(teller.partitions_of(topic.name) for topic in self._room.tells))
+                for topic in self._room.tells:
+                    await teller.partitions_of(topic.name)
                 self._consumer.seek(self._partition, committed or 0)
         except PartitionCountChanged as error:
             await teller.stop()
@@ -113,6 +114,7 @@ class Unit(Generic[State]):
             raise
         self._ledger.source = Source(self._partition.topic, self._partition.partition, generation)
         self._committed = self._position = committed or 0
+        self._horizon = ends[self._partition]
         self._teller = teller
 
     async def disown(self) -> None:
@@ -159,9 +161,7 @@ class Unit(Generic[State]):
                 if at_once > 1:
                     at_once = 1
                 elif todo[0].incoming is not None:
-                    await self._report_bug(todo[0].record, error)
-                    self._ledger.forget()
-                    todo[0].bury(error, self._room.service)
+                    await self._bury(todo[0], error)
                     at_once = len(todo)
                 else:
                     await self._report_bug(todo[0].record, error)
@@ -190,9 +190,8 @@ class Unit(Generic[State]):
         await self.disown()
 
     async def _commit_passed(self) -> None:
-        if self._teller is not None and self._position > self._committed:
-            await self._teller.telling((), self._partition, self._position, self._group).commit()
-            self._committed = self._position
+        if self.owned and self._position > self._committed:
+            await self._tell((), self._position)
 
     async def _fetched_since_owned(self, last_offset: int) -> bool:
         """Tell whether records were fetched after the last seek, which moved the consumer's position back.
@@ -213,12 +212,31 @@ class Unit(Generic[State]):
         self._ledger.forget()
 
     async def _fold_and_tell(self, items: Sequence[Item]) -> int:
-        """Decide, write and tell, until no document was written by somebody else in between."""
         await self._room.prepare([item.incoming for item in items if item.incoming is not None])
-        few = len(items) <= FEW
+        plan, count = await self._fold(items)
+        for record, error in plan.bugs:
+            await self._report_bug(record, error)
+        position = items[count - 1].offset + 1
+        if plan.wrote or plan.messages or position - self._committed > PASSED_MAX:
+            messages = (*plan.messages, *self._room.derive(plan.messages))
+            await self._tell(messages, position)
+        self._position = position
+        self._ledger.remember(plan.documents, self._committed)
+        return count
+
+    async def _tell(self, messages: Sequence[Message], position: int) -> None:
+        if self._teller is None:
+            raise OwnershipLost("not owned")
+        with self._figures.step("tell"):
+            await self._teller.tell(messages, self._partition, position, self._group)
+        self._committed = position
+        self._figures.count_dead(messages)
+
+    async def _fold(self, items: Sequence[Item]) -> tuple[Plan[State], int]:
+        """Decide and write until no document was written by somebody else in between."""
         documents: dict[str, Document[State]] = {}
         ids = dict.fromkeys(item.key for item in items if item.key is not None)
-        if few:
+        if len(items) <= FEW:
             ids |= dict.fromkeys(item.guide for item in items if item.guide is not None)
         await self._ledger.load(documents, ids)
         while True:
@@ -227,37 +245,19 @@ class Unit(Generic[State]):
             with self._figures.step("decide"):
                 count = plan.decide(items)
                 plan.settle()
-                messages = (*plan.messages, *self._room.derive(plan.messages))
-            conflicts = await self._write_and_tell(plan, messages, items[count - 1].offset + 1, early=few)
+            conflicts = await self._ledger.write(plan)
             if not conflicts:
-                break
+                return plan, count
             for document in documents.values():
                 document.reset()
             await self._ledger.load(documents, conflicts)
-        for record, error in plan.bugs:
-            await self._report_bug(record, error)
-        self._ledger.remember(documents, self._committed)
-        return count
 
-    async def _write_and_tell(
-        self, plan: Plan[State], messages: Sequence[Message], position: int, *, early: bool
-    ) -> list[str]:
-        """Write, then tell; `early` lets messages travel beside the write. Return what somebody else wrote first."""
-        if self._teller is None:
-            raise OwnershipLost("not owned")
-        async with self._teller.telling(messages, self._partition, position, self._group) as telling:
-            if early and messages:
-                telling.begin()
-            conflicts = await self._ledger.write(plan)
-            if conflicts:
-                return conflicts
-            if plan.wrote or messages or position - self._committed > PASSED_MAX:
-                with self._figures.step("tell"):
-                    await telling.commit()
-                self._committed = position
-                self._figures.count_dead(messages)
-        self._position = position
-        return []
+    async def _bury(self, item: Item, error: Exception) -> None:
+        """Make a dead letter of the record that our own code failed on outside of a decision."""
+        await self._report_bug(item.record, error)
+        self._ledger.forget()
+        item.incoming = None
+        item.messages = (buried(item.record, error, self._room.service),)
 
     async def _report_bug(self, record: Record, error: Exception) -> None:
         name = type(error).__name__

@@ -128,9 +128,6 @@ class Teller:
     async def partitions_of(self, topic: str) -> int:
         return PARTITIONS
 
-    def telling(self, messages: Sequence[Message], partition: TopicPartition, position: int, group: str) -> "Telling":
-        return Telling(self, messages, partition, position, group)
-
     async def tell(self, messages: Sequence[Message], partition: TopicPartition, position: int, group: str) -> None:
         await self._trouble.strike()
         if self._trouble.fails():
@@ -146,28 +143,6 @@ class Teller:
 
     async def stop(self) -> None:
         return None
-
-
-class Telling:
-    """One transaction: what is sent early counts for nothing, and may fail by itself."""
-
-    def __init__(self, teller: Teller, *told: Any) -> None:
-        self._teller, self._told = teller, told
-        self._begun = self._ended = False
-
-    async def __aenter__(self) -> "Telling":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._begun and not self._ended and self._teller._trouble.fails():
-            raise OwnershipLost("it could not be aborted")
-
-    def begin(self) -> None:
-        self._begun = True
-
-    async def commit(self) -> None:
-        self._ended = True
-        await self._teller.tell(*self._told)
 
 
 class Consumer:
