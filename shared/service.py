@@ -28,6 +28,16 @@ from shared.storage import Database
 log = structlog.get_logger()
 
 
+def new_broker(settings: ServiceSettings) -> KafkaBroker:
+    """Return a service's broker; it creates no topics and logs nothing of its own."""
+    return KafkaBroker(
+        settings.kafka_bootstrap_servers,
+        logger=None,
+        graceful_timeout=settings.drain_seconds,
+        allow_auto_create_topics=False,
+    )
+
+
 class Part(Protocol):
     """Something a service starts before it listens and stops after."""
 

@@ -1,7 +1,5 @@
 """What intake is made of."""
 
-from faststream.kafka import KafkaBroker
-
 from services.intake.handlers import CaseEvents, Signals, Timers
 from services.intake.policies import Policies
 from services.intake.settings import IntakeSettings
@@ -10,18 +8,13 @@ from shared import storage
 from shared.config import TenantConfig
 from shared.flow import Subscription
 from shared.ops import Operations
-from shared.service import Service
+from shared.service import Service, new_broker
 
 
 def build(settings: IntakeSettings) -> Service:
     """Put intake together; nothing is connected yet."""
     database = storage.connect(settings.mongodb_uri, "callout_intake", timeout_ms=settings.mongodb_timeout_ms)
-    broker = KafkaBroker(
-        settings.kafka_bootstrap_servers,
-        logger=None,
-        graceful_timeout=settings.drain_seconds,
-        allow_auto_create_topics=False,
-    )
+    broker = new_broker(settings)
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
     policies = Policies()
     signals, events, timers = (

@@ -1,24 +1,17 @@
 """What workflow is made of."""
 
-from faststream.kafka import KafkaBroker
-
 from services.workflow.handlers import Commands
 from services.workflow.settings import WorkflowSettings
 from shared import storage
 from shared.flow import Subscription
 from shared.ops import Operations
-from shared.service import Service
+from shared.service import Service, new_broker
 
 
 def build(settings: WorkflowSettings) -> Service:
     """Put workflow together; nothing is connected yet."""
     database = storage.connect(settings.mongodb_uri, "callout_workflow", timeout_ms=settings.mongodb_timeout_ms)
-    broker = KafkaBroker(
-        settings.kafka_bootstrap_servers,
-        logger=None,
-        graceful_timeout=settings.drain_seconds,
-        allow_auto_create_topics=False,
-    )
+    broker = new_broker(settings)
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
     commands = Subscription(
         broker,

@@ -37,4 +37,4 @@ async def patiently(
     ):
         with attempt:
             return await work()
-    raise AssertionError("unreachable")  # pragma: no cover
+    raise AssertionError("the loop ends by returning or raising")

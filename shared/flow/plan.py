@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from shared.contracts.envelope import Incoming, Message, Record, dead_letter
 from shared.contracts.limits import DEFAULT_BYTES_MAX
@@ -79,10 +79,8 @@ class Plan(Generic[State]):
         return [d for d in dirty if d.fresh_verdicts], [d for d in dirty if not d.fresh_verdicts]
 
     def write(self, document: Document[State]) -> Write:
-        """Return the write of one document."""
-        if document.state is None:  # pragma: no cover - a dirty document has a state
-            raise AssertionError(document.id)
-        return document.write(self.source, self.position, self.room.to_document(document.state))
+        """Return the write of one dirty document, which has a state."""
+        return document.write(self.source, self.position, self.room.to_document(cast("State", document.state)))
 
     def _asks_guide(self, item: Item) -> bool:
         if item.incoming is None or item.key is None:

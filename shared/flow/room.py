@@ -1,5 +1,6 @@
 """What a service gives the flow for one topic: which document a record touches, and what it decides."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -25,7 +26,7 @@ class Decision(Generic[State]):
     messages: Sequence[Message] = ()
 
 
-class Room(Generic[State]):
+class Room(ABC, Generic[State]):
     """A service's part in the flow of one topic; all but `prepare` is pure.
 
     A record touches its *own* document. It may also need a *guide*: a second document that is asked first, is written
@@ -39,9 +40,9 @@ class Room(Generic[State]):
     exclusive: bool = False
     """Whether one partition alone writes a document, so that documents may be remembered between rounds."""
 
+    @abstractmethod
     def key(self, incoming: Incoming) -> str | None:
         """Return the id of the record's own document; nothing to pass the record over."""
-        raise NotImplementedError  # pragma: no cover
 
     def guide(self, incoming: Incoming) -> str | None:  # noqa: ARG002
         """Return the id of the document that may have to be asked first."""
@@ -54,11 +55,11 @@ class Room(Generic[State]):
     async def prepare(self, batch: Sequence[Incoming]) -> None:
         """Get what decisions of this batch need from outside (numbers)."""
 
+    @abstractmethod
     def decide(
         self, incoming: Incoming, own: State | None, guide: State | None, verdict: str | None
     ) -> Decision[State]:
         """Decide what a record does; `verdict` stands for a guide that was asked before a crash."""
-        raise NotImplementedError  # pragma: no cover
 
     def settle(self, own: State, last: Incoming) -> tuple[State, Sequence[Message]]:  # noqa: ARG002
         """Sum up a document that is about to be written; `last` is the last record that touched it."""
@@ -72,10 +73,10 @@ class Room(Generic[State]):
         """Tell what becomes of a record that cannot be read: a dead letter, unless the service knows better."""
         return (dead_letter(record, error.code, error.reason, service=self.service),)
 
+    @abstractmethod
     def from_document(self, document: dict[str, Any]) -> State:
         """Read a state from its document."""
-        raise NotImplementedError  # pragma: no cover
 
+    @abstractmethod
     def to_document(self, state: State) -> dict[str, Any]:
         """Write a state down."""
-        raise NotImplementedError  # pragma: no cover
