@@ -106,6 +106,19 @@ OPS_HEALTH: Final = Topic(
     key_of=lambda data: str(data.service),
     types={ops.HEALTH: TypeAdapter(ops.Health)},
 )
+OPS_METRICS: Final = Topic(
+    name="ops.metrics.v1",
+    key="service",
+    key_of=lambda data: str(data.service),
+    types={ops.METRICS: TypeAdapter(ops.Metrics)},
+)
+OPS_AUDIT: Final = Topic(
+    name="ops.audit.v1",
+    key="id of the case or other object",
+    key_of=lambda data: str(data.object.id),
+    types={ops.AUDIT: TypeAdapter(ops.Audit)},
+    extensions=("ce_prevhash", "ce_hash"),
+)
 
 CATALOGUE: Final[dict[str, Topic]] = {
     topic.name: topic
@@ -119,5 +132,7 @@ CATALOGUE: Final[dict[str, Topic]] = {
         CASE_OUTCOMES,
         TENANT_CONFIG,
         OPS_HEALTH,
+        OPS_METRICS,
+        OPS_AUDIT,
     )
 }

@@ -153,6 +153,37 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
         yield catalogue.TENANT_CONFIG, f"{tenant.CONFIG}.{kind}", tenant.CONFIG, f"acme/{kind}/default", body, {}
     health = {"service": "workflow", "kind": "restarted", "at": AT, "pid": 4711, "exit_code": -9}
     yield catalogue.OPS_HEALTH, ops.HEALTH, ops.HEALTH, "workflow", health, {}
+    yield from _operations()
+
+
+def _operations() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str, str]]]:
+    process = {"service": "workflow", "instance": "plant-1-4711", "version": "0.1.0", "pid": 4711}
+    unready = {**process, "kind": "unready", "at": AT, "reason": "MongoDB does not answer: AutoReconnect"}
+    stuck = {**process, "kind": "stuck", "at": AT, "topic": "case.commands.v1", "partition": 3, "offset": 41}
+    stuck |= {"reason": "no record was worked off for 120 s", "details": {"lag": 17}}
+    for kind, body in (("unready", unready), ("stuck", stuck)):
+        yield catalogue.OPS_HEALTH, f"{ops.HEALTH}.{kind}", ops.HEALTH, "workflow", body, {}
+    delay = {"count": 240, "mean_seconds": 0.021, "p50_seconds": 0.025, "p99_seconds": 0.1}
+    seconds = {"round_seconds": 1.9, "load_seconds": 0.1, "decide_seconds": 0.2, "write_seconds": 0.6}
+    figures = {"topic": "case.commands.v1", "records": 240, "rounds": 60, "batch_mean": 4.0, **seconds}
+    figures |= {"tell_seconds": 0.9, "messages": {"case.events.v1": 230, "case.outcomes.v1": 240}}
+    figures |= {"refusals": {"forbidden": 10}, "dead_letters": {"invalid_data": 1}, "conflicts": 0, "owned_again": 0}
+    figures |= {"partitions_owned": 12, "lag": 0, "delay": delay, "end_to_end": delay}
+    minute = {**process, "at": AT, "seconds": 60.0, "ready": True, "topics": [figures], "memory_bytes": 120_000_000}
+    minute |= {"cpu_seconds": 2.5, "clock_skew_seconds": -0.002, "health_reports": {"bug": 1}}
+    yield catalogue.OPS_METRICS, ops.METRICS, ops.METRICS, "workflow", minute, {}
+    chain = {"ce_prevhash": "0" * 64, "ce_hash": "3f" * 32}
+    ann = {"id": "ann", "role": "operator", "tenant_id": "acme"}
+    refused = {"at": AT, "actor": ann, "action": "case.close", "object": {"kind": "case", "id": CASE_ID}}
+    refused |= {"tenant_id": "acme", "result": "refused", "code": "forbidden", "reason": "operator may not close"}
+    refused |= {"correlation_id": COMMAND_ID, "chain": CASE_ID}
+    yield catalogue.OPS_AUDIT, f"{ops.AUDIT}.refused", ops.AUDIT, CASE_ID, refused, {"ce_tenant": "acme", **chain}
+    rules = "acme/rules/default"
+    done = {"at": AT, "actor": {"id": "ann@plant-1"}, "on_behalf_of": ann, "action": "config.changed"}
+    done |= {"object": {"kind": "config", "id": rules}, "tenant_id": "acme", "result": "done", "before": "1a" * 32}
+    done |= {"after": "2b" * 32, "reason": "CHG-17", "correlation_id": EVENT_ID, "event_id": COMMAND_ID}
+    done |= {"chain": EVENT_ID, "n": 1, "details": {"file": "acme.yaml"}}
+    yield catalogue.OPS_AUDIT, ops.AUDIT, ops.AUDIT, rules, done, {"ce_tenant": "acme", **chain}
 
 
 def _event(name: str) -> dict[str, Any]:
