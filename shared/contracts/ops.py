@@ -74,9 +74,9 @@ class TopicFigures(Model):
     decide_seconds: float
     write_seconds: float
     tell_seconds: float
-    messages: dict[str, int] = {}
-    refusals: dict[str, int] = {}
-    dead_letters: dict[str, int] = {}
+    messages: dict[str, int] | None = None
+    refusals: dict[str, int] | None = None
+    dead_letters: dict[str, int] | None = None
     conflicts: int
     owned_again: int
     partitions_owned: int | None = None
@@ -96,7 +96,7 @@ class Metrics(Model):
     seconds: float
     ready: bool
     topics: tuple[TopicFigures, ...] = Field((), strict=False)
-    health_reports: dict[str, int] = {}
+    health_reports: dict[str, int] | None = None
     memory_bytes: int | None = None
     cpu_seconds: float | None = None
     clock_skew_seconds: float | None = None
