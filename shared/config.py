@@ -24,6 +24,8 @@ class TenantConfig:
     that cannot be read is passed over and logged: what was valid before stays in force.
     """
 
+    hears = (TENANT_CONFIG,)
+
     def __init__(self, bootstrap_servers: str, changed: Changed) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._changed = changed

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 class Operations:
     """Says on `ops.health.v1` what happened to this process."""
 
+    tells = (OPS_HEALTH,)
+
     def __init__(self, service: str, bootstrap_servers: str) -> None:
         self._service = service
         self._producer: AIOKafkaProducer | None = None

@@ -39,7 +39,11 @@ def new_broker(settings: ServiceSettings) -> KafkaBroker:
 
 
 class Part(Protocol):
-    """Something a service starts before it listens and stops after."""
+    """Something a service starts before it listens and stops after.
+
+    A part that hears or tells messages by itself names the topics in `hears` and `tells`: the AsyncAPI document is made
+    of them.
+    """
 
     async def start(self) -> None:
         """Begin; return when ready."""

@@ -34,13 +34,19 @@ HEARD: Final = {
     event_type(name): name
     for name in ("closed", "cancelled", "archived", "deleted", "reopened", "occurrences_returned")
 }
+SENT: Final = replace(
+    CASE_COMMANDS,
+    types={
+        type_: CASE_COMMANDS.types[type_] for type_ in map(command_type, ("create", "occur", "clear", "flag_flapping"))
+    },
+)
 
 
 class KeyRoom(Room[Key]):
     """What the three ears have in common: documents of dedup keys, which any partition may write."""
 
     service = "intake"
-    tells = (CASE_COMMANDS, INTAKE_DECISIONS)
+    tells = (SENT, INTAKE_DECISIONS)
 
     def __init__(self, policies: Policies) -> None:
         self._policies = policies

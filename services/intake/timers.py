@@ -30,6 +30,8 @@ class Clock:
     A wake that is sent twice, by two processes or again after half a minute, finds nothing left to do.
     """
 
+    tells = (INTAKE_TIMERS,)
+
     def __init__(
         self, timers: Subscription[Any], documents: Documents, bootstrap_servers: str, *, interval_seconds: float
     ) -> None:

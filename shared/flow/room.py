@@ -35,7 +35,7 @@ class Room(ABC, Generic[State]):
 
     topic: Topic
     tells: Sequence[Topic] = ()
-    """The topics it tells things on."""
+    """The topics it tells things on, each with the types that it tells."""
     service: str
     exclusive: bool = False
     """Whether one partition alone writes a document, so that documents may be remembered between rounds."""
