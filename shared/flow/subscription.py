@@ -13,7 +13,7 @@ from typing import Any, Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
@@ -21,6 +21,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from shared.errors import CalloutError
 from shared.flow.room import Room, State
 from shared.flow.settings import FlowSettings
+from shared.flow.standing import Place, places_of
 from shared.flow.teller import Teller
 from shared.flow.unit import Alarm, Unit
 from shared.metrics import FlowFigures
@@ -59,6 +60,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         self._stumbling = False
         self.failed = asyncio.Event()
         self._figures = FlowFigures(room.service, room.topic.name)
+        self._at_work: dict[TopicPartition, int] = {}
         self.subscriber = broker.subscriber(
             room.topic.name,
             group_id=self.group,
@@ -94,6 +96,21 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         """Tell whether this process works on a partition."""
         unit = self.units.get(TopicPartition(self.room.topic.name, partition))
         return unit is not None and unit.owned
+
+    async def show_lag(self) -> dict[TopicPartition, Place]:
+        """Show in the figures how far each partition is behind; return where each stands, nothing if nobody knows."""
+        consumer: AIOKafkaConsumer = self.subscriber.consumer
+        mine = [tp for tp, unit in self.units.items() if unit.owned]
+        if consumer is None:
+            return {}
+        try:
+            places = await places_of(consumer, mine, self._at_work)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("lag_not_known", group=self.group, reason=type(error).__name__)
+            return {}
+        partitions = len(consumer.partitions_for_topic(self.room.topic.name) or ())
+        self._figures.show_lag({tp.partition: place.lag for tp, place in places.items()}, partitions)
+        return places
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Let the round end, then let go."""
@@ -223,10 +240,19 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         for record in records:
             by_partition[TopicPartition(record.topic, record.partition)].append(record)
         mine = [(self.units[tp], batch) for tp, batch in by_partition.items() if tp in self.units]
-        told = sum(await asyncio.gather(*(unit.run(batch) for unit, batch in mine)))
+        self._at_work = {tp: batch[0].offset for tp, batch in by_partition.items()}
+        try:
+            told = sum(await asyncio.gather(*(self._run_unit(unit, batch) for unit, batch in mine)))
+        finally:
+            self._at_work = {}
         seconds = time.perf_counter() - started
         self._figures.count_round(len(records), told, seconds)
         log.info("round_told", group=self.group, records=len(records), told=told, partitions=len(mine), seconds=seconds)
+
+    async def _run_unit(self, unit: Unit[State], batch: Sequence[ConsumerRecord]) -> int:
+        told = await unit.run(batch)
+        self._figures.count_delays(batch[:told])
+        return told
 
 
 async def _unparsed(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:

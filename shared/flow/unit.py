@@ -230,7 +230,7 @@ class Unit(Generic[State]):
         with self._figures.step("tell"):
             await self._teller.tell(messages, self._partition, position, self._group)
         self._committed = position
-        self._figures.count_dead(messages)
+        self._figures.count_told(messages)
 
     async def _fold(self, items: Sequence[Item]) -> tuple[Plan[State], int]:
         """Decide and write until no document was written by somebody else in between."""
