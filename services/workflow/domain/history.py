@@ -1,0 +1,69 @@
+"""What a case's events say of what only decisions need: a case can be had again from its history alone.
+
+Every event carries the state after it; what the state does not show follows from the events in their order. Whoever
+adds a field to `Case` that is no part of its state says here how events bring it about.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from services.workflow.domain.case import MACHINES, RECENT_MAX, Case
+from services.workflow.domain.evolution import evolve
+from shared.contracts.words import Condition, Role
+
+ENDING: Final = frozenset({"closed", "cancelled", "archived", "deleted"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One event as it was told, without the state after it; `change` is its JSON, `version` that of the state."""
+
+    name: str
+    seq: int
+    version: int
+    at: datetime
+    role: Role
+    cause_id: str
+    change: Mapping[str, Any]
+
+
+def remember(case: Case, told: Told) -> Case:
+    """Return the case after its next event, with the state and the hash still those before."""
+    known: dict[str, Any] = {"recent": _recent(case.recent, told)}
+    if told.role not in MACHINES:
+        known["touched"] = True
+    match told.name:
+        case "created":
+            known |= {"parked": (), "cleared_at": _cleared_on_arrival(told.change)}
+        case "condition_cleared":
+            known["cleared_at"] = _later(case.cleared_at, _instant(told.change["at"]))
+        case "flapping_changed":
+            known["flapping_at"] = _later(case.flapping_at, _instant(told.change["at"]))
+        case "reopened":
+            known["ended_at"] = None
+        case name if name in ENDING:
+            known |= {"ended_at": case.ended_at or told.at, "deleted": case.deleted or name == "deleted"}
+    return evolve(case, **known)
+
+
+def _recent(recent: tuple[tuple[str, int, int], ...], told: Told) -> tuple[tuple[str, int, int], ...]:
+    """Return the last accepted commands with this one; one command may bring several events, of one version."""
+    this = (told.cause_id, told.seq, told.version)
+    if recent and recent[-1][2] == told.version:
+        return (*recent[:-1], this)
+    return (*recent[1 - RECENT_MAX :], this)
+
+
+def _cleared_on_arrival(change: Mapping[str, Any]) -> datetime | None:
+    signal = change.get("signal") or {}
+    return _instant(signal["last_at"]) if signal.get("condition") == Condition.CLEARED else None
+
+
+def _later(known: datetime | None, at: datetime) -> datetime:
+    return at if known is None else max(known, at)
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
