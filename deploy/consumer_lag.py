@@ -1,19 +1,21 @@
-"""How far each service is behind the topics it hears."""
+"""How far each service is behind the topics it hears, in the cluster as it is now."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaTimeoutError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from deploy.adoption import group_id
 from deploy.topics import Catalogue, Topic
 
 PROBE_MILLISECONDS: Final = 60
 PROBES: Final = 200
+COORDINATOR_SECONDS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +30,15 @@ class Lag:
     end: int
     #: Offsets between the two; nothing where only marks of transactions lie there.
     lag: int
+    #: The same of each partition that the topic has.
+    by_partition: Mapping[int, int]
 
 
 class LagMeter:
     """Measures the lag of the groups `callout.<service>.<topic>`; as a context it is connected.
 
-    Without `services`: those that have a position, whatever runs now. Without `topics`: all that are declared.
+    Without `services`: those that have a position, whatever runs now. Without `topics`: all that are declared. How many
+    partitions they have, and whether they are there at all, the cluster says, at every measure anew.
     """
 
     def __init__(
@@ -57,9 +62,6 @@ class LagMeter:
         try:
             await self._admin.start()
             await self._consumer.start()
-            # All at once: it learns of topics that it is asked for one by one ten times a second only.
-            self._consumer.assign(_partitions(self._topics))
-            self._consumer.pause(*_partitions(self._topics))
         except BaseException:
             await self.__aexit__()
             raise
@@ -71,11 +73,35 @@ class LagMeter:
 
     async def measure(self) -> list[Lag]:
         """Return the lag of every group now."""
-        groups = {(s, topic.name): await self._committed(s, topic) for topic in self._topics for s in topic.heard_by}
+        partitions = await self._partitions()
+        live = [topic for topic in self._topics if topic.name in {partition.topic for partition in partitions}]
+        groups = {(s, topic.name): await self._committed(s, topic) for topic in live for s in topic.heard_by}
         groups = {key: places for key, places in groups.items() if places or key[0] in self._services}
-        ends = await self._consumer.end_offsets(_partitions(self._topics))
+        ends = await self._consumer.end_offsets(partitions) if partitions else {}
         return [await self._lag(service, topic, places, ends) for (service, topic), places in groups.items()]
 
+    async def _partitions(self) -> list[TopicPartition]:
+        """Return the partitions of the cluster, and be ready to read from them."""
+        wanted = {topic.name for topic in self._topics}
+        partitions = [
+            TopicPartition(topic["topic"], each["partition"])
+            for topic in await self._admin.describe_topics()
+            if topic["topic"] in wanted and not topic["error_code"]
+            for each in topic["partitions"]
+        ]
+        if set(partitions) != self._consumer.assignment():
+            # All at once: it learns of topics that it is asked for one by one ten times a second only.
+            self._consumer.assign(partitions)
+            self._consumer.pause(*partitions)
+        return partitions
+
+    @retry(
+        # A cluster that never had a group makes the coordinators' topic at the first question.
+        retry=retry_if_exception_type(GroupCoordinatorNotAvailableError),
+        wait=wait_fixed(0.2),
+        stop=stop_after_delay(COORDINATOR_SECONDS),
+        reraise=True,
+    )
     async def _committed(self, service: str, topic: Topic) -> dict[int, int]:
         offsets = await self._admin.list_consumer_group_offsets(group_id(service, topic.name))
         return {partition.partition: place.offset for partition, place in offsets.items() if place.offset >= 0}
@@ -93,6 +119,7 @@ class LagMeter:
             committed=sum(places.values()),
             end=sum(ends.values()),
             lag=sum(ends[partition] - behind[partition] for partition in real),
+            by_partition={p.partition: ends[p] - behind[p] if p in real else 0 for p in sorted(ends)},
         )
 
     async def _with_records(
@@ -115,10 +142,6 @@ class LagMeter:
                 self._consumer.pause(*behind)
                 return found
         raise KafkaTimeoutError("the broker does not hand over what lies between position and end")
-
-
-def _partitions(topics: Sequence[Topic]) -> list[TopicPartition]:
-    return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
 
 
 def rates(before: Sequence[Lag], after: Sequence[Lag], seconds: float) -> dict[str, float]:
