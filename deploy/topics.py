@@ -31,6 +31,8 @@ class Topic:
     config: dict[str, str] = field(hash=False)
     #: The services that hear it as the consumer group `callout.<service>.<topic>`.
     heard_by: tuple[str, ...] = ()
+    #: Whether its dead letters may be sent to it again.
+    retry: bool = False
 
     @property
     def keeps_all(self) -> bool:
@@ -47,6 +49,7 @@ class _Entry(_Strict):
     kept: Kept | None = None
     heard_by: tuple[str, ...] = ()
     dead_letters: bool = False
+    retry: bool = False
     config: dict[str, str | int | bool] = {}
 
 
@@ -117,6 +120,7 @@ def _topic(name: str, entry: _Entry, defaults: _Defaults) -> Topic:
         partitions=entry.partitions or defaults.partitions,
         config={key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in config.items()},
         heard_by=entry.heard_by,
+        retry=entry.retry,
     )
 
 

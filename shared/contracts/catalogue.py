@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
-from shared.contracts import commands, events, intake, limits, ops, signals, tenant
+from shared.contracts import commands, events, intake, limits, ops, settled_letters, signals, tenant
 from shared.contracts.case import CASE_STATE
 
 Body = TypeAdapter[Any]
@@ -120,6 +120,16 @@ OPS_AUDIT: Final = Topic(
     extensions=("ce_prevhash", "ce_hash"),
 )
 
+OPS_DEAD_LETTERS: Final = Topic(
+    name="ops.dead_letters.v1",
+    key="topic of the letters",
+    key_of=lambda data: str(data.topic),
+    types={
+        settled_letters.RETRIED: TypeAdapter(settled_letters.SettledLetters),
+        settled_letters.DROPPED: TypeAdapter(settled_letters.SettledLetters),
+    },
+)
+
 CATALOGUE: Final[dict[str, Topic]] = {
     topic.name: topic
     for topic in (
@@ -134,5 +144,6 @@ CATALOGUE: Final[dict[str, Topic]] = {
         OPS_HEALTH,
         OPS_METRICS,
         OPS_AUDIT,
+        OPS_DEAD_LETTERS,
     )
 }

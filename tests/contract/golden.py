@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.contracts import catalogue, commands, events, intake, ops, signals, tenant
+from shared.contracts import catalogue, commands, events, intake, ops, settled_letters, signals, tenant
 from shared.contracts.catalogue import Topic
 from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, command, signal
 from tests.contract.shapes import breaks, shapes
@@ -184,6 +184,11 @@ def _operations() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[s
     done |= {"after": "2b" * 32, "reason": "CHG-17", "correlation_id": EVENT_ID, "event_id": COMMAND_ID}
     done |= {"chain": EVENT_ID, "n": 1, "details": {"file": "acme.yaml"}}
     yield catalogue.OPS_AUDIT, ops.AUDIT, ops.AUDIT, rules, done, {"ce_tenant": "acme", **chain}
+    letters = {"topic": "device.signals.v1.dead", "partition": 0, "ranges": [{"first": 0, "last": 499}]}
+    letters |= {"count": 498, "first_at": AT, "last_at": LATER, "by": "ann"}
+    dead = catalogue.OPS_DEAD_LETTERS
+    yield dead, settled_letters.RETRIED, settled_letters.RETRIED, letters["topic"], letters | {"mended": False}, {}
+    yield dead, settled_letters.DROPPED, settled_letters.DROPPED, letters["topic"], letters, {}
 
 
 def _event(name: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from deploy.topics import Catalogue
-from shared.contracts.catalogue import CATALOGUE, Topic
+from deploy.topics import DAY_MILLISECONDS, RETENTION, Catalogue
+from shared.contracts.catalogue import CATALOGUE, OPS_DEAD_LETTERS, Topic
 from tests.contract.shapes import TOLD_BY_OTHERS
 
 TOPICS = [pytest.param(topic, id=topic.name) for topic in CATALOGUE.values()]
@@ -30,6 +30,22 @@ def test_whatever_is_heard_has_dead_letters_of_twice_the_size(topic: Topic) -> N
     if topic.dead in DECLARED:
         dead, origin = (int(DECLARED[name].config["max.message.bytes"]) for name in (topic.dead, topic.name))
         assert dead == 2 * origin
+
+
+def test_what_became_of_dead_letters_is_kept_until_the_last_of_them_is_deleted() -> None:
+    week_until_a_segment_is_closed = 7 * DAY_MILLISECONDS
+    settled = DECLARED[OPS_DEAD_LETTERS.name]
+    letters = [topic for name, topic in DECLARED.items() if name.endswith(".dead")]
+    assert settled.partitions == 1
+    assert (
+        int(settled.config[RETENTION]) > max(int(t.config[RETENTION]) for t in letters) + week_until_a_segment_is_closed
+    )
+
+
+def test_only_what_asks_for_something_is_sent_again() -> None:
+    told_once = {name for name, topic in DECLARED.items() if topic.keeps_all or ".events." in name or "ops." in name}
+    assert not {name for name in told_once if DECLARED[name].retry}
+    assert {name for name, topic in DECLARED.items() if topic.retry} >= {"device.signals.v1", "case.commands.v1"}
 
 
 def test_keys_are_told_in_words_that_the_models_have() -> None:
