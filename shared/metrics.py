@@ -119,15 +119,15 @@ class FlowFigures:
         """Count that a partition had to be owned anew."""
         self._owned_again.inc()
 
-    def show_lag(self, lag: dict[int, int], partitions: int) -> None:
-        """Show how far each owned partition is behind; the others' figures are somebody else's now."""
+    def show_lag(self, lag: dict[int, int], partitions: int, owned: int) -> None:
+        """Show how far each partition given to this process is behind; others' figures are somebody else's now."""
         for labels in [labels for labels in _shown(LAG) if labels[:2] == tuple(self._labels.values())]:
             if int(labels[2]) not in lag:
                 LAG.remove(*labels)
         for partition, behind in lag.items():
             LAG.labels(**self._labels, partition=str(partition)).set(behind)
         PARTITIONS.labels(**self._labels).set(partitions)
-        PARTITIONS_OWNED.labels(**self._labels).set(len(lag))
+        PARTITIONS_OWNED.labels(**self._labels).set(owned)
 
 
 def _heard_by_intake(headers: Sequence[tuple[str, bytes | None]]) -> float | None:

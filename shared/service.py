@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from shared import metrics
 from shared.errors import CalloutError, TransientError
 from shared.flow import Subscription
+from shared.monitoring import Monitor
 from shared.ops import Operations
 from shared.settings import ServiceSettings
 from shared.storage import Database
@@ -64,6 +66,16 @@ class Service:
     before: Sequence[Part] = ()
     after: Sequence[Part] = ()
     listening: bool = field(default=False, init=False)
+    monitor: Monitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.monitor = Monitor(
+            self.operations,
+            self.ready,
+            self.subscriptions,
+            interval_seconds=self.settings.metrics_interval_seconds,
+            stuck_seconds=self.settings.stuck_seconds,
+        )
 
     @property
     def name(self) -> str:
@@ -91,7 +103,7 @@ class Service:
         failed = (starting.done() and starting.exception() is not None) or any(task.done() for task in failing)
         for task in (starting, *failing):
             task.cancel()
-        await self._stop()
+        await self._stop("could not go on" if failed else "told to stop")
         server.should_exit = True
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(serving, starting)
@@ -124,14 +136,16 @@ class Service:
         self.listening = True
         log.info("service_started")
         await self.operations.alarm(kind="started")
+        await self.monitor.start()
 
-    async def _stop(self) -> None:
-        log.info("service_stopping")
-        await self.operations.alarm(kind="stopped")
+    async def _stop(self, reason: str) -> None:
+        log.info("service_stopping", reason=reason)
         for part in reversed(self.after):
             await part.stop()
         await self.broker.stop()
         await asyncio.gather(*(subscription.close() for subscription in self.subscriptions))
+        await self.monitor.stop()
+        await self.operations.alarm(kind="stopped", reason=reason)
         for part in reversed(self.before):
             await part.stop()
         await self.operations.stop()
@@ -152,6 +166,7 @@ class _HealthServer(uvicorn.Server):
             return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
 
         async def figures(_: Request) -> Response:
+            await service.monitor.show_lag()
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
         routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", figures)]
@@ -165,6 +180,13 @@ class _HealthServer(uvicorn.Server):
             lifespan="off",
         )
         super().__init__(config)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where: the port may be any free one."""
+        await super().startup(sockets)
+        for listener in (each for server in self.servers for each in server.sockets):
+            host, port = listener.getsockname()[:2]
+            log.info("health_is_served", host=host, port=port)
 
     def install_signal_handlers(self) -> None:
         """Leave the signals to the service."""

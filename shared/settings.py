@@ -37,6 +37,20 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field(
         "info", validation_alias="CALLOUT_LOG_LEVEL", pattern="^(debug|info|warning|error)$", description="Least level"
     )
+    metrics_interval_seconds: float = Field(
+        60,
+        validation_alias="CALLOUT_METRICS_INTERVAL_SECONDS",
+        ge=1,
+        le=3600,
+        description="How often a process tells its figures on ops.metrics.v1",
+    )
+    stuck_seconds: float = Field(
+        120,
+        validation_alias="CALLOUT_STUCK_SECONDS",
+        ge=1,
+        le=3600,
+        description="A partition that has something to do and does not get on for so long is told as stuck",
+    )
     http_host: str = Field("127.0.0.1", description="Where /healthz, /readyz and /metrics listen")
     http_port: int = Field(0, ge=0, le=65535, description="Their port; 0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="Processes of this service that --workers starts by default")

@@ -13,9 +13,9 @@ from shared.contracts.catalogue import OPS_HEALTH
 from shared.contracts.envelope import Message, message
 from shared.contracts.ids import fresh_id
 from shared.contracts.ops import HEALTH, Health
+from shared.version import version
 
 SOURCE: Final = "/callout/supervisor"
-KEY: Final = "supervisor"
 PAUSE_SECONDS: Final = 1.0
 REQUEST_MILLISECONDS: Final = 5_000
 #: More than this many are waiting only when Kafka is away for hours: the oldest go first.
@@ -65,7 +65,14 @@ class HealthReports:
 
 
 def _message(restart: Restart) -> Message:
-    health = Health(service=restart.name, kind="restarted", at=restart.at, pid=restart.pid, exit_code=restart.exit_code)
+    health = Health(
+        service=restart.name,
+        kind="restarted",
+        at=restart.at,
+        version=version(),
+        pid=restart.pid,
+        exit_code=restart.exit_code,
+    )
     return message(
         OPS_HEALTH,
         type_=HEALTH,
@@ -73,5 +80,5 @@ def _message(restart: Restart) -> Message:
         source=SOURCE,
         time=restart.at,
         value=health.model_dump_json(exclude_none=True).encode(),
-        key=KEY,
+        key=restart.name,
     )

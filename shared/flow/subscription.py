@@ -100,16 +100,16 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
     async def show_lag(self) -> dict[TopicPartition, Place]:
         """Show in the figures how far each partition is behind; return where each stands, nothing if nobody knows."""
         consumer: AIOKafkaConsumer = self.subscriber.consumer
-        mine = [tp for tp, unit in self.units.items() if unit.owned]
         if consumer is None:
             return {}
         try:
-            places = await places_of(consumer, mine, self._at_work)
+            places = await places_of(consumer, list(self.units), self._at_work)
         except (KafkaError, TimeoutError) as error:
             log.debug("lag_not_known", group=self.group, reason=type(error).__name__)
             return {}
         partitions = len(consumer.partitions_for_topic(self.room.topic.name) or ())
-        self._figures.show_lag({tp.partition: place.lag for tp, place in places.items()}, partitions)
+        owned = sum(unit.owned for unit in self.units.values())
+        self._figures.show_lag({tp.partition: place.lag for tp, place in places.items()}, partitions, owned)
         return places
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:

@@ -10,6 +10,7 @@ from deploy.docs.settings import SERVICES
 from shared import metrics
 from shared.contracts.catalogue import CATALOGUE
 from shared.contracts.ids import NS_CALLOUT
+from shared.contracts.ops import HealthKind
 from shared.contracts.words import DeadCode, RefusalCode
 from shared.settings import described
 
@@ -52,7 +53,8 @@ def test_every_metric_and_alarm_is_in_the_operators_page() -> None:
     speakers = [*PROJECT.glob("shared/*.py"), *PROJECT.glob("shared/flow/*.py"), *PROJECT.glob("deploy/embedded/*.py")]
     told = re.findall(r'(?:kind=|_halt\()"(\w+)"', "".join(path.read_text() for path in speakers))
     assert {"started", "restarted", "stale_source"} <= set(told)
-    assert [kind for kind in told if f"| `{kind}` |" not in page] == []
+    assert set(told) <= set(HealthKind)
+    assert [kind for kind in HealthKind if f"| `{kind}`" not in page] == []
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -333,11 +333,11 @@ async def test_what_is_compressed_is_counted(stack: RunningStack) -> None:
 
 async def test_no_device_has_intake_answer_where_it_likes(stack: RunningStack) -> None:
     async with Sender(stack) as sender:
-        asking = headers(RAISED, ce_id="asking", reply_to="ops.metrics.v1", correlation_id="x")
+        asking = headers(RAISED, ce_id="asking", reply_to="session.events.v1", correlation_id="x")
         await sender.send(SIGNALS, signal(device_id="asking"), headers=asking)
     await counted(stack, case_of("asking"), 1)
     await asyncio.sleep(0.5)
-    assert not await read_topic(stack.bootstrap_servers, "ops.metrics.v1")
+    assert not await read_topic(stack.bootstrap_servers, "session.events.v1")
 
 
 FUZZED = 1_000

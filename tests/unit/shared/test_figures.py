@@ -108,9 +108,9 @@ def test_of_a_large_batch_only_a_few_are_looked_into(topic: str) -> None:
 
 def test_the_lag_of_a_partition_that_moved_away_is_shown_no_longer(topic: str) -> None:
     figures = FlowFigures("testing", topic)
-    figures.show_lag({0: 5, 1: 0}, 12)
+    figures.show_lag({0: 5, 1: 0}, 12, 2)
     assert value("callout_lag_records", topic, partition="0") == 5
-    figures.show_lag({1: 7}, 12)
+    figures.show_lag({1: 7}, 12, 1)
     assert value("callout_lag_records", topic, partition="0") is None
     assert value("callout_lag_records", topic, partition="1") == 7
     assert (value("callout_partitions", topic), value("callout_partitions_owned", topic)) == (12, 1)

@@ -1,0 +1,159 @@
+"""What a running system tells operations: its figures, its health, and the same on `/metrics`."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pymongo import MongoClient
+
+from shared.contracts.catalogue import OPS_HEALTH, OPS_METRICS
+from tests.builders import CASE_ID, command
+from tests.e2e.outsider import COMMANDS, EVENTS, HEALTH, SIGNALS, Listener, Sender, cloudevent, signal_headers, until
+from tests.e2e.test_health import ask
+from tests.stack import RunningStack, is_alive
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+METRICS = "ops.metrics.v1"
+STUCK_SECONDS = 3
+TENANT = "acme"
+OPERATOR = {"id": "olga", "role": "operator", "tenant_id": TENANT}
+TOPICS = (SIGNALS, EVENTS, HEALTH, METRICS)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    settings = {"CALLOUT_METRICS_INTERVAL_SECONDS": "1", "CALLOUT_STUCK_SECONDS": str(STUCK_SECONDS)}
+    with RunningStack(tmp_path_factory.mktemp("monitoring"), environment=settings) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+async def listener(stack: RunningStack) -> AsyncIterator[Listener]:
+    async with Listener(stack, *TOPICS) as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+async def worked(stack: RunningStack, listener: Listener) -> str:
+    """Let three signals, one of which nobody can read, and two commands go their way; return the case."""
+    async with Sender(stack) as sender:
+        for id_ in ("1", "2"):
+            body = {"tenant_id": TENANT, "device_id": "press-07", "fault": "E417"}
+            await sender.send(SIGNALS, body, key=f"{TENANT}/press-07", headers=signal_headers("raised", id_))
+        await sender.send(SIGNALS, b"{", key=None, headers=signal_headers("raised", "3"))
+        (event, *_) = await until(lambda: listener.bodies(EVENTS), what="the case")
+        case_id = str(event["case_id"])
+        for name, arguments in (("start", {}), ("close", {"outcome": "repaired"})):
+            body = {"case_id": case_id, "tenant_id": TENANT, "actor": OPERATOR, **arguments}
+            headers = cloudevent(f"callout.case.{name}.v1", f"command-{name}")
+            await sender.send(COMMANDS, body, key=case_id, headers=headers)
+    return case_id
+
+
+def told(listener: Listener, service: str, **wanted: Any) -> list[dict[str, Any]]:
+    """Return what was told of a service's health."""
+    bodies = [body for body in listener.bodies(HEALTH) if body["service"] == service]
+    return [body for body in bodies if wanted.items() <= body.items()]
+
+
+def figures(listener: Listener, service: str, topic: str) -> list[dict[str, Any]]:
+    """Return the minutes that were told of a service's topic."""
+    minutes = [body for body in listener.bodies(METRICS) if body["service"] == service]
+    return [each for minute in minutes for each in minute["topics"] if each["topic"] == topic]
+
+
+def shown(stack: RunningStack, service: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return what a service shows on `/metrics`."""
+    (base,) = stack.health_urls[service]
+    text = ask(f"{base}/metrics")[1]
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {(each.name, frozenset(each.labels.items())): each.value for each in samples}
+
+
+def of(found: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, **labels: str) -> float:
+    """Return the sum of a figure over all its labels that are not named."""
+    return sum(value for (n, has), value in found.items() if n == name and labels.items() <= has)
+
+
+async def test_a_minute_tells_what_was_done(worked: str, listener: Listener) -> None:
+    def tallied(service: str, topic: str, name: str) -> Callable[[], int]:
+        return lambda: sum(each[name] for each in figures(listener, service, topic))
+
+    await until(lambda: tallied("intake", SIGNALS, "records")() == 3, what="three signals")
+    await until(lambda: tallied("workflow", COMMANDS, "records")() >= 3, what="create, start and close")
+    minutes = figures(listener, "workflow", COMMANDS)
+    assert sum(each.get("refusals", {}).get("forbidden", 0) for each in minutes) == 1
+    assert sum(each.get("messages", {}).get(EVENTS, 0) for each in minutes) >= 2
+    assert sum(each["write_seconds"] for each in minutes) > 0
+    assert sum(each.get("end_to_end", {}).get("count", 0) for each in minutes) >= 1
+    assert max(each.get("delay", {}).get("mean_seconds", 0) for each in minutes) > 0
+    dead = [each["dead_letters"] for each in figures(listener, "intake", SIGNALS) if "dead_letters" in each]
+    assert dead == [{"not_json": 1}]
+    await until(lambda: figures(listener, "workflow", COMMANDS)[-1].get("lag") == 0, what="no lag")
+    for record, body in zip(listener.heard[METRICS], listener.bodies(METRICS), strict=True):
+        model = OPS_METRICS.types["callout.ops.metrics.v1"].validate_json(record.value)
+        assert (model.service, record.key.decode()) == (body["service"], body["service"])
+        assert is_alive(body["pid"])
+        assert body["memory_bytes"] > 10_000_000
+        assert abs(body.get("clock_skew_seconds", 0)) < 1
+
+
+async def test_the_same_is_on_metrics(worked: str, stack: RunningStack, listener: Listener) -> None:
+    intake, workflow = shown(stack, "intake"), shown(stack, "workflow")
+    assert of(intake, "callout_records_total", topic=SIGNALS) == 3
+    assert of(intake, "callout_dead_letters_total", topic=SIGNALS, code="not_json") == 1
+    assert of(intake, "callout_messages_total", to=COMMANDS) >= 1
+    assert of(workflow, "callout_refusals_total", topic=COMMANDS, code="forbidden") == 1
+    assert of(workflow, "callout_end_to_end_seconds_count", topic=COMMANDS) >= 1
+    assert of(workflow, "callout_partitions_owned", topic=COMMANDS) == 12
+    assert of(workflow, "callout_partitions", topic=COMMANDS) == 12
+    assert of(workflow, "callout_ready", service="workflow") == 1
+    assert of(workflow, "callout_health_reports_total", kind="started") == 1
+    await until(lambda: not of(shown(stack, "workflow"), "callout_lag_records"), what="no lag")
+
+
+async def test_lag_is_shown_while_a_service_cannot_work_and_it_is_told_as_unready_and_stuck(
+    worked: str, stack: RunningStack, listener: Listener
+) -> None:
+    failing = {"failCommands": ["ping", "find", "update"], "errorCode": 10107, "appName": "callout_workflow"}
+    began = datetime.now(UTC)
+    with MongoClient[dict[str, object]](stack.mongodb_uri) as client:
+        client.admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=failing)
+        async with Sender(stack) as sender:
+            for number in range(5):
+                headers = cloudevent("callout.case.create.v1", f"waiting-{number}")
+                await sender.send(COMMANDS, command("create"), key=CASE_ID, headers=headers)
+        await until(lambda: of(shown(stack, "workflow"), "callout_lag_records", topic=COMMANDS) >= 5, what="lag")
+        await until(lambda: told(listener, "workflow", kind="stuck"), what="stuck")
+        await until(lambda: told(listener, "workflow", kind="unready"), what="unready")
+        assert of(shown(stack, "workflow"), "callout_ready", service="workflow") == 0
+        client.admin.command("configureFailPoint", "failCommand", mode="off")
+    await until(lambda: told(listener, "workflow", kind="ready"), seconds=40, what="ready again")
+    (stuck,), (unready,) = told(listener, "workflow", kind="stuck"), told(listener, "workflow", kind="unready")
+    assert (stuck["topic"], stuck["pid"]) == (COMMANDS, stack.pids["workflow"][0])
+    assert stuck["details"]["lag"] >= 5
+    assert stuck["details"]["seconds"] >= STUCK_SECONDS
+    assert "MongoDB does not answer" in unready["reason"]
+    assert unready["instance"].endswith(f"-{unready['pid']}")
+    assert datetime.fromisoformat(unready["at"]) > began
+    await until(lambda: not of(shown(stack, "workflow"), "callout_lag_records"), what="no lag")
+
+
+async def test_start_and_stop_are_told_with_evidence(stack: RunningStack, listener: Listener) -> None:
+    pid = stack.kill("intake", number=signal.SIGTERM)
+    heir = await asyncio.to_thread(stack.wait_for_restart, "intake", pid)
+    (stopped,) = await until(lambda: told(listener, "intake", kind="stopped", pid=pid), what="stopped")
+    assert stopped["reason"] == "told to stop"
+    assert stopped["version"]
+    await until(lambda: told(listener, "intake", kind="restarted", pid=heir), what="restarted")
+    await until(lambda: told(listener, "intake", kind="started", pid=heir), what="started")
+    last = [body for body in listener.bodies(METRICS) if body["pid"] == pid]
+    assert sum(each["records"] for body in last for each in body["topics"] if each["topic"] == SIGNALS) == 3
+    for record in listener.heard[HEALTH]:
+        health = OPS_HEALTH.types["callout.ops.health.v1"].validate_json(record.value)
+        assert health.service == record.key.decode()
