@@ -1,6 +1,5 @@
 """One codec for all: CloudEvents 1.0 on Kafka, read in binary, structured or bare form, written in binary form."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,10 +17,12 @@ from shared.errors import Unreadable
 
 Headers = tuple[tuple[str, bytes], ...]
 STRUCTURED: Final = "application/cloudevents"
+GARBLED: Final = "\udc00"
+"""A name that no header can have: whoever reads records hands over under it those whose names are not UTF-8."""
 FIELDS_MAX: Final = 20
 VERSIONED: Final = re.compile(r"^(?P<base>.+)\.v\d+$")
 READ: Final = frozenset(
-    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_tenant", "content-type", "traceparent"}
+    {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_tenant", "content-type", "traceparent", GARBLED}
 )
 TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -164,30 +165,24 @@ def encode(body: Any) -> bytes:  # noqa: ANN401 - any JSON value
         return to_json(body, inf_nan_mode="strings")
 
 
-def dead_letter(
-    record: Record, code: DeadCode, reason: str, *, service: str, attempts: int = 1, topic: str | None = None
-) -> Message:
-    """Build the dead letter of a record: its own bytes and headers, and why it is dead."""
-    why = {
-        "code": code.value,
-        "reason": reason[:1000],
-        "service": service,
-        "attempts": str(attempts),
-        "digest": hashlib.sha256(record.value or b"").hexdigest(),
-        "topic": record.topic,
-        "partition": str(record.partition),
-        "offset": str(record.offset),
-    }
-    kept = tuple(header for header in record.headers if not header[0].startswith("callout-dead-"))
-    added = tuple((f"callout-dead-{name}", text.encode("utf-8", "replace")) for name, text in why.items())
-    return Message(topic or f"{record.topic}.dead", record.key, record.value, kept + added)
+def size_of(told: Message) -> int:
+    """Return how many bytes a message has on the wire, short of its frame."""
+    headers = sum(_framed(len(name.encode())) + _framed(len(text or b"")) for name, text in told.headers)
+    return _framed(len(told.key or b"")) + _framed(len(told.value or b"")) + headers
+
+
+def _framed(length: int) -> int:
+    return length + 1 + (length >= 2**6) + (length >= 2**13) + (length >= 2**20) + (length >= 2**27)
 
 
 def _attributes(record: Record) -> dict[str, str]:
     try:
-        return {name: text.decode() for name, text in record.headers if text is not None and name in READ}
+        attributes = {name: text.decode() for name, text in record.headers if text is not None and name in READ}
     except UnicodeDecodeError as error:
         raise Unreadable(DeadCode.NOT_UTF8, "a CloudEvents header is not UTF-8") from error
+    if GARBLED in attributes:
+        raise Unreadable(DeadCode.NOT_UTF8, "the name of a header is not UTF-8")
+    return attributes
 
 
 def _trace(text: str) -> str | None:

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.contracts.envelope import Incoming, Message, Record, read
+from shared.contracts.envelope import Incoming, Message, Record, read, size_of
+from shared.contracts.limits import DEFAULT_BYTES_MAX
+from shared.contracts.words import DeadCode
 from shared.errors import Unreadable
 from shared.flow.room import Room
 from shared.flow.teller import home_partition
@@ -38,5 +40,12 @@ def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
     if room.exclusive:
         home = key.encode()
         if home_partition(home, partitions) != record.partition:
-            return Item(record, messages=(Message(record.topic, home, record.value, tuple(record.headers)),))
+            return Item(record, messages=_sent_home(room, record, home))
     return Item(record, incoming, key, room.guide(incoming))
+
+
+def _sent_home(room: Room[Any], record: Record, home: bytes) -> Sequence[Message]:
+    message = Message(record.topic, home, record.value, tuple(record.headers))
+    if size_of(message) <= DEFAULT_BYTES_MAX:
+        return (message,)
+    return room.unreadable(record, Unreadable(DeadCode.TOO_LARGE, "too large to be sent to its home partition"))

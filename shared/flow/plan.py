@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, cast
 
-from shared.contracts.envelope import Incoming, Message, Record, dead_letter
+from shared.contracts.dead_letters import dead_letter
+from shared.contracts.envelope import Incoming, Message, Record
 from shared.contracts.limits import DEFAULT_BYTES_MAX
 from shared.contracts.words import DeadCode
 from shared.errors import CalloutError
@@ -56,6 +57,9 @@ class Plan(Generic[State]):
         for count, item in enumerate(items, 1):
             if item.incoming is None or item.key is None:
                 self.messages.extend(item.messages)
+                self.told_bytes += sum(len(m.value or b"") for m in item.messages)
+                if self.told_bytes > TOLD_BYTES_MAX:
+                    return count
                 continue
             own = self.documents[item.key]
             self.last[item.key] = item.incoming

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from shared.contracts.catalogue import Topic
-from shared.contracts.envelope import Incoming, Message, Record, dead_letter
+from shared.contracts.dead_letters import dead_letter
+from shared.contracts.envelope import Incoming, Message, Record
 from shared.errors import Unreadable
 
 State = TypeVar("State")

@@ -9,7 +9,8 @@ import pytest
 
 from shared.contracts import signals
 from shared.contracts.catalogue import CASE_EVENTS, DEVICE_SIGNALS, TENANT_CONFIG
-from shared.contracts.envelope import dead_letter, message, read
+from shared.contracts.dead_letters import dead_letter
+from shared.contracts.envelope import message, read
 from shared.contracts.words import DeadCode
 from tests.builders import (
     APPENDED_MS,
