@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.contracts.dead_letters import dead_letter
 from shared.contracts.envelope import Incoming, Message, Record, read, size_of
 from shared.contracts.limits import DEFAULT_BYTES_MAX
 from shared.contracts.words import DeadCode
@@ -27,6 +28,11 @@ class Item:
         """The record's offset."""
         return self.record.offset
 
+    def bury(self, error: Exception, service: str) -> None:
+        """Make a dead letter of a record that our own code failed on."""
+        self.incoming = None
+        self.messages = (buried(self.record, error, service),)
+
 
 def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
     """Read a record; one that lies on a foreign partition, where two would write its document, is sent home."""
@@ -42,6 +48,11 @@ def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
         if home_partition(home, partitions) != record.partition:
             return Item(record, messages=_sent_home(room, record, home))
     return Item(record, incoming, key, room.guide(incoming))
+
+
+def buried(record: Record, error: Exception, service: str) -> Message:
+    """Return the dead letter of a record that our own code failed on."""
+    return dead_letter(record, DeadCode.BUG, f"{type(error).__name__} in {service}", service=service)
 
 
 def _sent_home(room: Room[Any], record: Record, home: bytes) -> Sequence[Message]:

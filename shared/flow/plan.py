@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, cast
 
-from shared.contracts.dead_letters import dead_letter
 from shared.contracts.envelope import Incoming, Message, Record
 from shared.contracts.limits import DEFAULT_BYTES_MAX
-from shared.contracts.words import DeadCode
 from shared.errors import CalloutError
 from shared.flow.document import EMITTED_BYTES_MAX, Document, Source
-from shared.flow.item import Item
+from shared.flow.item import Item, buried
 from shared.flow.room import Decision, Room, State
 from shared.storage import Write
 
 TOLD_BYTES_MAX = 16 * 1024 * 1024
+PASSED_MAX = 1000  # records passed over before the position is committed all the same
 
 
 class TooLargeToTell(Exception):
@@ -82,6 +81,11 @@ class Plan(Generic[State]):
         dirty = [document for document in self.documents.values() if document.dirty]
         return [d for d in dirty if d.fresh_verdicts], [d for d in dirty if not d.fresh_verdicts]
 
+    def must_tell(self, position: int) -> bool:
+        """Tell whether there is more to say of these records than that they were passed over, or that of too many."""
+        dirty = any(document.dirty for document in self.documents.values())
+        return self.wrote or dirty or bool(self.messages) or position - self.position > PASSED_MAX
+
     def write(self, document: Document[State]) -> Write:
         """Return the write of one dirty document, which has a state."""
         return document.write(self.source, self.position, self.room.to_document(cast("State", document.state)))
@@ -129,11 +133,6 @@ class Plan(Generic[State]):
         if not self.room.needs_guide(incoming, own.state):
             return None, None
         return (None, "") if guide.folded(item.offset) else (guide, None)
-
-
-def buried(record: Record, error: Exception, service: str) -> Message:
-    """Return the dead letter of a record that our own code failed on."""
-    return dead_letter(record, DeadCode.BUG, f"{type(error).__name__} in {service}", service=service)
 
 
 def _checked(decision: Decision[Any]) -> list[Message]:

@@ -40,6 +40,8 @@ class Room(ABC, Generic[State]):
     service: str
     exclusive: bool = False
     """Whether one partition alone writes a document, so that documents may be remembered between rounds."""
+    answers: bool = False
+    """Whether hardly a record is passed over, so that it pays to begin a transaction before anything is decided."""
 
     @abstractmethod
     def key(self, incoming: Incoming) -> str | None:

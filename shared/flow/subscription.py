@@ -138,7 +138,6 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         return Unit(
             partition,
             consumer=self.subscriber.consumer,
-            group=self.group,
             room=self.room,
             documents=self._documents,
             sources=self._sources,
@@ -156,6 +155,8 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
     def _teller(self, partition: TopicPartition) -> Teller:
         return Teller(
             f"callout-{self.room.service}-{partition.topic}-{partition.partition}",
+            partition,
+            self.group,
             bootstrap_servers=self._settings.bootstrap_servers,
             transaction_timeout_seconds=self._settings.transaction_timeout_seconds,
             timeout_seconds=self._settings.tell_timeout_seconds,

@@ -1,8 +1,12 @@
-"""Telling: messages and the position of a partition in one Kafka transaction, by one producer per partition."""
+"""Telling: messages and the position of a partition in one Kafka transaction, by one producer per partition.
+
+A transaction's requests go one after the other. Two at once (the position and the messages, say) may meet in the
+broker's verification, which turns one of them away; the client comes back after its backoff, long after the other.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
@@ -16,6 +20,7 @@ from shared.contracts.envelope import Message
 from shared.errors import OwnershipLost
 
 PRODUCE_BYTES_MAX = 2 * 1024 * 1024 + 64 * 1024
+BACKOFF_MS = 25  # also where the transaction before is just being completed
 
 
 class Fenced(OwnershipLost):
@@ -36,25 +41,31 @@ def partitioner(key: bytes | None, partitions: list[int], available: list[int]) 
 class Teller:
     """One transactional producer; starting it fences every other of the same id.
 
-    A transaction is never aborted by hand: when anything fails, the teller is thrown away, and the start of the
-    next one ends what was left open.
+    The position may be promised while documents are still being written: it counts with the messages, or not at all.
+    When anything fails, the teller is thrown away, and the start of the next one ends what was left open.
     """
 
     def __init__(
         self,
         transactional_id: str,
+        partition: TopicPartition,
+        group: str,
         *,
         bootstrap_servers: str,
         transaction_timeout_seconds: float,
         timeout_seconds: float,
     ) -> None:
+        self._partition = partition
+        self._group = group
         self._timeout_seconds = timeout_seconds
+        self._promised: tuple[int, asyncio.Future[Any]] | None = None
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap_servers,
             acks="all",
             transactional_id=transactional_id,
             transaction_timeout_ms=int(transaction_timeout_seconds * 1000),
             request_timeout_ms=int(timeout_seconds * 1000),
+            retry_backoff_ms=BACKOFF_MS,
             max_batch_size=256 * 1024,
             max_request_size=PRODUCE_BYTES_MAX,
             partitioner=partitioner,
@@ -68,28 +79,63 @@ class Teller:
         """Return how many partitions a topic has."""
         return len(await self._producer.partitions_for(topic))
 
-    async def tell(self, messages: Sequence[Message], partition: TopicPartition, position: int, group: str) -> None:
+    async def promise(self, position: int) -> None:
+        """Let the position go ahead of the messages that will be told with it.
+
+        Raises:
+            Fenced: if another producer has the partition.
+            OwnershipLost: if anything else failed.
+        """
+        if self._promised is not None and self._promised[0] == position:
+            return
+        await self.withdraw()
+        async with self._bounded():
+            producer, offsets = self._producer, {self._partition: position}
+            await producer.begin_transaction()
+            going = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._group))
+            going.add_done_callback(_look_away)
+            self._promised = position, going
+
+    async def withdraw(self) -> None:
+        """End what was promised and not told, as if it had never been.
+
+        Raises:
+            Fenced: if another producer has the partition.
+            OwnershipLost: if anything else failed.
+        """
+        promised, self._promised = self._promised, None
+        if promised is not None:
+            async with self._bounded():
+                await promised[1]
+                await self._producer.abort_transaction()
+
+    async def tell(self, messages: Sequence[Message], position: int) -> None:
         """Send the messages and commit the position, both or neither.
 
         Raises:
             Fenced: if another producer has the partition.
             OwnershipLost: if anything else failed; whether it was told is not known before owning anew.
         """
+        await self.promise(position)
+        promised, self._promised = self._promised, None
         sent: list[asyncio.Future[Any]] = []
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._transact(sent, messages, partition, position, group)
-        except (ProducerFenced, InvalidProducerEpoch) as error:
-            raise Fenced("another producer has the partition") from error
-        except Exception as error:
-            raise OwnershipLost(f"telling failed: {type(error).__name__}") from error
+            async with self._bounded():
+                if promised is not None:
+                    await promised[1]
+                for topic, place, batch in await self._batches(messages):
+                    sent.append(await self._producer.send_batch(batch, topic, partition=place))
+                for future in sent:
+                    await future
+                await self._producer.commit_transaction()
         finally:
             for future in sent:
-                if not future.done() or future.cancelled() or future.exception():
-                    future.add_done_callback(_look_away)
+                future.add_done_callback(_look_away)
 
     async def stop(self) -> None:
         """Stop, whatever state the producer is in."""
+        if self._promised is not None:
+            self._promised[1].cancel()
         with contextlib.suppress(Exception):
             async with asyncio.timeout(3):
                 await self._producer.stop()
@@ -100,25 +146,16 @@ class Teller:
                 await self._producer._sender.close()  # noqa: SLF001
                 await self._producer.client.close()
 
-    async def _transact(
-        self,
-        sent: list["asyncio.Future[Any]"],
-        messages: Sequence[Message],
-        partition: TopicPartition,
-        position: int,
-        group: str,
-    ) -> None:
-        producer = self._producer
-        await producer.begin_transaction()
-        for topic, place, batch in await self._batches(messages):
-            sent.append(await producer.send_batch(batch, topic, partition=place))
-        # The position goes along with the messages; only when both are there may the transaction be committed.
-        offsets = asyncio.ensure_future(producer.send_offsets_to_transaction({partition: position}, group))
-        sent.append(offsets)
-        await asyncio.wait(sent)
-        for future in sent:
-            future.result()
-        await producer.commit_transaction()
+    @contextlib.asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        """Bound a step of a transaction in time, and name what goes wrong in it."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fenced("another producer has the partition") from error
+        except Exception as error:
+            raise OwnershipLost(f"telling failed: {type(error).__name__}") from error
 
     async def _batches(self, messages: Sequence[Message]) -> list[tuple[str, int | None, BatchBuilder]]:
         """Return the messages in batches of one partition each, a partition's in order: one send for hundreds."""

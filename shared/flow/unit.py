@@ -23,7 +23,7 @@ from shared.flow.document import BelowFloor, Document, Source
 from shared.flow.item import Item, read_item
 from shared.flow.ledger import FEW, Ledger
 from shared.flow.patience import patiently
-from shared.flow.plan import Plan, buried
+from shared.flow.plan import Plan
 from shared.flow.room import Room, State
 from shared.flow.settings import FlowSettings
 from shared.flow.sources import PartitionCountChanged, generation_of
@@ -33,7 +33,6 @@ from shared.storage import Documents
 
 log = structlog.get_logger()
 Alarm = Callable[..., Awaitable[None]]
-PASSED_MAX = 1000  # records passed over before the position is committed all the same
 
 
 class Unit(Generic[State]):
@@ -44,7 +43,6 @@ class Unit(Generic[State]):
         partition: TopicPartition,
         *,
         consumer: AIOKafkaConsumer,
-        group: str,
         room: Room[State],
         documents: Documents,
         sources: Documents,
@@ -55,7 +53,6 @@ class Unit(Generic[State]):
     ) -> None:
         self._partition = partition
         self._consumer = consumer
-        self._group = group
         self._room = room
         self._sources = sources
         self._settings = settings
@@ -84,6 +81,12 @@ class Unit(Generic[State]):
         """Whether the partition is ours to work on."""
         return self._teller is not None
 
+    @property
+    def _owner(self) -> Teller:
+        if self._teller is None:
+            raise OwnershipLost("not owned")
+        return self._teller
+
     async def own(self) -> None:
         """Fence whoever had the partition, then see where it stands, then go there.
 
@@ -96,11 +99,10 @@ class Unit(Generic[State]):
             async with asyncio.timeout(self._settings.own_timeout_seconds):
                 await teller.start()
                 committed = await self._consumer.committed(self._partition)
-                ends = await self._consumer.end_offsets([self._partition])
+                self._horizon = (await self._consumer.end_offsets([self._partition]))[self._partition]
                 self._partitions = await teller.partitions_of(self._partition.topic)
                 generation = await generation_of(self._partition.topic, self._partitions, self._sources)
-                for topic in self._room.tells:
-                    await teller.partitions_of(topic.name)
+                await asyncio.gather(*(teller.partitions_of(topic.name) for topic in self._room.tells))
                 self._consumer.seek(self._partition, committed or 0)
         except PartitionCountChanged as error:
             await teller.stop()
@@ -114,7 +116,6 @@ class Unit(Generic[State]):
             raise
         self._ledger.source = Source(self._partition.topic, self._partition.partition, generation)
         self._committed = self._position = committed or 0
-        self._horizon = ends[self._partition]
         self._teller = teller
 
     async def disown(self) -> None:
@@ -161,7 +162,9 @@ class Unit(Generic[State]):
                 if at_once > 1:
                     at_once = 1
                 elif todo[0].incoming is not None:
-                    await self._bury(todo[0], error)
+                    await self._report_bug(todo[0].record, error)
+                    self._ledger.forget()
+                    todo[0].bury(error, self._room.service)
                     at_once = len(todo)
                 else:
                     await self._report_bug(todo[0].record, error)
@@ -204,31 +207,34 @@ class Unit(Generic[State]):
 
     async def _patiently(self, items: Sequence[Item]) -> int:
         """Fold and tell, again and again while a dependency is away."""
-        most = self._settings.retry_for_seconds
-        return await patiently(lambda: self._fold_and_tell(items), most, sleep=self._pause, before=self._forget)
 
-    def _forget(self, reason: str, attempt: int) -> None:
-        self._log.warning("batch_will_be_tried_again", reason=reason, attempt=attempt)
-        self._ledger.forget()
+        def forget(reason: str, attempt: int) -> None:
+            self._log.warning("batch_will_be_tried_again", reason=reason, attempt=attempt)
+            self._ledger.forget()
+
+        most = self._settings.retry_for_seconds
+        return await patiently(lambda: self._fold_and_tell(items), most, sleep=self._pause, before=forget)
 
     async def _fold_and_tell(self, items: Sequence[Item]) -> int:
         await self._room.prepare([item.incoming for item in items if item.incoming is not None])
-        plan, count = await self._fold(items)
+        try:
+            if self._room.answers:
+                await self._owner.promise(items[-1].offset + 1)
+            plan, count = await self._fold(items)
+        except Exception:
+            await self._owner.withdraw()
+            raise
         for record, error in plan.bugs:
             await self._report_bug(record, error)
-        position = items[count - 1].offset + 1
-        if plan.wrote or plan.messages or position - self._committed > PASSED_MAX:
-            messages = (*plan.messages, *self._room.derive(plan.messages))
-            await self._tell(messages, position)
+        if plan.must_tell(position := items[count - 1].offset + 1):
+            await self._tell((*plan.messages, *self._room.derive(plan.messages)), position)
         self._position = position
         self._ledger.remember(plan.documents, self._committed)
         return count
 
     async def _tell(self, messages: Sequence[Message], position: int) -> None:
-        if self._teller is None:
-            raise OwnershipLost("not owned")
         with self._figures.step("tell"):
-            await self._teller.tell(messages, self._partition, position, self._group)
+            await self._owner.tell(messages, position)
         self._committed = position
         self._figures.count_told(messages)
 
@@ -245,19 +251,14 @@ class Unit(Generic[State]):
             with self._figures.step("decide"):
                 count = plan.decide(items)
                 plan.settle()
+            position = items[count - 1].offset + 1
+            await (self._owner.promise(position) if plan.must_tell(position) else self._owner.withdraw())
             conflicts = await self._ledger.write(plan)
             if not conflicts:
                 return plan, count
             for document in documents.values():
                 document.reset()
             await self._ledger.load(documents, conflicts)
-
-    async def _bury(self, item: Item, error: Exception) -> None:
-        """Make a dead letter of the record that our own code failed on outside of a decision."""
-        await self._report_bug(item.record, error)
-        self._ledger.forget()
-        item.incoming = None
-        item.messages = (buried(item.record, error, self._room.service),)
 
     async def _report_bug(self, record: Record, error: Exception) -> None:
         name = type(error).__name__
@@ -295,6 +296,5 @@ class Unit(Generic[State]):
     async def _pause(self, seconds: float) -> None:
         """Wait; raise `OwnershipLost` once the partition is about to be taken away."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._leaving.wait()
+            await asyncio.wait_for(self._leaving.wait(), seconds)
             raise OwnershipLost("a rebalance is under way")

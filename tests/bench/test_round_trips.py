@@ -62,14 +62,14 @@ class CountingTeller(Teller):
     transactions = 0
     bytes = 0
 
-    async def tell(self, messages: Sequence[Message], partition: TopicPartition, position: int, group: str) -> None:
+    async def tell(self, messages: Sequence[Message], position: int) -> None:
         """Tell and count."""
         self.transactions += 1
         self.bytes += sum(
             len(m.key or b"") + len(m.value or b"") + sum(len(name) + len(text or b"") for name, text in m.headers)
             for m in messages
         )
-        await super().tell(messages, partition, position, group)
+        await super().tell(messages, position)
 
 
 @dataclass
@@ -144,6 +144,8 @@ async def benches(infra: RunningStack) -> AsyncIterator[Callable[..., Any]]:
             tellers.append(
                 CountingTeller(
                     f"bench-{name}",
+                    place,
+                    group,
                     bootstrap_servers=infra.bootstrap_servers,
                     transaction_timeout_seconds=15,
                     timeout_seconds=20,
@@ -157,7 +159,6 @@ async def benches(infra: RunningStack) -> AsyncIterator[Callable[..., Any]]:
         unit: Unit[Any] = Unit(
             place,
             consumer=consumer,
-            group=group,
             room=room,
             documents=database.documents("documents"),
             sources=database.documents("sources"),

@@ -115,8 +115,10 @@ class Broker:
 class Teller:
     """The transactional producer of one unit."""
 
-    def __init__(self, broker: Broker, id_: str, trouble: Trouble) -> None:
-        self._broker, self._id, self._trouble = broker, id_, trouble
+    def __init__(self, broker: Broker, partition: TopicPartition, group: str, trouble: Trouble) -> None:
+        self._broker, self._id, self._trouble = broker, f"{group}-{partition.partition}", trouble
+        self._place = (group, partition)
+        self._promised: int | None = None
         self._epoch = -1
 
     async def start(self) -> None:
@@ -128,7 +130,22 @@ class Teller:
     async def partitions_of(self, topic: str) -> int:
         return PARTITIONS
 
-    async def tell(self, messages: Sequence[Message], partition: TopicPartition, position: int, group: str) -> None:
+    async def promise(self, position: int) -> None:
+        if self._promised != position:
+            await self.withdraw()
+            await self._trouble.strike()
+            self._promised = position
+
+    async def withdraw(self) -> None:
+        if self._promised is not None:
+            self._promised = None
+            await self._trouble.strike()
+            if self._broker.epochs[self._id] != self._epoch:
+                raise Fenced("another producer has the partition")
+
+    async def tell(self, messages: Sequence[Message], position: int) -> None:
+        await self.promise(position)
+        self._promised = None
         await self._trouble.strike()
         if self._trouble.fails():
             raise OwnershipLost("nothing was told")
@@ -136,7 +153,7 @@ class Teller:
             raise Fenced("another producer has the partition")
         for message in messages:
             self._broker.append(message)
-        self._broker.committed[group, partition] = position
+        self._broker.committed[self._place] = position
         if self._trouble.fails():
             raise OwnershipLost("told, but the answer was lost")
         await self._trouble.strike()
@@ -233,14 +250,13 @@ class World:
         unit: Unit[Any] = Unit(
             partition,
             consumer=consumer,
-            group=group,
             room=room,
             documents=store,
             sources=self.sources,
             settings=SETTINGS,
             leaving=asyncio.Event(),
             alarm=self.alarm,
-            new_teller=lambda tp: Teller(self.broker, f"{group}-{tp.partition}", self.trouble),  # type: ignore[arg-type, return-value]
+            new_teller=lambda tp: Teller(self.broker, tp, group, self.trouble),  # type: ignore[arg-type, return-value]
         )
         return unit, consumer
 

@@ -34,12 +34,10 @@ def keep_only_the_last_batch(patch: Patch) -> None:
 def commit_before_telling(patch: Patch) -> None:
     tell = Teller.tell
 
-    async def hasty(
-        self: Teller, messages: Sequence[Message], partition: TopicPartition, position: int, group: str
-    ) -> None:
+    async def hasty(self: Teller, messages: Sequence[Message], position: int) -> None:
         if self._broker.epochs[self._id] == self._epoch:
-            self._broker.committed[group, partition] = position
-        await tell(self, messages, partition, position, group)
+            self._broker.committed[self._place] = position
+        await tell(self, messages, position)
 
     patch.setattr(Teller, "tell", hasty)
 
@@ -67,13 +65,11 @@ def look_before_fencing(patch: Patch) -> None:
 
 
 def fence_nobody(patch: Patch) -> None:
-    async def tell(
-        self: Teller, messages: Sequence[Message], partition: TopicPartition, position: int, group: str
-    ) -> None:
+    async def tell(self: Teller, messages: Sequence[Message], position: int) -> None:
         await self._trouble.strike()
         for message in messages:
             self._broker.append(message)
-        self._broker.committed[group, partition] = position
+        self._broker.committed[self._place] = position
 
     patch.setattr(Teller, "tell", tell)
 
