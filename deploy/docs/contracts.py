@@ -4,18 +4,17 @@ import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from deploy.docs.examples import examples_of
 from deploy.docs.fields import Field, Schema, fields_of, schema_of
 from deploy.docs.meanings import DEAD, REFUSALS
 from shared.contracts import intake, limits, signals, tenant, words
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CATALOGUE, TENANT_CONFIG, Body, Topic
 from shared.contracts.commands import CaseCommand
 
-EXAMPLES: Final = Path(__file__).resolve().parents[2] / "tests" / "contract" / "golden"
 EXAMPLES_MAX: Final = 3
 GRAMMAR: Final = {
     limits.TENANT_PATTERN: "tenant",
@@ -129,18 +128,17 @@ def _first_line(model: type) -> str:
 
 
 def _examples(topic: Topic, type_: str) -> Iterator[str]:
-    for path in sorted((EXAMPLES / topic.name).glob("*.json")):
-        message = json.loads(path.read_text())
-        if message["headers"]["ce_type"] == type_:
-            yield f"\n`{path.stem}`, key `{message['key']}`:\n\n```json\n{_spread(message['value'])}\n```"
+    for example in (one for shown in examples_of(topic).values() for one in shown if one.type == type_):
+        yield f"\n`{example.name}`, key `{example.key}`:\n\n```json\n{_spread(example.value)}\n```"
 
 
 def _short_examples(topic: Topic, types: list[str]) -> Iterator[str]:
     shown = "change" if topic is CASE_EVENTS else "data"
     yield from (f"\n| type | an example of its `{shown}` |", "|---|---|")
+    examples = examples_of(topic)
     for type_ in types:
-        value = json.loads((EXAMPLES / topic.name / f"{type_}.json").read_text())["value"]
-        yield f"| `{type_}` | `{json.dumps(value.get(shown, value))}` |"
+        for example in examples[type_]:
+            yield f"| `{type_}` | `{json.dumps(example.value.get(shown, example.value))}` |"
 
 
 def _spread(value: Mapping[str, Any]) -> str:

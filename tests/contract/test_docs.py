@@ -1,7 +1,10 @@
 """The generated pages are as the contracts are, and name no word nobody explains."""
 
 import re
+import shutil
+from pathlib import Path
 
+import pytest
 from prometheus_client import REGISTRY
 
 from deploy.docs.__main__ import DOCS, main, renewed, stale_pages
@@ -18,8 +21,38 @@ PROJECT = DOCS.parent
 
 
 def test_the_generated_pages_are_fresh() -> None:
-    assert not stale_pages(), "run `make docs` and commit what it writes"
+    assert not stale_pages(), "run `python -m deploy.docs` and commit what it writes"
     assert main(["--check"]) == 0
+
+
+def test_a_stale_file_is_named_with_what_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    docs = shutil.copytree(DOCS, tmp_path / "docs")
+    (docs / "asyncapi.yaml").write_text("asyncapi: 3.0.0\n")
+    (docs / "asyncapi.html").unlink()
+    assert main(["--check"], docs) == 1
+    told = capsys.readouterr().err
+    assert [line.split(" ")[0] for line in told.splitlines()] == ["asyncapi.yaml", "asyncapi.html"]
+    assert "run `python -m deploy.docs`" in told
+    assert main([], docs) == 0
+    assert main(["--check"], docs) == 0
+
+
+def test_a_contract_that_breaks_a_released_one_fails_the_check_and_is_not_released(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    docs = shutil.copytree(DOCS, tmp_path / "docs")
+    released = docs / "asyncapi.released.yaml"
+    before = released.read_text().replace("x-callout-key: <tenant>/<device>", "x-callout-key: <tenant>")
+    released.write_text(before)
+    assert main(["--release"], docs) == 1
+    assert "device.signals.v1: its key was <tenant>, now <tenant>/<device>." in capsys.readouterr().err
+    assert released.read_text() == before
+
+
+def test_a_release_holds_todays_contract(tmp_path: Path) -> None:
+    docs = shutil.copytree(DOCS, tmp_path / "docs")
+    assert main(["--release"], docs) == 0
+    assert (docs / "asyncapi.released.yaml").read_text() == (docs / "asyncapi.yaml").read_text()
 
 
 def test_a_stale_page_fails_the_check_and_keeps_what_people_wrote() -> None:
