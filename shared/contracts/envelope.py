@@ -213,7 +213,10 @@ def _unwrap(value: bytes, attributes: dict[str, str]) -> tuple[dict[str, str], b
     content = event.get("datacontenttype", "application/json")
     if "traceparent" in event:
         own["traceparent"] = str(event["traceparent"])
-    inherited = {name: text for name, text in attributes.items() if name == "traceparent"}
+    if not own.get("ce_id"):
+        own.pop("ce_id", None)
+    # Beside the event only these count: the id is what a retry puts on a record that has none.
+    inherited = {name: text for name, text in attributes.items() if name in {"traceparent", "ce_id"}}
     return {**inherited, **own, "content-type": str(content)}, to_json(data, inf_nan_mode="strings")
 
 

@@ -17,6 +17,7 @@ from tests.builders import (
     AT,
     CASE_ID,
     COMMAND_ID,
+    LEFT_OUT,
     STRUCTURED,
     Sent,
     headers,
@@ -58,6 +59,14 @@ def test_attributes_of_a_structured_event_win_over_headers_beside_it() -> None:
     both = (*headers(signals.CLEARED, ce_id="another", **{"content-type": None}), *STRUCTURED)
     incoming = readable(signal_record(wrapped(signal()), headers=both))
     assert (incoming.id, incoming.type) == ("e-1", signals.RAISED)
+
+
+@pytest.mark.parametrize("own", [LEFT_OUT, "", None, 7])
+def test_a_structured_event_without_an_id_takes_that_of_the_header_beside_it(own: object) -> None:
+    beside = (*STRUCTURED, ("ce_id", b"beside"), ("ce_type", signals.CLEARED.encode()))
+    incoming = readable(signal_record(wrapped(signal(), id=own), headers=beside))
+    assert (incoming.id, incoming.named, incoming.type) == ("beside", True, signals.RAISED)
+    assert readable(signal_record(wrapped(signal(), id=own), headers=STRUCTURED)).id == "device.signals.v1-3-41"
 
 
 def test_a_bare_value_has_the_default_type_and_its_place_as_id() -> None:
