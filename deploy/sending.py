@@ -1,15 +1,38 @@
 """Sends messages as everybody should: acknowledged by all replicas, without duplicates of the producer's own making."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final, Self
 
 from aiokafka import AIOKafkaProducer
 
 from shared.contracts.envelope import Message
+from shared.contracts.ids import fresh_id
 
 SOURCE: Final = "/callout/cli"
 IN_FLIGHT_MAX: Final = 2_000
 REQUEST_MILLISECONDS: Final = 10_000
+
+
+async def send_together(bootstrap_servers: str, messages: Iterable[Message]) -> None:
+    """Send messages in one transaction: readers of committed records see all of them or none.
+
+    Raises:
+        KafkaError: they were not sent.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers,
+        acks="all",
+        transactional_id=f"callout-cli-{fresh_id()}",
+        request_timeout_ms=REQUEST_MILLISECONDS,
+    )
+    try:
+        await producer.start()
+        async with producer.transaction():
+            for each in messages:
+                await producer.send(each.topic, each.value, key=each.key, headers=list(each.headers))
+    finally:
+        await producer.stop()
 
 
 class Sender:

@@ -8,9 +8,11 @@ from typing import Any, Literal
 import orjson
 from pydantic import ValidationError
 
-from deploy.sending import SOURCE, Sender
+from deploy.auditing import AuditTrail
+from deploy.sending import SOURCE, send_together
 from deploy.tenant_files import Entries, Entry, TenantFile, normalised
 from deploy.topic_reader import TopicReader
+from shared.auditing import digest_of
 from shared.contracts.catalogue import TENANT_CONFIG
 from shared.contracts.envelope import Message, encode, message
 from shared.contracts.fields import utc_milliseconds
@@ -59,12 +61,28 @@ async def read_config(bootstrap_servers: str) -> Entries:
     return dict(found for key, value in latest.items() if value is not None and (found := read_entry(key, value)))
 
 
-async def apply_changes(bootstrap_servers: str, wanted: Sequence[Change]) -> None:
-    """Write what differs, and return when the brokers have it."""
-    async with Sender(bootstrap_servers) as sender:
-        for change in wanted:
-            await sender.put(config_message(change, now=datetime.now(tz=UTC)))
-        await sender.settle()
+async def apply_changes(bootstrap_servers: str, wanted: Sequence[Change], trail: AuditTrail) -> None:
+    """Write what differs, and who changed it, all together; return when the brokers have it.
+
+    Raises:
+        KafkaError: nothing was changed.
+    """
+    now = datetime.now(tz=UTC)
+    messages = [told for change in wanted for told in _with_record(change, config_message(change, now=now), trail)]
+    await send_together(bootstrap_servers, messages)
+
+
+def _with_record(change: Change, told: Message, trail: AuditTrail) -> tuple[Message, Message]:
+    record = trail.record(
+        f"config.{change.action}",
+        "config",
+        change.entry.key,
+        tenant_id=change.entry.tenant,
+        before=digest_of(change.before),
+        after=digest_of(change.after),
+        event_id=dict(told.headers)["ce_id"].decode(),
+    )
+    return told, record
 
 
 def of_tenants(entries: Mapping[Entry, dict[str, Any]], tenants: Iterable[str]) -> Entries:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.auditing import AuditTrail
 from deploy.cli._ask import AsJson, ask, print_json
 from deploy.cli.connection import find_stack
 from deploy.cli.failure import ExitCode, Failure
@@ -28,14 +29,20 @@ Prune = Annotated[
 
 
 @app.command()
-def apply(file: File, prune: Prune = False, as_json: AsJson = False) -> None:
+def apply(
+    file: File,
+    prune: Prune = False,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for `ops.audit.v1`.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Bring the file's tenants to what the file says; safe to repeat.
 
-    The whole file is checked before anything is sent; only differences are written.
+    The whole file is checked before anything is sent; only differences are written, all together, and with them on
+    `ops.audit.v1` who changed what.
 
-    Examples: `callout config apply acme.yaml` · `callout config apply all.json --prune --json`
+    Examples: `callout config apply acme.yaml --reason CHG-17` · `callout config apply all.json --prune --json`
     """
-    wanted = _differences(_read(file), prune=prune, apply=True)
+    wanted = _differences(_read(file), prune=prune, trail=AuditTrail(reason=reason))
     _print(wanted, as_json=as_json, nothing="All is as the file says; nothing to do.")
 
 
@@ -66,7 +73,7 @@ def diff(file: File, prune: Prune = False, as_json: AsJson = False) -> None:
 
     Examples: `callout config diff acme.yaml` · `callout config diff acme.yaml --prune`
     """
-    wanted = _differences(_read(file), prune=prune, apply=False)
+    wanted = _differences(_read(file), prune=prune)
     _print(wanted, as_json=as_json, nothing="All is as the file says.", prefix="would be ")
     if wanted:
         raise typer.Exit(ExitCode.CHECK_FAILED)
@@ -83,13 +90,14 @@ def _read(file: Path) -> TenantFile:
         raise Failure(ExitCode.USAGE, f"{error}\nNothing was sent.") from error
 
 
-def _differences(file: TenantFile, *, prune: bool, apply: bool) -> list[Change]:
+def _differences(file: TenantFile, *, prune: bool, trail: AuditTrail | None = None) -> list[Change]:
+    """Return what differs; with a trail it is applied."""
     bootstrap_servers = find_stack().bootstrap_servers
 
     async def work() -> list[Change]:
         wanted = changes(await read_config(bootstrap_servers), file, prune=prune)
-        if apply and wanted:
-            await apply_changes(bootstrap_servers, wanted)
+        if trail is not None and wanted:
+            await apply_changes(bootstrap_servers, wanted, trail)
         return wanted
 
     return ask(work())

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from deploy import adoption, partition_growth
+from deploy.auditing import AuditTrail
 from deploy.cli._ask import aside
 from deploy.cli.connection import Connection, find_stack
 from deploy.cli.failure import ExitCode, Failure
+from deploy.sending import send_together
 from deploy.topic_admin import Difference, TopicAdmin
-from deploy.topics import DECLARATION, Catalogue, DeclarationError
+from deploy.topics import DECLARATION, Catalogue, DeclarationError, Topic
 
 app = typer.Typer(help="The topics of the cluster, from `deploy/topics.yaml`.", no_args_is_help=True)
 
@@ -98,9 +100,7 @@ def adopt(
         raise Failure(ExitCode.USAGE, f"{topic} is not a topic that a service hears: see deploy/topics.yaml.")
     stack = find_stack()
     try:
-        adoptions = asyncio.run(
-            adoption.adopt(wanted, bootstrap_servers=stack.bootstrap_servers, mongodb_uri=stack.mongodb_uri)
-        )
+        adoptions = asyncio.run(_adopt(wanted, stack))
     except adoption.GroupInUseError as error:
         raise Failure(ExitCode.REFUSED, str(error)) from error
     if as_json:
@@ -136,7 +136,19 @@ async def _apply(
             except partition_growth.NotDrainedError as error:
                 raise Failure(ExitCode.REFUSED, str(error)) from error
         await admin.settle(differences, replication_factor=replication_factor)
+        trail = AuditTrail()
+        grown = [trail.record("topic.grown", "topic", name) for name in sorted(growth.raised)]
+        if grown:
+            await send_together(stack.bootstrap_servers, grown)
         return differences, growth
+
+
+async def _adopt(topic: Topic, stack: Connection) -> list[adoption.Adoption]:
+    adoptions = await adoption.adopt(topic, bootstrap_servers=stack.bootstrap_servers, mongodb_uri=stack.mongodb_uri)
+    generations = {each.service: each.generation for each in adoptions}
+    told = AuditTrail().record("topic.adopted", "topic", topic.name, details={"generations": generations})
+    await send_together(stack.bootstrap_servers, [told])
+    return adoptions
 
 
 async def _differences(catalogue: Catalogue, bootstrap_servers: str) -> list[Difference]:

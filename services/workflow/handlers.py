@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from services.workflow import store
+from services.workflow.audit import audited
 from services.workflow.domain import (
     Accepted,
     Case,
@@ -21,7 +22,7 @@ from services.workflow.domain import (
     decide,
 )
 from shared.contracts.case import CASE_STATE, Actor
-from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CASE_OUTCOMES, CASE_SNAPSHOTS
+from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CASE_OUTCOMES, CASE_SNAPSHOTS, OPS_AUDIT
 from shared.contracts.commands import Create, command_name
 from shared.contracts.envelope import Incoming, Message, Record, appended_at, encode, message
 from shared.contracts.events import OUTCOME, SNAPSHOT, Cause, event_type
@@ -46,7 +47,7 @@ class Commands(Room[Case]):
     """Every change of a case is a command, decided here and nowhere else."""
 
     topic = CASE_COMMANDS
-    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES)
+    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, OPS_AUDIT)
     service = "workflow"
     exclusive = True
 
@@ -91,7 +92,7 @@ class Commands(Room[Case]):
                 return _told(decision, incoming)
             case Refused():
                 outcome = Outcome(command_id=incoming.id, actor=actor, refused=decision)
-                return Decision(messages=(_outcome(outcome, own, incoming),))
+                return Decision(messages=(_outcome(outcome, own, incoming), *audited(decision, own, incoming)))
             case Repeated():
                 outcome = Outcome(command_id=incoming.id, actor=actor, seq=decision.seq, version=decision.version)
                 return Decision(messages=(_outcome(outcome, own, incoming),))

@@ -4,13 +4,14 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo import MongoClient
 
-from shared.contracts.catalogue import OPS_HEALTH, OPS_METRICS
+from shared.contracts.catalogue import OPS_AUDIT, OPS_HEALTH, OPS_METRICS
 from tests.builders import CASE_ID, command
 from tests.e2e.outsider import COMMANDS, EVENTS, HEALTH, SIGNALS, Listener, Sender, cloudevent, signal_headers, until
 from tests.e2e.test_health import ask
@@ -19,10 +20,11 @@ from tests.stack import RunningStack, is_alive
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 METRICS = "ops.metrics.v1"
+AUDIT = "ops.audit.v1"
 STUCK_SECONDS = 3
 TENANT = "acme"
 OPERATOR = {"id": "olga", "role": "operator", "tenant_id": TENANT}
-TOPICS = (SIGNALS, EVENTS, HEALTH, METRICS)
+TOPICS = (SIGNALS, EVENTS, HEALTH, METRICS, AUDIT)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,23 @@ async def test_the_same_is_on_metrics(worked: str, stack: RunningStack, listener
     assert of(workflow, "callout_ready", service="workflow") == 1
     assert of(workflow, "callout_health_reports_total", kind="started") == 1
     await until(lambda: not of(shown(stack, "workflow"), "callout_lag_records"), what="no lag")
+
+
+async def test_who_was_refused_what_and_who_changed_a_setting_is_audited(
+    worked: str, stack: RunningStack, listener: Listener, tmp_path: Path
+) -> None:
+    file = tmp_path / "acme.yaml"
+    file.write_text("{tenant: acme, rules: {default: {rules: [{name: noise, fault: 'N*', suppress: true}]}}}")
+    applied = await asyncio.to_thread(stack.callout, "config", "apply", str(file), "--reason", "CHG-17")
+    assert applied.returncode == 0, applied.stderr
+    refused, changed = await until(lambda: listener.bodies(AUDIT)[:2] if len(listener.bodies(AUDIT)) > 1 else None)
+    assert (refused["action"], refused["code"], refused["actor"]) == ("case.start", "forbidden", OPERATOR)
+    assert (refused["object"]["id"], refused["correlation_id"]) == (worked, "command-start")
+    assert (changed["action"], changed["reason"]) == ("config.added", "CHG-17")
+    assert changed["object"] == {"kind": "config", "id": "acme/rules/default"}
+    for record in listener.heard[AUDIT]:
+        audit = OPS_AUDIT.types["callout.ops.audit.v1"].validate_json(record.value)
+        assert audit.object.id == record.key.decode()
 
 
 async def test_lag_is_shown_while_a_service_cannot_work_and_it_is_told_as_unready_and_stuck(
