@@ -10,7 +10,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import latency, memory, throughput
+from tests.bench import drain, latency, memory, rebalance, restart, stored, tenants, throughput
 from tests.bench.backlog import Servers
 from tests.bench.report import Finding, print_table
 from tests.bench.throughput import Sizes
@@ -21,7 +21,13 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "repeats": throughput.intake_repeats,
     "distinct": throughput.intake_distinct,
     "idle": lambda servers, sizes: latency.idle(servers, sizes.idle_seconds),
+    "drain": drain.drain,
+    "rebalance": rebalance.rebalance,
+    "restart": restart.restart,
     "memory": lambda servers, sizes: memory.memory(servers, sizes.long_run),
+    # Last, for they leave much behind: documents, and data of many tenants.
+    "stored": stored.stored,
+    "tenants": tenants.tenants,
 }
 
 
@@ -29,7 +35,8 @@ def main() -> None:
     """Run the measures that were asked for, by default all."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default: all")
-    parser.add_argument("--long", action="store_true", help="watch the memory over 1,000,000 signals, not 100,000")
+    parser.add_argument("--long", action="store_true", help="memory over 1,000,000 signals, and 1,000,000 stored cases")
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that all runs, measures nothing")
     parser.add_argument("--env", type=Path, help="the file of a stack that runs already (`callout up --write-env`)")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.measures if name not in MEASURES]:
@@ -41,7 +48,7 @@ def main() -> None:
         else:
             values = dict(line.split("=", 1) for line in arguments.env.read_text().splitlines())
         servers = Servers(values["KAFKA_BOOTSTRAP_SERVERS"], values["MONGODB_URI"], folder)
-        sizes = Sizes(long_run=1_000_000) if arguments.long else Sizes()
+        sizes = Sizes.long() if arguments.long else Sizes.quick() if arguments.quick else Sizes()
         asyncio.run(_measure(servers, sizes, arguments.measures or list(MEASURES)))
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ SECONDS_MAX = 180
 PARTITIONS = 12
 #: A worker that is stopped while its backlog is made must not lose its partitions.
 SESSION_TIMEOUT_MS = "120000"
+
+#: What to do while workers work, given their processes.
+Watch = Callable[[Sequence[Worker]], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Run:
     seconds: float
     cpu_seconds: float
     told: dict[str, Told]
+    resident_mb: float = 0
 
     @property
     def per_second(self) -> float:
@@ -81,8 +85,19 @@ class Run:
         }
 
 
+def unwatched(_: Sequence[Worker]) -> AbstractContextManager[None]:
+    """Let workers work in peace."""
+    return nullcontext()
+
+
 async def by_service(
-    servers: Servers, work: Work, warm_up: Iterable[Sending], backlog: Sequence[Sending], *, workers: int = 1
+    servers: Servers,
+    work: Work,
+    warm_up: Iterable[Sending],
+    backlog: Sequence[Sending],
+    *,
+    workers: int = 1,
+    watch: Watch = unwatched,
 ) -> tuple[Run, Positions]:
     """Let workers of a service work a backlog off; return what it took, and where the backlog begins.
 
@@ -109,11 +124,13 @@ async def by_service(
         started = time.time()
         for process in processes:
             process.wake()
-        await kafka.worked_off(work.topic, work.group, seconds=SECONDS_MAX)
+        with watch(processes):
+            await kafka.worked_off(work.topic, work.group, seconds=SECONDS_MAX)
         used = sum(process.cpu_seconds for process in processes) - used
+        resident_mb = sum(process.resident_mb for process in processes)
     told = {topic: await kafka.told(topic, before[topic]) for topic in work.says}
     seconds = max(t.last_ms for t in told.values()) / 1000 - started
-    return Run(len(backlog), seconds, used, told), since
+    return Run(len(backlog), seconds, used, told, resident_mb), since
 
 
 async def by_floor(

@@ -9,8 +9,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 POLL_SECONDS = 0.2
 PARTITIONS = 12
-#: How many marks of transactions may follow a group's position.
-MARKS_MAX = 10
+#: How many marks of transactions may follow a group's position: each of intake's producers leaves some.
+MARKS_MAX = 1_000
 
 Positions = Mapping[int, int]
 Headers = Sequence[tuple[str, bytes]]
@@ -25,16 +25,17 @@ class Sending:
     """One record to be sent."""
 
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: Headers
 
 
 @dataclass(slots=True)
 class Told:
-    """What was told on a topic in a while: how much, how large, and when the last record was appended."""
+    """What was told on a topic in a while: how much, how large, and when the first and the last record was appended."""
 
     count: int = 0
     value_bytes: int = 0
+    first_ms: int = 0
     last_ms: int = 0
     headers: list[tuple[str, str]] = field(default_factory=list)
 
@@ -115,6 +116,7 @@ class Kafka:
                     for record in records:
                         told.count += 1
                         told.value_bytes += len(record.value or b"")
+                        told.first_ms = min(told.first_ms or record.timestamp, record.timestamp)
                         told.last_ms = max(told.last_ms, record.timestamp)
                         told.headers = [(name, text.decode()) for name, text in record.headers]
             return told

@@ -77,6 +77,16 @@ class Process:
         """Let it go on."""
         self._process.resume()
 
+    def kill(self) -> None:
+        """End it where it is (SIGKILL)."""
+        self._popen.kill()
+        self._popen.wait()
+
+    async def leave(self) -> None:
+        """Ask it to end (SIGTERM), and return when it has."""
+        self._popen.terminate()
+        await asyncio.to_thread(self._popen.wait, STOP_SECONDS)
+
     def say(self, line: str) -> None:
         """Write a line to it."""
         assert self._popen.stdin is not None

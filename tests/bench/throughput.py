@@ -36,6 +36,33 @@ class Sizes:
     distinct: int = 8_000
     idle_seconds: float = 20
     long_run: int = 100_000
+    steady_seconds: float = 8
+    warm_seconds: float = 2
+    restart_signals: int = 5_000
+    drain: int = 15_000
+    tenant_signals: int = 12_000
+    stored: tuple[int, ...] = (1_000, 10_000, 100_000)
+
+    @classmethod
+    def long(cls) -> "Sizes":
+        """Return sizes for a quiet hour."""
+        return cls(long_run=1_000_000, stored=(1_000, 10_000, 100_000, 1_000_000))
+
+    @classmethod
+    def quick(cls) -> "Sizes":
+        """Return sizes that show whether all runs, and measure nothing."""
+        return cls(
+            commands=2_000,
+            repeats=2_000,
+            distinct=1_000,
+            idle_seconds=3,
+            long_run=20_000,
+            steady_seconds=2,
+            restart_signals=200,
+            drain=1_000,
+            tenant_signals=1_500,
+            stored=(1_000, 5_000),
+        )
 
 
 async def workflow(servers: Servers, sizes: Sizes) -> list[Finding]:
