@@ -14,7 +14,7 @@ import orjson
 from services.workflow.domain.case import Case
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.history import Told, remember
-from shared.contracts.case import CASE_STATE
+from shared.contracts.case import CASE_STATE, Actor
 from shared.contracts.words import Role
 
 PREFIX: Final = "callout.case."
@@ -114,12 +114,13 @@ def _flaw(track: _Track, seq: int, headers: dict[str, bytes], value: bytes) -> s
 
 
 def _told(name: str, body: dict[str, Any]) -> Told:
+    actor = body["actor"]
     return Told(
         name=name,
         seq=int(body["seq"]),
         version=int(body["case"]["version"]),
         at=datetime.fromisoformat(body["at"]),
-        role=Role(body["actor"]["role"]),
+        actor=Actor(id=actor["id"], role=Role(actor["role"]), tenant_id=actor["tenant_id"]),
         cause_id=str(body["cause"]["id"]),
         change=body["change"],
     )

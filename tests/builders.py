@@ -10,6 +10,7 @@ from shared.contracts.commands import command_type
 
 CASE_ID = "8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11"
 COMMAND_ID = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+FILE_ID = "4c1c7e0e-7a36-4d4b-9d9c-2f6a1f0f7c55"
 AT = "2026-03-02T10:15:00.000Z"
 APPENDED_MS = 1_772_446_500_250
 LEFT_OUT = object()
@@ -23,10 +24,22 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "assign": {"assignee": "me"},
     "unassign": {},
     "start": {},
+    "hold": {"reason": "parts", "text": "The bearing comes on Monday."},
+    "request_action": {"text": "Please send a photo of the spindle."},
+    "resume": {},
+    "reply": {"text": "Here it is.", "attachments": [{"id": FILE_ID, "name": "spindle.jpg"}]},
+    "requeue": {"reason": "another team's machine"},
     "resolve": {"final_solution": "bearing replaced"},
+    "reject_resolution": {"reason": "it still smells"},
     "close": {"outcome": "repaired"},
     "reopen": {"reason": "it is back"},
     "cancel": {"reason": "a test of the alarm"},
+    "archive": {},
+    "escalate": {"comment": "The whole line stands still."},
+    "deescalate": {},
+    "request_close": {},
+    "share": {"counterpart_tenant_id": "maker"},
+    "delete": {},
 }
 
 

@@ -1,5 +1,6 @@
 """What workflow hears: commands to cases. Each is decided, written and told by the flow."""
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,6 +37,8 @@ from shared.storage import Documents
 SOURCE = "/callout/workflow"
 FIRST_NUMBER = 10_000_001
 BLOCK = 100
+#: The last field of the state of a deleted case; what outsiders write cannot end like this.
+DELETED = re.compile(rb',"deleted_at":"[^"]+"}$')
 ANSWERED = {
     DeadCode.INVALID_DATA: RefusalCode.INVALID_COMMAND,
     DeadCode.UNKNOWN_TYPE: RefusalCode.UNKNOWN_COMMAND,
@@ -171,6 +174,7 @@ def _event(event: Event, previous: str, traceparent: str | None) -> tuple[Messag
 
 
 def _snapshot(event: Message) -> Message:
+    """Return the state after an event, as the last word on the case; of a deleted case a tombstone."""
     value = event.value or b""
     state = value[value.rindex(b',"case":') + len(b',"case":') : -1]
     headers = dict(event.headers)
@@ -179,7 +183,8 @@ def _snapshot(event: Message) -> Message:
         "ce_id": derived_id("snapshot", headers["ce_id"].decode()).encode(),
         "ce_causeid": headers["ce_id"],
     }
-    return Message(CASE_SNAPSHOTS.name, event.key, state, tuple((headers | replaced).items()))
+    deleted = DELETED.search(state, len(state) - 64) is not None
+    return Message(CASE_SNAPSHOTS.name, event.key, None if deleted else state, tuple((headers | replaced).items()))
 
 
 def _outcome(outcome: Outcome, case: Case | None, incoming: Incoming) -> Message:

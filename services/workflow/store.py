@@ -6,8 +6,10 @@ from typing import Any, Final
 import orjson
 
 from services.workflow.domain import Case, Parked
+from services.workflow.domain.case import NO_PAPERS, FileRef, NoteRef, Papers
 from shared.contracts.case import CASE_STATE, CaseState
 from shared.contracts.events import Cause
+from shared.contracts.words import NoteVisibility
 from shared.errors import UnknownSchema
 
 SCHEMA: Final = 1
@@ -33,6 +35,8 @@ def to_document(case: Case) -> Document:
             document[name] = instant
     if case.parked:
         document["parked"] = [asdict(parked) for parked in case.parked]
+    if case.papers is not NO_PAPERS:
+        document |= _papers(case.papers)
     if case.state is not None:
         document |= _searchable(case.state)
         document["case"] = _state(case.state)
@@ -58,8 +62,40 @@ def from_document(document: Document) -> Case:
         flapping_at=document.get("flapping_at"),
         ended_at=document.get("ended_at"),
         parked=tuple(Parked(**(parked | {"cause": Cause(**parked["cause"])})) for parked in document.get("parked", ())),
+        papers=_read_papers(document),
         recent=tuple(map(tuple, orjson.loads(document["recent"]))),
     )
+
+
+def _papers(papers: Papers) -> Document:
+    """Return notes and files as JSON of bare lists: there may be a thousand, read by decisions alone."""
+    notes = [
+        (n.id, n.author_id, n.author_tenant_id, n.visibility, n.parent_id, n.revision, n.deleted) for n in papers.notes
+    ]
+    files = [(f.id, f.by_id, f.by_tenant_id, f.note_id) for f in papers.files]
+    return {"notes": orjson.dumps(notes), "files": orjson.dumps(files)}
+
+
+def _read_papers(document: Document) -> Papers:
+    if "notes" not in document:
+        return NO_PAPERS
+    notes = tuple(
+        NoteRef(
+            id=id_,
+            author_id=author_id,
+            author_tenant_id=tenant_id,
+            visibility=NoteVisibility(visibility),
+            parent_id=parent_id,
+            revision=revision,
+            deleted=deleted,
+        )
+        for id_, author_id, tenant_id, visibility, parent_id, revision, deleted in orjson.loads(document["notes"])
+    )
+    files = tuple(
+        FileRef(id=id_, by_id=by_id, by_tenant_id=tenant_id, note_id=note_id)
+        for id_, by_id, tenant_id, note_id in orjson.loads(document["files"])
+    )
+    return Papers(notes=notes, files=files)
 
 
 def _searchable(state: CaseState) -> Document:
@@ -87,6 +123,11 @@ def _state(state: CaseState) -> Document:
         body["signal"]["condition"] = body["signal"]["condition"].value
     for step in body["status_history"]:
         step["state"] = step["state"].value
+        if "reason" in step:
+            step["reason"] = step["reason"].value
+    for facet in ("escalation", "close_request"):
+        if facet in body:
+            body[facet]["by"]["role"] = body[facet]["by"]["role"].value
     for link in body["links"]:
         link["kind"] = link["kind"].value
     return body

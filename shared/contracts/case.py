@@ -23,6 +23,7 @@ from shared.contracts.words import (
     CaseType,
     Channel,
     Condition,
+    HoldReason,
     LinkKind,
     Origin,
     Priority,
@@ -95,9 +96,30 @@ class SignalState:
 @with_config(CONFIG)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChange:
-    """One step of the way a case went."""
+    """One step of the way a case went; `reason` tells what a case on hold waits for."""
 
     state: State
+    at: Instant
+    reason: HoldReason | None = None
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """That a case needs more attention than it gets: who said so, when and why."""
+
+    level: int
+    by: Actor
+    at: Instant
+    comment: Text
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseRequest:
+    """That the customer sees no need for more work."""
+
+    by: Actor
     at: Instant
 
 
@@ -134,6 +156,8 @@ class CaseState:
     solution_suggestion: Text | None = None
     resolution: Resolution | None = None
     links: tuple[Link, ...] = ()
+    escalation: Escalation | None = None
+    close_request: CloseRequest | None = None
     signal: SignalState | None = None
     status_history: tuple[StatusChange, ...] = ()
     reopen_count: int = 0
@@ -146,6 +170,7 @@ class CaseState:
     updated_by: Actor
     version: int
     seq: int
+    deleted_at: Instant | None = None
 
 
 CASE_STATE: TypeAdapter[CaseState] = TypeAdapter(CaseState)

@@ -5,92 +5,22 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from shared.contracts import limits
-from shared.contracts.case import Actor, Link, Machine
-from shared.contracts.fields import (
-    CaseCode,
-    CaseId,
-    Count,
-    DeviceId,
-    Id,
-    Instant,
-    Model,
-    Reference,
-    Tag,
-    TenantId,
-    Text,
-    Title,
-    Word,
-)
-from shared.contracts.raw import Raw
-from shared.contracts.signals import Measurement
-from shared.contracts.words import (
-    CaseType,
-    Channel,
-    Condition,
-    Origin,
-    Priority,
-    Severity,
-    TicketClass,
-    Visibility,
-)
+from shared.contracts.case_command import CaseCommand
+from shared.contracts.fields import Count, Id, Instant, Model, TenantId, Text, Word
+from shared.contracts.new_case import Create, NewCase, NewSignal
+from shared.contracts.words import HoldReason, Severity
+
+__all__ = ["COMMANDS", "CaseCommand", "Create", "NewCase", "NewSignal", "command_name", "command_type"]
 
 
-class CaseCommand(Model):
-    """Who asks what of which case."""
+class Attached(Model):
+    """A file that was stored before, by its id and its name."""
 
-    case_id: CaseId
-    tenant_id: TenantId
-    actor: Actor
-    expected_version: Annotated[int, Field(ge=1)] | None = None
+    id: Id
+    name: Annotated[str, Field(min_length=1, max_length=limits.FILE_NAME_MAX)]
 
 
-class NewSignal(Model):
-    """What intake knows of the reports a case begins with."""
-
-    dedup_key: Annotated[str, Field(min_length=1, max_length=limits.CASE_KEY_MAX)]
-    count: Count = 1
-    first_at: Instant
-    last_at: Instant
-    condition: Condition = Condition.ACTIVE
-    raw_severity: Word | None = None
-
-
-class NewCase(Model):
-    """The fields a case can be created with."""
-
-    title: Title
-    description: Text | None = None
-    case_type: CaseType = CaseType.TECHNICAL
-    case_code: CaseCode | None = None
-    ticket_class: TicketClass | None = None
-    priority: Priority = Priority.MEDIUM
-    severity: Severity = Severity.MINOR
-    visibility: Visibility | None = None
-    counterpart_tenant_id: TenantId | None = None
-    device_id: DeviceId | None = None
-    machine: Machine | None = None
-    part_model: Word | None = None
-    primary_ref: Reference | None = None
-    secondary_ref: Reference | None = None
-    customer_reference: Annotated[str, Field(min_length=1, max_length=limits.CUSTOMER_REFERENCE_MAX)] | None = None
-    occurred_at: Instant | None = None
-    origin: Origin | None = None
-    channel: Channel | None = None
-    assignees: Annotated[tuple[Id, ...], Field(max_length=limits.ASSIGNEES_MAX)] = ()
-    tags: Annotated[tuple[Tag, ...], Field(max_length=limits.TAGS_MAX)] = ()
-    template_id: Id | None = None
-    solution_suggestion: Text | None = None
-    links: Annotated[tuple[Link, ...], Field(max_length=limits.TAGS_MAX)] = ()
-    signal: NewSignal | None = None
-
-
-class Create(CaseCommand):
-    """Open a case."""
-
-    case: NewCase
-    raw: Raw | None = None
-    measurements: dict[str, Measurement] | None = None
-    clock_skew: bool | None = None
+Attachments = Annotated[tuple[Attached, ...], Field(max_length=limits.ATTACHMENTS_MAX)]
 
 
 class Occur(CaseCommand):
@@ -132,6 +62,36 @@ class Start(CaseCommand):
     """Begin to work on a case."""
 
 
+class Hold(CaseCommand):
+    """Pause the work until something is there."""
+
+    reason: HoldReason
+    text: Text | None = None
+
+
+class RequestAction(CaseCommand):
+    """Ask the customer to do something; the text becomes an external note."""
+
+    text: Text
+
+
+class Resume(CaseCommand):
+    """Go on with the work after a pause."""
+
+
+class Reply(CaseCommand):
+    """Answer as the customer, by a text or files; a case that waited for it goes on."""
+
+    text: Text | None = None
+    attachments: Attachments = ()
+
+
+class Requeue(CaseCommand):
+    """Give the case back to those who distribute the work."""
+
+    reason: Text | None = None
+
+
 class Resolve(CaseCommand):
     """Tell that a solution was applied."""
 
@@ -139,6 +99,12 @@ class Resolve(CaseCommand):
     summary: Text | None = None
     root_cause: Text | None = None
     type: Word | None = None
+
+
+class RejectResolution(CaseCommand):
+    """Tell that the solution did not help."""
+
+    reason: Text
 
 
 class Close(CaseCommand):
@@ -159,6 +125,34 @@ class Reopen(CaseCommand):
     reason: Text
 
 
+class Archive(CaseCommand):
+    """Put an ended case away for reference; a resolved one is closed on the way."""
+
+
+class Escalate(CaseCommand):
+    """Ask for more attention than the case gets."""
+
+    comment: Text
+
+
+class Deescalate(CaseCommand):
+    """Tell that the case gets the attention it needs."""
+
+
+class RequestClose(CaseCommand):
+    """Tell, as the customer, that the case can be closed."""
+
+
+class Share(CaseCommand):
+    """Let another tenant take part; there is no way back."""
+
+    counterpart_tenant_id: TenantId
+
+
+class Delete(CaseCommand):
+    """Take the case out of use; its history stays."""
+
+
 COMMANDS: Final[dict[str, type[CaseCommand]]] = {
     "create": Create,
     "occur": Occur,
@@ -167,10 +161,22 @@ COMMANDS: Final[dict[str, type[CaseCommand]]] = {
     "assign": Assign,
     "unassign": Unassign,
     "start": Start,
+    "hold": Hold,
+    "request_action": RequestAction,
+    "resume": Resume,
+    "reply": Reply,
+    "requeue": Requeue,
     "resolve": Resolve,
+    "reject_resolution": RejectResolution,
     "close": Close,
-    "reopen": Reopen,
     "cancel": Cancel,
+    "reopen": Reopen,
+    "archive": Archive,
+    "escalate": Escalate,
+    "deescalate": Deescalate,
+    "request_close": RequestClose,
+    "share": Share,
+    "delete": Delete,
 }
 
 

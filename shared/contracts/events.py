@@ -17,10 +17,22 @@ EVENTS: Final = (
     "assigned",
     "unassigned",
     "started",
+    "held",
+    "action_requested",
+    "resumed",
+    "requeued",
     "resolved",
+    "resolution_rejected",
     "closed",
     "reopened",
     "cancelled",
+    "archived",
+    "escalated",
+    "deescalated",
+    "close_requested",
+    "shared",
+    "deleted",
+    "note_added",
 )
 SNAPSHOT: Final = "callout.case.snapshot.v1"
 OUTCOME: Final = "callout.case.outcome.v1"
@@ -46,6 +58,7 @@ class CaseEvent(Model):
     """One change of one case; `change` has the fields that changed and the command's own text, `case` the state after.
 
     Of `occurrences_returned`, `change` has `count`, `last_at` and, where known, `first_at`: the signals handed back.
+    Of `note_added` and `action_requested` it has `note`: `id`, `visibility`, `text`, `attachments` as far as there are.
     """
 
     case_id: CaseId

@@ -64,6 +64,24 @@ class Visibility(StrEnum):
     SHARED = "shared"
 
 
+class NoteVisibility(StrEnum):
+    """Who reads a note: the owner's own staff alone, or everybody who takes part."""
+
+    INTERNAL = "internal"
+    EXTERNAL = "external"
+
+
+class HoldReason(StrEnum):
+    """What a case on hold waits for."""
+
+    PARTS = "parts"
+    VENDOR = "vendor"
+    INTERNAL = "internal"
+    SCHEDULED = "scheduled"
+    DEVICE_OFFLINE = "device_offline"
+    OTHER = "other"
+
+
 class Origin(StrEnum):
     """Who or what opened a case."""
 

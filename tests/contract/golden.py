@@ -11,69 +11,13 @@ from typing import Any
 from shared.contracts import catalogue, commands, events, intake, ops, settled_letters, signals, tenant
 from shared.contracts.catalogue import Topic
 from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, command, signal
+from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
 from tests.contract.shapes import breaks, shapes
 
 GOLDEN = Path(__file__).with_name("golden")
 SHAPES = GOLDEN / "shapes.json"
-SYSTEM = {"id": "intake", "role": "system", "tenant_id": "acme"}
-LATER = "2026-03-02T10:20:00.000Z"
 EVENT_ID = "0b6f2f6e-6a3b-5c56-8d1c-6b7a1a3f0c11"
 CHAIN = {"ce_sequence": "4", "ce_prevhash": "0" * 64, "ce_hash": "3f" * 32}
-CASE: dict[str, Any] = {
-    "id": CASE_ID,
-    "number": "10000001",
-    "tenant_id": "acme",
-    "visibility": "internal",
-    "state": "NEW",
-    "title": "Spindle over temperature",
-    "case_type": "technical",
-    "priority": "medium",
-    "severity": "major",
-    "device_id": "press-07",
-    "machine": {"serial": "SN-1", "model": "X2", "brand": "B", "technology": "T"},
-    "occurred_at": AT,
-    "origin": "device",
-    "channel": "device",
-    "assignees": [],
-    "tags": [],
-    "links": [],
-    "signal": {
-        "dedup_key": "press-07:E417",
-        "count": 1,
-        "first_at": AT,
-        "last_at": AT,
-        "condition": "active",
-        "flapping": False,
-        "raw_severity": "Urgent",
-    },
-    "status_history": [{"state": "NEW", "at": AT}],
-    "reopen_count": 0,
-    "created_at": AT,
-    "created_by": SYSTEM,
-    "updated_at": AT,
-    "updated_by": SYSTEM,
-    "version": 1,
-    "seq": 1,
-}
-CHANGES: dict[str, dict[str, Any]] = {
-    "created": {
-        **{name: CASE[name] for name in ("state", "title", "severity", "device_id", "machine", "origin", "signal")},
-        "raw": {"plant": "P1"},
-        "measurements": {"temp_c": 91.4},
-    },
-    "occurred": {"signal": {"count": 4, "last_at": LATER}},
-    "recurred": {"state": "IN_PROGRESS", "resolved_at": None, "signal": {"count": 2, "last_at": LATER}},
-    "occurrences_returned": {"count": 2, "first_at": AT, "last_at": LATER},
-    "condition_cleared": {"signal": {"condition": "cleared"}, "at": LATER},
-    "flapping_changed": {"signal": {"flapping": True}, "summary": "7 flips in 30 minutes", "at": LATER},
-    "assigned": {"assignees": ["ann"], "assignee": "me"},
-    "unassigned": {"assignees": []},
-    "started": {"state": "IN_PROGRESS", "assignees": ["ann"]},
-    "resolved": {"state": "RESOLVED", "resolved_at": LATER, "resolution": {"final_solution": "bearing replaced"}},
-    "closed": {"state": "CLOSED", "closed_at": LATER, "resolution": {"outcome": "repaired"}},
-    "reopened": {"state": "IN_PROGRESS", "reopen_count": 1, "closed_at": None, "reason": "it is back"},
-    "cancelled": {"state": "CANCELLED", "resolution": {"outcome": "rejected"}, "reason": "a test of the alarm"},
-}
 EPISODE = {"case_id": CASE_ID, "episode": 2}
 DECISIONS: dict[str, dict[str, Any]] = {
     "opened": {**EPISODE, "episode": 1, "reason": "first"},
@@ -83,24 +27,6 @@ DECISIONS: dict[str, dict[str, Any]] = {
     "flapping": {**EPISODE, "reason": "flips"},
     "cleared": {**EPISODE, "reason": "condition"},
     "refused": {"reason": "duplicate"},
-}
-ASIDE = {"raw", "measurements", "count", "first_at", "last_at", "at", "summary", "assignee", "reason"}
-FULL_CREATE = {
-    "case": {
-        "title": "Spindle over temperature",
-        "description": "It is hot.",
-        "severity": "major",
-        "origin": "device",
-        "channel": "device",
-        "device_id": "press-07",
-        "machine": {"serial": "SN-1"},
-        "occurred_at": AT,
-        "tags": ["spindle"],
-        "links": [{"kind": "recurrence_of", "id": CASE_ID}],
-        "signal": {"dedup_key": "press-07:E417", "count": 1, "first_at": AT, "last_at": AT, "condition": "active"},
-    },
-    "raw": {"plant": "P1"},
-    "measurements": {"temp_c": 91.4, "door_open": False},
 }
 SIGNAL = signal(
     severity="Urgent",
@@ -126,7 +52,7 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
         yield catalogue.CASE_COMMANDS, type_, type_, CASE_ID, body, {"ce_tenant": "acme"}
     for name in events.EVENTS:
         type_ = events.event_type(name)
-        yield catalogue.CASE_EVENTS, type_, type_, CASE_ID, _event(name), {"ce_tenant": "acme", **CHAIN}
+        yield catalogue.CASE_EVENTS, type_, type_, CASE_ID, event(name), {"ce_tenant": "acme", **CHAIN}
     yield catalogue.CASE_SNAPSHOTS, events.SNAPSHOT, events.SNAPSHOT, CASE_ID, CASE, {"ce_tenant": "acme", **CHAIN}
     outcome = {"command_id": COMMAND_ID, "case_id": CASE_ID, "accepted": True, "seq": 4, "version": 4}
     outcome["allowed"] = ["assign", "resolve"]
@@ -189,24 +115,6 @@ def _operations() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[s
     dead = catalogue.OPS_DEAD_LETTERS
     yield dead, settled_letters.RETRIED, settled_letters.RETRIED, letters["topic"], letters | {"mended": False}, {}
     yield dead, settled_letters.DROPPED, settled_letters.DROPPED, letters["topic"], letters, {}
-
-
-def _event(name: str) -> dict[str, Any]:
-    change = CHANGES[name]
-    seq, at, command_name = (1, AT, "create") if name == "created" else (4, LATER, "occur")
-    after = {**CASE, **{key: value for key, value in change.items() if key not in ASIDE}, "updated_at": at}
-    after |= {"signal": {**CASE["signal"], **change.get("signal", {})}, "version": seq, "seq": seq}
-    cause = {"id": COMMAND_ID, "type": f"callout.case.{command_name}.v1", "topic": "case.commands.v1"}
-    return {
-        "case_id": CASE_ID,
-        "number": "10000001",
-        "seq": seq,
-        "at": at,
-        "actor": SYSTEM,
-        "cause": {**cause, "partition": 3, "offset": 41},
-        "change": change,
-        "case": {key: value for key, value in after.items() if value is not None},
-    }
 
 
 def main() -> None:

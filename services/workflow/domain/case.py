@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.contracts.case import Actor, CaseState
 from shared.contracts.events import Cause
-from shared.contracts.words import RefusalCode, Role
+from shared.contracts.words import NoteVisibility, RefusalCode, Role
 
 NO_HASH: Final = "0" * 64
 RECENT_MAX: Final = 128
@@ -21,6 +21,40 @@ class Parked:
     data: bytes
     cause: Cause
     now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteRef:
+    """What decisions need of a note: its text is in its events alone."""
+
+    id: str
+    author_id: str
+    author_tenant_id: str
+    visibility: NoteVisibility
+    parent_id: str | None = None
+    revision: int = 0
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """What decisions need of an attached file; one without a note belongs to the case itself."""
+
+    id: str
+    by_id: str
+    by_tenant_id: str
+    note_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Papers:
+    """What was written to a case and put into it, in order."""
+
+    notes: tuple[NoteRef, ...] = ()
+    files: tuple[FileRef, ...] = ()
+
+
+NO_PAPERS: Final = Papers()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +75,7 @@ class Case:
     parked: tuple[Parked, ...] = ()
     recent: tuple[tuple[str, int, int], ...] = ()
     deleted: bool = False
+    papers: Papers = NO_PAPERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
-from services.workflow.domain import signals, work
+from services.workflow.domain import attention, signals, waiting, work
 from services.workflow.domain.case import (
     MACHINES,
     Accepted,
     Case,
     Decision,
-    Event,
     Outcome,
     Parked,
     Refused,
@@ -20,7 +19,7 @@ from services.workflow.domain.creation import create
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.rules import find_rule, refuse_new
-from services.workflow.domain.steps import Step, commit, take, tell
+from services.workflow.domain.steps import Step, carry_out, commit
 from shared.contracts.commands import COMMANDS, CaseCommand, Create
 from shared.contracts.events import Cause
 from shared.contracts.words import RefusalCode
@@ -36,10 +35,22 @@ EFFECTS: Final[Mapping[str, Callable[[Scene, Any], Step | Refused]]] = {
     "assign": work.assign,
     "unassign": work.unassign,
     "start": work.start,
+    "hold": waiting.hold,
+    "request_action": waiting.request_action,
+    "resume": waiting.resume,
+    "reply": waiting.reply,
+    "requeue": work.requeue,
     "resolve": work.resolve,
+    "reject_resolution": work.reject_resolution,
     "close": work.close,
     "cancel": work.cancel,
     "reopen": work.reopen,
+    "archive": work.archive,
+    "escalate": attention.escalate,
+    "deescalate": attention.deescalate,
+    "request_close": attention.request_close,
+    "share": attention.share,
+    "delete": work.delete,
 }
 
 TOO_MANY_PARKED: Final = Refused(
@@ -60,17 +71,14 @@ def decide(
         if command_id == cause.id:
             return Repeated(seq, version)
     state = case.state
-    scene = Scene(case, state, command.actor, max(now, state.updated_at))
+    scene = Scene(case, state, command.actor, max(now, state.updated_at), cause.id)
     rule = find_rule(scene, name, command)
     if isinstance(rule, Refused):
         return rule
     step = EFFECTS[name](scene, command)
     if isinstance(step, Refused):
         return step
-    to = rule.to if step.moves else None
-    after = take(state, step, to, actor=scene.actor, at=scene.at, version=state.version + 1)
-    event = Event(name=step.event, change=tell(step, to), state=after, cause=cause, actor=scene.actor)
-    return commit(evolve(case, **step.internal) if step.internal else case, event)
+    return carry_out(scene, step, rule.to, cause)
 
 
 def _begin(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: datetime, number: str | None) -> Decision:
@@ -84,7 +92,8 @@ def _begin(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: da
     created = create(stub, cast("Create", command), cause=cause, now=now, number=number)
     if isinstance(created, Refused):
         return created
-    return _fold(commit(*created), stub.parked)
+    case, event = created
+    return _fold(commit(case, (event,)), stub.parked)
 
 
 def _park(stub: Case, parked: Parked) -> Decision:

@@ -8,7 +8,7 @@ from typing import Final, cast
 from services.workflow.domain.calendar import last_reopen_day
 from services.workflow.domain.case import Case, Refused
 from shared.contracts.case import Actor, CaseState
-from shared.contracts.words import Condition, RefusalCode
+from shared.contracts.words import Condition, RefusalCode, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Scene:
     state: CaseState
     actor: Actor
     at: datetime
+    command_id: str = ""
 
 
 Guard = Callable[[Scene], Refused | None]
@@ -40,6 +41,15 @@ TOO_LATE: Final = Refused(
     RefusalCode.REOPEN_WINDOW_EXPIRED,
     "The case was closed more than 14 working days ago; create a new case and link it with this one.",
 )
+
+INTERNAL: Final = Refused(
+    RefusalCode.FORBIDDEN, "The case is internal: there is nobody to ask. Share it first, or put it on hold."
+)
+SHARED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is shared already, and with one tenant only.")
+ESCALATED: Final = Refused(
+    RefusalCode.ALREADY_ESCALATED, "The case is escalated already; add a note to say more about it."
+)
+NOT_ESCALATED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is not escalated.")
 
 
 def is_own(scene: Scene) -> Refused | None:
@@ -71,3 +81,23 @@ def is_in_reopen_window(scene: Scene) -> Refused | None:
     """Refuse after the 14th working day after closing (UTC, without holidays, until tenants set a calendar)."""
     closed_at = cast("datetime", scene.state.closed_at)  # every closed case has it
     return None if scene.at.astimezone(UTC).date() <= last_reopen_day(closed_at) else TOO_LATE
+
+
+def is_shared(scene: Scene) -> Refused | None:
+    """Refuse while nobody but the owner takes part."""
+    return None if scene.state.visibility is Visibility.SHARED else INTERNAL
+
+
+def is_internal(scene: Scene) -> Refused | None:
+    """Refuse once another tenant takes part."""
+    return None if scene.state.visibility is Visibility.INTERNAL else SHARED
+
+
+def is_calm(scene: Scene) -> Refused | None:
+    """Refuse while the case is escalated."""
+    return None if scene.state.escalation is None else ESCALATED
+
+
+def is_escalated(scene: Scene) -> Refused | None:
+    """Refuse unless the case is escalated."""
+    return NOT_ESCALATED if scene.state.escalation is None else None

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, RECENT_MAX, Case
+from services.workflow.domain.case import MACHINES, RECENT_MAX, Case, NoteRef, Papers
 from services.workflow.domain.evolution import evolve
-from shared.contracts.words import Condition, Role
+from shared.contracts.case import Actor
+from shared.contracts.words import Condition, NoteVisibility
 
 ENDING: Final = frozenset({"closed", "cancelled", "archived", "deleted"})
 
@@ -24,7 +25,7 @@ class Told:
     seq: int
     version: int
     at: datetime
-    role: Role
+    actor: Actor
     cause_id: str
     change: Mapping[str, Any]
 
@@ -32,7 +33,7 @@ class Told:
 def remember(case: Case, told: Told) -> Case:
     """Return the case after its next event, with the state and the hash still those before."""
     known: dict[str, Any] = {"recent": _recent(case.recent, told)}
-    if told.role not in MACHINES:
+    if told.actor.role not in MACHINES:
         known["touched"] = True
     match told.name:
         case "created":
@@ -41,6 +42,8 @@ def remember(case: Case, told: Told) -> Case:
             known["cleared_at"] = _later(case.cleared_at, _instant(told.change["at"]))
         case "flapping_changed":
             known["flapping_at"] = _later(case.flapping_at, _instant(told.change["at"]))
+        case "note_added" | "action_requested":
+            known["papers"] = _with_note(case.papers, told)
         case "reopened":
             known["ended_at"] = None
         case name if name in ENDING:
@@ -54,6 +57,17 @@ def _recent(recent: tuple[tuple[str, int, int], ...], told: Told) -> tuple[tuple
     if recent and recent[-1][2] == told.version:
         return (*recent[:-1], this)
     return (*recent[1 - RECENT_MAX :], this)
+
+
+def _with_note(papers: Papers, told: Told) -> Papers:
+    note = told.change["note"]
+    added = NoteRef(
+        id=note["id"],
+        author_id=told.actor.id,
+        author_tenant_id=told.actor.tenant_id,
+        visibility=NoteVisibility(note["visibility"]),
+    )
+    return evolve(papers, notes=(*papers.notes, added))
 
 
 def _cleared_on_arrival(change: Mapping[str, Any]) -> datetime | None:

@@ -29,7 +29,7 @@ def occur(scene: Scene, command: Occur) -> Step | Refused:
     fields: dict[str, Any] = {}
     if command.severity is not None and SEVERITIES.index(command.severity) < SEVERITIES.index(state.severity):
         fields["severity"] = command.severity
-    if state.state is State.RESOLVED and command.last_at > cast("datetime", state.resolved_at):
+    if ended_at is None and state.state is State.RESOLVED and command.last_at > cast("datetime", state.resolved_at):
         return Step(event="recurred", fields=fields | {"resolved_at": None}, signal=signal)
     return Step(event="occurred", moves=False, fields=fields, signal=signal)
 

@@ -1,18 +1,27 @@
 """One step of a case: what an effect wants changed, and how it is brought into the state and told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, Event, Outcome
 from services.workflow.domain.evolution import evolve
+from services.workflow.domain.guards import Scene
 from services.workflow.domain.transitions import UNRESOLVED
 from shared.contracts import limits
-from shared.contracts.case import Actor, CaseState, Resolution, SignalState, StatusChange
+from shared.contracts.case import (
+    Actor,
+    CaseState,
+    CloseRequest,
+    Escalation,
+    Resolution,
+    SignalState,
+    StatusChange,
+)
 from shared.contracts.events import Cause
 from shared.contracts.fields import rfc3339
-from shared.contracts.words import Condition, Role, State
+from shared.contracts.words import Condition, HoldReason, Role, State
 
 CLEARED: Final = "Condition cleared"
 
@@ -21,17 +30,38 @@ CLEARED: Final = "Condition cleared"
 class Step:
     """What an accepted command changes: public fields, parts of the signal, and what only decisions need.
 
-    `moves`: the state becomes the table's; `through`: states that are entered and left on the way.
+    `moves`: the state becomes the table's, or `to` where a command takes two steps (`then` is the second).
+    `through`: states that are entered and left on the way; `reason`: of the new state, for its history.
     `text` is the command's own and only told. Nothing as a value removes a field.
     """
 
     event: str
     moves: bool = True
+    to: State | None = None
     through: tuple[State, ...] = ()
+    reason: HoldReason | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     signal: dict[str, Any] = field(default_factory=dict)
     text: dict[str, Any] = field(default_factory=dict)
     internal: dict[str, Any] = field(default_factory=dict)
+    then: "Step | None" = None
+
+
+def carry_out(scene: Scene, step: Step, to: State | None, cause: Cause) -> Accepted:
+    """Return the case after the steps of one command: one version, an event of each; `to` is the table's state."""
+    case, state, version = scene.case, scene.state, scene.state.version + 1
+    events: list[Event] = []
+    following: Step | None = step
+    while following is not None:
+        step, following = following, following.then
+        new = (step.to or to) if step.moves else None
+        if new is not None and state.close_request is not None:
+            step = replace(step, fields={"close_request": None} | step.fields)
+        state = take(state, step, new, actor=scene.actor, at=scene.at, version=version)
+        events.append(Event(name=step.event, change=tell(step, new), state=state, cause=cause, actor=scene.actor))
+        if step.internal:
+            case = evolve(case, **step.internal)
+    return commit(case, tuple(events))
 
 
 def take(state: CaseState, step: Step, to: State | None, *, actor: Actor, at: datetime, version: int) -> CaseState:
@@ -41,7 +71,7 @@ def take(state: CaseState, step: Step, to: State | None, *, actor: Actor, at: da
         changes["signal"] = evolve(state.signal, **step.signal)
     if to is not None:
         changes["state"] = to
-        changes["status_history"] = lengthen(state.status_history, (*step.through, to), at)
+        changes["status_history"] = lengthen(state.status_history, (*step.through, to), at, step.reason)
     return evolve(state, **changes, updated_at=at, updated_by=actor, version=version, seq=state.seq + 1)
 
 
@@ -56,15 +86,15 @@ def tell(step: Step, to: State | None) -> dict[str, object]:
     return change
 
 
-def commit(case: Case, first: Event) -> Accepted:
-    """Return one accepted command: the first event, and the resolution it brings if nobody ever acted on the case."""
-    actor, cause, state = first.actor, first.cause, first.state
+def commit(case: Case, events: tuple[Event, ...]) -> Accepted:
+    """Return one accepted command: its events, and the resolution they bring if nobody ever acted on the case."""
+    last = events[-1]
+    actor, cause, state = last.actor, last.cause, last.state
     touched = case.touched or actor.role not in MACHINES
-    events: tuple[Event, ...] = (first,)
     if not touched and case.cleared_at is not None and _is_settled(state):
-        second = _resolve(state, case.cleared_at, cause)
-        events = (first, second)
-        state = second.state
+        resolved = _resolve(state, case.cleared_at, cause)
+        events = (*events, resolved)
+        state = resolved.state
     after = evolve(
         case,
         state=state,
@@ -75,9 +105,11 @@ def commit(case: Case, first: Event) -> Accepted:
     return Accepted(after, events, (outcome,))
 
 
-def lengthen(history: tuple[StatusChange, ...], states: tuple[State, ...], at: datetime) -> tuple[StatusChange, ...]:
+def lengthen(
+    history: tuple[StatusChange, ...], states: tuple[State, ...], at: datetime, reason: HoldReason | None = None
+) -> tuple[StatusChange, ...]:
     """Return the history with more steps: at its limit the first step and the latest ones are kept."""
-    longer = history + tuple(StatusChange(state=state, at=at) for state in states)
+    longer = history + tuple(StatusChange(state=state, at=at, reason=reason) for state in states)
     if len(longer) > limits.STATUS_HISTORY_MAX:
         return longer[:1] + longer[1 - limits.STATUS_HISTORY_MAX :]
     return longer
@@ -96,12 +128,17 @@ def plain(value: object) -> object:
         case StrEnum():
             return value.value
         case tuple():
-            return list(value)
-        case Resolution():
-            names = ("root_cause", "type", "summary", "final_solution", "outcome")
-            return {name: part for name in names if (part := getattr(value, name)) is not None}
+            return [plain(part) for part in value]
+        case Resolution() | Escalation() | CloseRequest() | Actor():
+            parts = ((each.name, getattr(value, each.name)) for each in fields(value))
+            return {name: plain(part) for name, part in parts if part is not None}
         case _:
             return value
+
+
+def relief(state: CaseState) -> dict[str, Any]:
+    """Return what ends the escalation of a case, if there is one."""
+    return {} if state.escalation is None else {"escalation": None}
 
 
 def _is_settled(state: CaseState) -> bool:
@@ -111,6 +148,9 @@ def _is_settled(state: CaseState) -> bool:
 
 def _resolve(state: CaseState, cleared_at: datetime, cause: Cause) -> Event:
     system = Actor(id="workflow", role=Role.SYSTEM, tenant_id=state.tenant_id)
-    step = Step(event="resolved", fields={"resolution": Resolution(summary=CLEARED), "resolved_at": cleared_at})
+    changed = {"resolution": Resolution(summary=CLEARED), "resolved_at": cleared_at, **relief(state)}
+    if state.close_request is not None:
+        changed["close_request"] = None
+    step = Step(event="resolved", fields=changed)
     after = take(state, step, State.RESOLVED, actor=system, at=state.updated_at, version=state.version)
     return Event(name=step.event, change=tell(step, State.RESOLVED), state=after, cause=cause, actor=system)

@@ -7,9 +7,13 @@ from typing import Final
 from services.workflow.domain.guards import (
     Guard,
     has_signal,
+    is_calm,
+    is_escalated,
     is_in_reopen_window,
+    is_internal,
     is_own,
     is_settled_by_itself,
+    is_shared,
     is_theirs_to_leave,
 )
 from shared.contracts.words import Role, State
@@ -18,6 +22,8 @@ UNRESOLVED: Final = (State.NEW, State.IN_PROGRESS, State.ON_HOLD, State.ACTION_R
 OPEN: Final = (*UNRESOLVED, State.RESOLVED)
 ENDED: Final = (State.CLOSED, State.CANCELLED, State.ARCHIVED)
 ANY: Final = (*OPEN, *ENDED)
+BEGUN: Final = (State.IN_PROGRESS, State.ON_HOLD, State.ACTION_REQUIRED)
+CHANGEABLE: Final = (*OPEN, State.CLOSED, State.CANCELLED)
 
 Who = Mapping[Role, tuple[Guard, ...]]
 
@@ -28,6 +34,7 @@ def _who(*roles: Role, **guarded: Guard) -> Who:
 
 BY_MACHINES: Final = _who(Role.DEVICE, Role.SYSTEM)
 DESK: Final = (Role.AGENT, Role.TECHNICIAN, Role.DISPATCHER)
+CUSTOMERS: Final = (Role.OPERATOR, Role.CONTACT)
 CREATORS: Final = frozenset({Role.DEVICE, Role.OPERATOR, Role.CONTACT, Role.AGENT, Role.TECHNICIAN, Role.SYSTEM})
 
 
@@ -43,7 +50,7 @@ class Transition:
     guards: tuple[Guard, ...] = ()
 
 
-# Creating (T1) has no row: it starts from nothing. T7-T10, T12, T16-T21, T23 and T24 are rows to come.
+# Creating (T1) has no row: it starts from nothing.
 TRANSITIONS: Final = (
     Transition("T2", "occur", UNRESOLVED, None, BY_MACHINES, (has_signal,)),
     Transition("T3", "occur", (State.RESOLVED,), State.IN_PROGRESS, BY_MACHINES, (has_signal,)),
@@ -51,7 +58,21 @@ TRANSITIONS: Final = (
     Transition("T5", "assign", OPEN, None, _who(*DESK)),
     Transition("T5", "unassign", OPEN, None, _who(Role.AGENT, Role.DISPATCHER, technician=is_theirs_to_leave)),
     Transition("T6", "start", (State.NEW,), State.IN_PROGRESS, _who(*DESK)),
+    Transition("T7", "hold", (State.NEW, State.IN_PROGRESS), State.ON_HOLD, _who(*DESK)),
+    Transition(
+        "T8",
+        "request_action",
+        (State.NEW, State.IN_PROGRESS, State.ON_HOLD),
+        State.ACTION_REQUIRED,
+        _who(*DESK),
+        (is_shared,),
+    ),
+    Transition("T9", "resume", (State.ON_HOLD, State.ACTION_REQUIRED), State.IN_PROGRESS, _who(*DESK)),
+    Transition("T10", "reply", (State.ACTION_REQUIRED,), State.IN_PROGRESS, _who(*CUSTOMERS)),
+    Transition("T10", "reply", (State.NEW, State.IN_PROGRESS, State.ON_HOLD, State.RESOLVED), None, _who(*CUSTOMERS)),
+    Transition("T10", "reply", (State.CLOSED,), None, _who(*CUSTOMERS), (is_in_reopen_window,)),
     Transition("T11", "resolve", UNRESOLVED, State.RESOLVED, _who(*DESK, system=is_settled_by_itself)),
+    Transition("T12", "reject_resolution", (State.RESOLVED,), State.IN_PROGRESS, _who(*CUSTOMERS, Role.AGENT)),
     Transition("T13", "close", UNRESOLVED, State.CLOSED, _who(*DESK)),
     Transition("T13", "close", (State.RESOLVED,), State.CLOSED, _who(*DESK, Role.OPERATOR, Role.CONTACT, Role.SYSTEM)),
     Transition(
@@ -69,8 +90,16 @@ TRANSITIONS: Final = (
         _who(*DESK, operator=is_own, contact=is_own),
         (is_in_reopen_window,),
     ),
+    Transition("T16", "escalate", UNRESOLVED, None, _who(*CUSTOMERS, Role.AGENT, Role.SYSTEM), (is_calm,)),
+    Transition("T17", "deescalate", UNRESOLVED, None, _who(Role.DISPATCHER), (is_escalated,)),
+    Transition("T18", "request_close", OPEN, None, _who(*CUSTOMERS)),
+    Transition("T19", "archive", (State.RESOLVED,), State.ARCHIVED, _who(Role.DISPATCHER)),
+    Transition("T19", "archive", (State.CLOSED, State.CANCELLED), State.ARCHIVED, _who(Role.DISPATCHER, Role.SYSTEM)),
+    Transition("T20", "requeue", BEGUN, State.NEW, _who(Role.DISPATCHER)),
     Transition("T22", "clear", ANY, None, BY_MACHINES, (has_signal,)),
     Transition("T22", "flag_flapping", ANY, None, BY_MACHINES, (has_signal,)),
+    Transition("T23", "share", CHANGEABLE, None, _who(*DESK), (is_internal,)),
+    Transition("T24", "delete", ANY, None, _who(Role.DISPATCHER)),
 )
 
 

@@ -1,14 +1,26 @@
-"""What people do to a case: take it, work on it, finish it, take it up again."""
+"""What people do to a case: take it, work on it, finish it, take it up again, put it away."""
 
 from dataclasses import replace
 from typing import Any, Final
 
 from services.workflow.domain.case import Refused
 from services.workflow.domain.guards import NOT_ASSIGNED, Scene, is_own
-from services.workflow.domain.steps import Step
+from services.workflow.domain.steps import Step, relief
 from shared.contracts import limits
 from shared.contracts.case import Resolution
-from shared.contracts.commands import Assign, Cancel, Close, Reopen, Resolve, Start, Unassign
+from shared.contracts.commands import (
+    Archive,
+    Assign,
+    Cancel,
+    Close,
+    Delete,
+    RejectResolution,
+    Reopen,
+    Requeue,
+    Resolve,
+    Start,
+    Unassign,
+)
 from shared.contracts.words import RefusalCode, Role, State
 
 ME: Final = "me"
@@ -65,6 +77,11 @@ def start(scene: Scene, _command: Start) -> Step:
     return Step(event="started", fields=fields)
 
 
+def requeue(_scene: Scene, command: Requeue) -> Step:
+    """Give the case back; nobody is assigned any more."""
+    return Step(event="requeued", fields={"assignees": ()}, text={"reason": command.reason})
+
+
 def resolve(scene: Scene, command: Resolve) -> Step | Refused:
     """Note that a solution was applied, and which."""
     if command.final_solution is None and command.summary is None:
@@ -75,12 +92,18 @@ def resolve(scene: Scene, command: Resolve) -> Step | Refused:
         summary=command.summary,
         final_solution=command.final_solution,
     )
-    return Step(event="resolved", fields={"resolution": resolution, "resolved_at": scene.at})
+    fields = {"resolution": resolution, "resolved_at": scene.at, **relief(scene.state)}
+    return Step(event="resolved", fields=fields)
+
+
+def reject_resolution(_scene: Scene, command: RejectResolution) -> Step:
+    """Take a resolved case up again; the solution that did not help stays to be read until the next."""
+    return Step(event="resolution_rejected", fields={"resolved_at": None}, text={"reason": command.reason})
 
 
 def close(scene: Scene, command: Close) -> Step:
     """Finish the case; one that is not resolved is resolved on the way."""
-    fields: dict[str, Any] = {"closed_at": scene.at}
+    fields: dict[str, Any] = {"closed_at": scene.at, **relief(scene.state)}
     through: tuple[State, ...] = ()
     if scene.state.state is not State.RESOLVED:
         fields["resolved_at"] = scene.at
@@ -105,9 +128,36 @@ def reopen(scene: Scene, command: Reopen) -> Step:
     """Take a closed case up again; when it was closed stays in its history."""
     return Step(
         event="reopened",
-        fields={"reopen_count": scene.state.reopen_count + 1, "closed_at": None, "resolved_at": None},
+        fields={
+            "reopen_count": scene.state.reopen_count + 1,
+            "closed_at": None,
+            "resolved_at": None,
+            **relief(scene.state),
+        },
         text={"reason": command.reason},
         internal={"ended_at": None},
+    )
+
+
+def archive(scene: Scene, _command: Archive) -> Step:
+    """Put an ended case away; a resolved one is closed first, in the same commit."""
+    if scene.state.state is State.RESOLVED:
+        return Step(
+            event="closed",
+            to=State.CLOSED,
+            fields={"closed_at": scene.at, **relief(scene.state)},
+            internal={"ended_at": scene.at},
+            then=Step(event="archived"),
+        )
+    return Step(event="archived")
+
+
+def delete(scene: Scene, _command: Delete) -> Step:
+    """Take the case out of use: a stone stays, and signals are handed back."""
+    return Step(
+        event="deleted",
+        fields={"deleted_at": scene.at},
+        internal={"deleted": True, "ended_at": scene.case.ended_at or scene.at},
     )
 
 

@@ -8,7 +8,7 @@ from services.workflow.domain import Accepted, Case, Decision, decide
 from shared.contracts.case import Actor, CaseState
 from shared.contracts.commands import COMMANDS, CaseCommand
 from shared.contracts.events import Cause
-from shared.contracts.words import Role
+from shared.contracts.words import HoldReason, Role
 
 CASE_ID = "0f0e0d0c-0b0a-5908-8706-050403020100"
 START = datetime(2026, 1, 2, 9, 0, tzinfo=UTC)
@@ -37,9 +37,15 @@ def command(name: str, by: Actor = AGENT, /, **arguments: Any) -> CaseCommand:
         "clear": {"at": minute(2)},
         "flag_flapping": {"flapping": True},
         "assign": {"assignee": "me"},
+        "hold": {"reason": HoldReason.PARTS},
+        "request_action": {"text": "Please send a photo"},
+        "reply": {"text": "Here it is"},
         "resolve": {"summary": "New bearing"},
+        "reject_resolution": {"reason": "It still smells"},
         "cancel": {"reason": "Reported by mistake"},
         "reopen": {"reason": "It is back"},
+        "escalate": {"comment": "The line stands still"},
+        "share": {"counterpart_tenant_id": "maker"},
     }
     base = {"case_id": CASE_ID, "tenant_id": "acme", "actor": by}
     return COMMANDS[name].model_validate(base | least.get(name, {}) | arguments)

@@ -7,36 +7,71 @@ from typing import Any
 import pytest
 
 from services.workflow.domain import TRANSITIONS, Accepted, Case, Refused, allowed
+from shared.contracts.case import Escalation
 from shared.contracts.commands import COMMANDS
-from shared.contracts.words import Condition, RefusalCode, Role, State
+from shared.contracts.words import Condition, RefusalCode, Role, State, Visibility
 from tests.unit.workflow.builders import AGENT, CASE_ID, actor, after, by_device, minute, signal, state_of, told
 
-# Rows: from; cells: to; `.` stays, `-` is not possible.
+# Rows: command; columns: from; cells: to. `.` stays, `-` is not possible.
 MATRIX = """
-                 occur       assign unassign start       resolve  close  cancel    reopen      clear flag_flapping
-NEW              .           .      .        IN_PROGRESS RESOLVED CLOSED CANCELLED -           .     .
-IN_PROGRESS      .           .      .        -           RESOLVED CLOSED CANCELLED -           .     .
-ON_HOLD          .           .      .        -           RESOLVED CLOSED CANCELLED -           .     .
-ACTION_REQUIRED  .           .      .        -           RESOLVED CLOSED CANCELLED -           .     .
-RESOLVED         IN_PROGRESS .      .        -           -        CLOSED -         -           .     .
-CLOSED           .           -      -        -           -        -      -         IN_PROGRESS .     .
-CANCELLED        .           -      -        -           -        -      -         -           .     .
-ARCHIVED         .           -      -        -           -        -      -         -           .     .
-"""
-# `yes`, `own` cases only, `resolved` ones only, `alone`: only what settled itself.
+                  NEW             IN_PROGRESS     ON_HOLD         ACTION_REQUIRED RESOLVED    CLOSED      CANCELLED ARCHIVED
+occur             .               .               .               .               IN_PROGRESS .           .         .
+assign            .               .               .               .               .           -           -         -
+unassign          .               .               .               .               .           -           -         -
+start             IN_PROGRESS     -               -               -               -           -           -         -
+hold              ON_HOLD         ON_HOLD         -               -               -           -           -         -
+request_action    ACTION_REQUIRED ACTION_REQUIRED ACTION_REQUIRED -               -           -           -         -
+resume            -               -               IN_PROGRESS     IN_PROGRESS     -           -           -         -
+reply             .               .               .               IN_PROGRESS     .           .           -         -
+resolve           RESOLVED        RESOLVED        RESOLVED        RESOLVED        -           -           -         -
+reject_resolution -               -               -               -               IN_PROGRESS -           -         -
+close             CLOSED          CLOSED          CLOSED          CLOSED          CLOSED      -           -         -
+cancel            CANCELLED       CANCELLED       CANCELLED       CANCELLED       -           -           -         -
+reopen            -               -               -               -               -           IN_PROGRESS -         -
+archive           -               -               -               -               ARCHIVED    ARCHIVED    ARCHIVED  -
+requeue           -               NEW             NEW             NEW             -           -           -         -
+escalate          .               .               .               .               -           -           -         -
+deescalate        .               .               .               .               -           -           -         -
+request_close     .               .               .               .               .           -           -         -
+clear             .               .               .               .               .           .           .         .
+flag_flapping     .               .               .               .               .           .           .         .
+share             .               .               .               .               .           .           .         -
+delete            .               .               .               .               .           .           .         .
+"""  # noqa: E501 - a table to be read across
+# `yes`, `own` cases only, `resolved` or `ended` ones only, `alone`: only what settled itself.
 WHO = """
-              device operator contact  agent technician dispatcher system   subscriber auditor
-occur         yes    -        -        -     -          -          yes      -          -
-assign        -      -        -        yes   yes        yes        -        -          -
-unassign      -      -        -        yes   yes        yes        -        -          -
-start         -      -        -        yes   yes        yes        -        -          -
-resolve       -      -        -        yes   yes        yes        alone    -          -
-close         -      resolved resolved yes   yes        yes        resolved -          -
-cancel        -      own      own      yes   -          yes        -        -          -
-reopen        -      own      own      yes   yes        yes        -        -          -
-clear         yes    -        -        -     -          -          yes      -          -
-flag_flapping yes    -        -        -     -          -          yes      -          -
+                  device operator contact  agent technician dispatcher system   subscriber auditor
+occur             yes    -        -        -     -          -          yes      -          -
+assign            -      -        -        yes   yes        yes        -        -          -
+unassign          -      -        -        yes   yes        yes        -        -          -
+start             -      -        -        yes   yes        yes        -        -          -
+hold              -      -        -        yes   yes        yes        -        -          -
+request_action    -      -        -        yes   yes        yes        -        -          -
+resume            -      -        -        yes   yes        yes        -        -          -
+reply             -      yes      yes      -     -          -          -        -          -
+resolve           -      -        -        yes   yes        yes        alone    -          -
+reject_resolution -      yes      yes      yes   -          -          -        -          -
+close             -      resolved resolved yes   yes        yes        resolved -          -
+cancel            -      own      own      yes   -          yes        -        -          -
+reopen            -      own      own      yes   yes        yes        -        -          -
+archive           -      -        -        -     -          yes        ended    -          -
+requeue           -      -        -        -     -          yes        -        -          -
+escalate          -      yes      yes      yes   -          -          yes      -          -
+deescalate        -      -        -        -     -          yes        -        -          -
+request_close     -      yes      yes      -     -          -          -        -          -
+clear             yes    -        -        -     -          -          yes      -          -
+flag_flapping     yes    -        -        -     -          -          yes      -          -
+share             -      -        -        yes   yes        yes        -        -          -
+delete            -      -        -        -     -          yes        -        -          -
 """
+#: What must be true of the facets of a case, and the refusal if it is not.
+FACETS: dict[str, tuple[str, bool, RefusalCode]] = {
+    "request_action": ("shared", True, RefusalCode.FORBIDDEN),
+    "share": ("shared", False, RefusalCode.INVALID_TRANSITION),
+    "escalate": ("escalated", False, RefusalCode.ALREADY_ESCALATED),
+    "deescalate": ("escalated", True, RefusalCode.INVALID_TRANSITION),
+}
+ENDED = {State.CLOSED, State.CANCELLED}
 
 
 def read_table(text: str) -> dict[tuple[str, str], str]:
@@ -45,11 +80,11 @@ def read_table(text: str) -> dict[tuple[str, str], str]:
 
 
 CELLS, ROLES = read_table(MATRIX), read_table(WHO)
-BOTH = list(product(State, [name for name in COMMANDS if name != "create"]))
+NAMES = [name for name in COMMANDS if name != "create"]
 
 
-def standing(state: State, *, created_by: Role = Role.DEVICE) -> Case:
-    """Return a case of a signal on which a person acted, in any state, also those that later commands lead to."""
+def standing(state: State, *, created_by: Role = Role.DEVICE, shared: bool = False, escalated: bool = False) -> Case:
+    """Return a case of a signal on which a person acted, in any state, whatever led there."""
     case = after(None, "create", actor(created_by), now=minute(0), case={"title": "Hot", "signal": signal()})
     if state in {State.RESOLVED, State.CLOSED, State.ARCHIVED}:
         case = after(case, "resolve", AGENT, now=minute(0.1))
@@ -57,17 +92,27 @@ def standing(state: State, *, created_by: Role = Role.DEVICE) -> Case:
         case = after(case, "close", AGENT, now=minute(2))
     if state is State.CANCELLED:
         case = after(case, "cancel", AGENT, now=minute(2))
-    return replace(case, state=replace(state_of(case), state=state), touched=True)
+    changes: dict[str, Any] = {"state": state}
+    if shared:
+        changes |= {"visibility": Visibility.SHARED, "counterpart_tenant_id": "maker"}
+    if escalated:
+        changes["escalation"] = Escalation(level=1, by=AGENT, at=minute(1), comment="!")
+    return replace(case, state=replace(state_of(case), **changes), touched=True)
 
 
-def expected(state: State, name: str, role: Role, *, own: bool) -> State | RefusalCode:
-    cell, who = CELLS[state, name], ROLES[name, role]
+def expected(state: State, name: str, role: Role, *, own: bool, **facets: bool) -> State | RefusalCode:
+    cell, who = CELLS[name, state], ROLES[name, role]
     if who == "-":
         return RefusalCode.FORBIDDEN
-    if cell == "-" or (who == "resolved" and state is not State.RESOLVED):
+    wrong_state = (who == "resolved" and state is not State.RESOLVED) or (who == "ended" and state not in ENDED)
+    if cell == "-" or wrong_state:
         return RefusalCode.INVALID_TRANSITION
     if who == "alone" or (who == "own" and not own):
         return RefusalCode.FORBIDDEN
+    if name in FACETS:
+        facet, wanted, refusal = FACETS[name]
+        if facets[facet] is not wanted:
+            return refusal
     return state if cell == "." else State(cell)
 
 
@@ -81,16 +126,34 @@ def actual(case: Case, name: str, role: Role) -> State | RefusalCode:
     raise AssertionError(decision)
 
 
-@pytest.mark.parametrize(("state", "name"), BOTH)
+def test_the_tables_of_this_file_speak_of_every_command_state_and_role():
+    assert set(CELLS) == {(name, state.value) for name in NAMES for state in State}
+    assert set(ROLES) == {(name, role.value) for name in NAMES for role in Role}
+
+
+@pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("role", Role)
-def test_when_somebody_who_did_not_create_the_case_gives_a_command_then_the_table_decides(state, name, role):
-    assert actual(standing(state), name, role) == expected(state, name, role, own=False)
+def test_when_somebody_gives_a_command_then_the_table_decides(state, role):
+    own = role in {Role.OPERATOR, Role.CONTACT}
+    for shared, escalated, mine in product((False, True), (False, True), (False, True) if own else (False,)):
+        facets = {"shared": shared, "escalated": escalated}
+        case = standing(state, created_by=role if mine else Role.DEVICE, **facets)
+        for name in NAMES:
+            found = actual(case, name, role)
+            assert found == expected(state, name, role, own=mine, **facets), (name, facets, mine)
 
 
-@pytest.mark.parametrize(("state", "name"), BOTH)
-@pytest.mark.parametrize("role", [Role.OPERATOR, Role.CONTACT])
-def test_when_the_creator_gives_a_command_then_the_table_decides(state, name, role):
-    assert actual(standing(state, created_by=role), name, role) == expected(state, name, role, own=True)
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("role", Role)
+def test_when_the_table_has_no_place_for_a_command_then_nothing_changes_and_the_answer_names_what_can_be_done(
+    state, role
+):
+    case = standing(state)
+    names = set(allowed(case, actor(role), minute(10)))
+    for name in NAMES:
+        decision = told(case, name, actor(role))
+        if isinstance(decision, Refused) and decision.code == RefusalCode.INVALID_TRANSITION:
+            assert name not in names
 
 
 @pytest.mark.parametrize("state", State)
@@ -141,7 +204,9 @@ def test_whatever_the_case_then_allowed_is_what_would_be_accepted(state, role, c
 def test_when_the_reopen_window_is_over_then_reopen_is_not_allowed():
     case = standing(State.CLOSED)
     assert "reopen" in allowed(case, AGENT, minute(10))
-    assert allowed(case, AGENT, minute(60 * 24 * 40)) == ()
+    assert "reply" in allowed(case, actor("operator"), minute(10))
+    assert allowed(case, AGENT, minute(60 * 24 * 40)) == ("share",)
+    assert allowed(case, actor("operator"), minute(60 * 24 * 40)) == ()
 
 
 def test_when_no_signal_opened_the_case_then_devices_are_allowed_nothing():
