@@ -99,6 +99,8 @@ DEAD: Final[Schema] = {
         "callout-dead-topic": {"description": "Where it lay.", "type": "string"},
         "callout-dead-partition": {"type": "string", "pattern": "^[0-9]+$"},
         "callout-dead-offset": {"type": "string", "pattern": "^[0-9]+$"},
+        "callout-dead-headers": {"description": "Headers whose name is not UTF-8, as JSON.", "type": "string"},
+        "callout-dead-cut": {"description": "How large it was, where the letter is cut.", "type": "string"},
     },
 }
 COMPONENTS: Final[Mapping[str, Schema]] = {"HeadersTold": TOLD, "HeadersTaken": TAKEN, "HeadersDead": DEAD}

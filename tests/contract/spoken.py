@@ -1,13 +1,24 @@
-"""Holds records against `docs/asyncapi.yaml`, by its schemas alone."""
+"""Holds what is on topics against `docs/asyncapi.yaml`, by its schemas alone."""
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 from jsonschema import Draft7Validator
 
 Headers = Mapping[str, str]
+#: Programs of ours that are no service of the document, and what they tell is told by services as well.
+TOOLS = {"supervisor", "cli"}
+
+
+class Record(Protocol):
+    """What a consumer hands over."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Any
 
 
 class Contract:
@@ -15,31 +26,47 @@ class Contract:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
+        self._channels: Mapping[str, Any] = document["channels"]
+        self._services = {tag["name"] for tag in document["info"]["tags"]}
         self._validators: dict[str, Draft7Validator] = {}
 
-    def message_of(self, channel: str, key: str, headers: Headers) -> str | None:
+    def is_foreign(self, record: Record) -> bool:
+        """Tell whether somebody else sent a record where others may."""
+        channel = self._channels.get(record.topic, {})
+        return channel.get("x-callout-written-by") == "others" and speaker(record) not in self._services | TOOLS
+
+    def message_of(self, record: Record) -> str | None:
         """Return the name of a record's message, by its type and, where a type has many bodies, its key."""
-        for name, message in self._document["channels"].get(channel, {"messages": {}})["messages"].items():
+        type_, key = headers_of(record).get("ce_type"), (record.key or b"").decode()
+        for name, message in self._channels.get(record.topic, {"messages": {}})["messages"].items():
             pattern = message.get("bindings", {}).get("kafka", {}).get("key", {}).get("pattern", "")
-            if name == "dead" or (message["name"] == headers.get("ce_type") and re.search(pattern, key)):
+            if name == "dead" or (message["name"] == type_ and re.search(pattern, key)):
                 return str(name)
         return None
 
-    def says(self, service: str, channel: str, name: str) -> bool:
-        """Tell whether a service says such a message there."""
-        operation = self._document["operations"].get(f"{service}.send.{channel}")
-        reference = {"$ref": f"#/channels/{channel}/messages/{name}"}
-        return operation is not None and reference in operation["messages"]
+    def faults_of(self, record: Record) -> Iterator[str]:
+        """Yield what differs from the document in a record, and in who told it."""
+        headers, service, name = headers_of(record), speaker(record), self.message_of(record)
+        what = f"{record.topic} {headers.get('ce_type')} of {service}"
+        if name is None:
+            yield f"{what}: the document does not know it"
+            return
+        operation = self._document["operations"].get(f"{service}.send.{record.topic}", {"messages": ()})
+        said = {"$ref": f"#/channels/{record.topic}/messages/{name}"} in operation["messages"]
+        if service not in TOOLS and not said:
+            yield f"{what}: the document does not say that this service tells it"
+        data = None if name == "dead" else json.loads(record.value or b"null")
+        for fault in self.faults(record.topic, name, (record.key or b"").decode(), headers, data):
+            yield f"{what}: {fault}"
 
-    def faults(self, channel: str, name: str, key: str | None, headers: Headers, data: Any) -> list[str]:
-        """Return what differs from the document."""
-        message = self._document["channels"][channel]["messages"][name]
-        told = message.get("bindings", {}).get("kafka", {}).get("key", {})
-        known = self._header_names(message["headers"])
+    def faults(self, channel: str, name: str, key: str, headers: Headers, data: Any) -> list[str]:
+        """Return what differs from the document in a message's key, headers and data."""
+        message = self._channels[channel]["messages"][name]
+        undescribed = headers.keys() - self._header_names(message["headers"]) if name != "dead" else ()
         return [
-            *self._errors("key", told, key or ""),
+            *self._errors("key", message.get("bindings", {}).get("kafka", {}).get("key", {}), key),
             *self._errors("headers", message["headers"], dict(headers)),
-            *([] if name == "dead" else [f"header {header} is not described" for header in headers.keys() - known]),
+            *(f"header {header} is not described" for header in undescribed),
             *self._errors("data", message["payload"], data),
         ]
 
@@ -59,3 +86,14 @@ class Contract:
         for part in schema.get("allOf", ()):
             names |= self._header_names(self._document["components"]["schemas"][part["$ref"].rpartition("/")[2]])
         return names
+
+
+def headers_of(record: Record) -> dict[str, str]:
+    """Return the headers of a record as text."""
+    return {name: value.decode() for name, value in record.headers}
+
+
+def speaker(record: Record) -> str:
+    """Return who told a record: a dead letter's is who gave it up."""
+    headers = headers_of(record)
+    return headers.get("callout-dead-service") or headers.get("ce_source", "").removeprefix("/callout/")

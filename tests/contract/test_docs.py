@@ -90,6 +90,12 @@ def test_every_metric_and_alarm_is_in_the_operators_page() -> None:
     assert [kind for kind in HealthKind if f"| `{kind}`" not in page] == []
 
 
+def test_the_readme_shows_the_example_as_it_runs() -> None:
+    example = (DOCS / "examples" / "case_events.py").read_text()
+    assert f"```python\n{example}```" in (PROJECT / "README.md").read_text()
+    assert len(example.split('"""\n', 1)[1].strip().splitlines()) <= 40
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in (*PROJECT.glob("*.md"), *DOCS.rglob("*.md")):
         targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())

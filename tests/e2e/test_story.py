@@ -3,21 +3,30 @@
 import asyncio
 import contextlib
 import signal
+import sqlite3
+import subprocess
+import sys
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import pytest
+import yaml
+from aiokafka import AIOKafkaConsumer
 
+from deploy.topic_reader import TopicReader
 from tests.chaos.load import Sent
 from tests.chaos.reader import Report, inspect
+from tests.contract.spoken import Contract
 from tests.e2e.outsider import (
     COMMANDS,
     DECISIONS,
     EVENTS,
+    HEALTH,
     OUTCOMES,
     SIGNALS,
     Listener,
@@ -28,7 +37,7 @@ from tests.e2e.outsider import (
     stored_cases,
     until,
 )
-from tests.stack import RunningStack, StackError
+from tests.stack import PROJECT, RunningStack, StackError, clean_environment
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -274,3 +283,75 @@ async def test_a_worker_told_to_stop_under_load_loses_nothing(stack: RunningStac
     assert report.clean, report
     opened = Counter(name for number in range(30) for name, _ in plant.decided(f"line-{number}"))["opened"]
     assert opened == len(sent.raised)
+
+
+async def test_a_downstream_program_follows_every_case_through_its_own_restart(
+    stack: RunningStack, plant: Plant, tmp_path: Path
+) -> None:
+    case_id = case_of("press-10", "E1")
+    await plant.report("raised", "press-10", "E1", datetime.now(UTC))
+    number = (await plant.case(case_id, state="NEW"))["number"]
+    heard = {f"{body['number']} {body['seq']}" for body in plant.listener.bodies(EVENTS)}
+    first = await asyncio.to_thread(example_told, stack, tmp_path, lambda said: heard <= places(said))
+    assert (await plant.command("start", case_id))["accepted"]
+    second = await asyncio.to_thread(example_told, stack, tmp_path, lambda said: said[-1].startswith(f"{number} 2 "))
+    assert second[-1] == f"{number} 2 callout.case.started.v1 IN_PROGRESS"
+    assert not places(first) & places(second)
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "cases.db")) as kept, kept:
+        kept.execute("UPDATE cases SET hash = ? WHERE id = ?", ("0" * 64, case_id))
+    assert (await plant.command("resolve", case_id, summary="tightened"))["accepted"]
+    third = await asyncio.to_thread(example_told, stack, tmp_path, lambda _: False)
+    assert third[-1] == f"lost, doubled or edited: 3 after 2 of case {case_id}"
+
+
+async def test_all_that_the_services_told_is_as_the_asyncapi_document_says(stack: RunningStack, plant: Plant) -> None:
+    await plant.sender.send(SIGNALS, b"{", key=f"{TENANT}/press-11", headers=signal_headers("raised", str(uuid4())))
+    case_id = case_of("press-11", "E1")
+    await plant.report("raised", "press-11", "E1", datetime.now(UTC))
+    assert (await plant.command("dance", case_id))["code"] == "unknown_command"
+    await plant.case(case_id, state="NEW")
+
+    contract = Contract(yaml.load((PROJECT / "docs" / "asyncapi.yaml").read_text(), Loader=yaml.CSafeLoader))
+    records = [record for record in await everything(stack) if not contract.is_foreign(record)]
+    assert sorted({fault for record in records for fault in contract.faults_of(record)})[:20] == []
+    told = {(record.topic, contract.message_of(record)) for record in records}
+    names = {str(name).split(".")[2] for topic, name in told if topic == EVENTS}
+    assert {"created", "occurred", "recurred", "assigned", "started", "resolved", "closed", "reopened"} <= names
+    assert {topic for topic, _ in told} >= {
+        *(EVENTS, OUTCOMES, DECISIONS, COMMANDS, HEALTH, "case.snapshots.v1", "intake.timers.v1"),
+        "device.signals.v1.dead",
+    }
+
+
+async def everything(stack: RunningStack) -> list[Any]:
+    """Return every committed record with a value of every topic of ours that there is."""
+    async with AIOKafkaConsumer(bootstrap_servers=stack.bootstrap_servers) as asked:
+        topics = [name for name in await asked.topics() if not name.startswith("__")]
+    records: list[Any] = []
+    async with TopicReader(stack.bootstrap_servers, *topics) as reader:
+        async for batch in reader.read(await reader.ends()):
+            records += [record for record in batch if record.value is not None]
+    return records
+
+
+def places(lines: list[str]) -> set[str]:
+    """Return which events, by number of the case and seq, the example told."""
+    return {" ".join(line.split()[:2]) for line in lines}
+
+
+def example_told(stack: RunningStack, folder: Path, enough: Callable[[list[str]], bool]) -> list[str]:
+    """Run the example of the documentation until it has said enough, then kill it, or to its end; return its lines."""
+    program = (sys.executable, str(PROJECT / "docs" / "examples" / "case_events.py"), str(folder / "cases.db"))
+    environment = clean_environment() | {"KAFKA_BOOTSTRAP_SERVERS": stack.bootstrap_servers}
+    said: list[str] = []
+    with subprocess.Popen(
+        program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            said.append(line.rstrip("\n"))
+            if enough(said):
+                break
+        running.kill()
+    return said
