@@ -7,6 +7,8 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from shared.records import read_all_headers
+
 BATCH: Final = 5_000
 POLL_MILLISECONDS: Final = 200
 #: A broker that is there answers sooner.
@@ -19,6 +21,7 @@ class TopicReader:
     """A reader of whole topics, from their beginning; as a context it is connected from entering to leaving."""
 
     def __init__(self, bootstrap_servers: str, *topics: str) -> None:
+        read_all_headers()
         self._consumer = AIOKafkaConsumer(
             *topics,
             bootstrap_servers=bootstrap_servers,

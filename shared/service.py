@@ -24,6 +24,7 @@ from shared.errors import CalloutError, TransientError
 from shared.flow import Subscription
 from shared.monitoring import Monitor
 from shared.ops import Operations
+from shared.records import read_all_headers
 from shared.settings import ServiceSettings
 from shared.storage import Database
 
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 
 def new_broker(settings: ServiceSettings) -> KafkaBroker:
     """Return a service's broker; it creates no topics and logs nothing of its own."""
+    read_all_headers()
     return KafkaBroker(
         settings.kafka_bootstrap_servers,
         logger=None,

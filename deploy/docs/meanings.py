@@ -7,7 +7,7 @@ from shared.contracts.words import DeadCode, RefusalCode
 DEAD: Final[dict[DeadCode, str]] = {
     DeadCode.NOT_JSON: "not JSON (as NaN and Infinity), nested 200 deep, a number of more than 4,300 digits, "
     "or a `content-type` that says it is something else",
-    DeadCode.NOT_UTF8: "the value or a CloudEvents header is not UTF-8",
+    DeadCode.NOT_UTF8: "the value, a CloudEvents header or the name of any header is not UTF-8",
     DeadCode.INVALID_DATA: "JSON that breaks the grammar below; the reason names the fields",
     DeadCode.TOO_LARGE: "larger than the topic takes, or more than 16 KiB that would go to `raw`",
     DeadCode.UNKNOWN_TYPE: "a type that is not of this topic (signals, commands)",

@@ -202,7 +202,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         """Fetch partition by partition, so that one that cannot be read holds up no other."""
         records: list[ConsumerRecord] = []
         most = self._settings.max_records
-        self._stumbling = False
+        stumbling = False
         for partition in sorted(consumer.assignment()):
             try:
                 more = await consumer.getmany(partition, timeout_ms=POLL_APART_MS, max_records=most)
@@ -210,10 +210,11 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             except ConsumerStoppedError:
                 raise
             except Exception as error:  # noqa: BLE001 - as in _poll
-                self._stumbling = True
+                stumbling = True
                 log.warning("partition_not_read", partition=partition.partition, reason=type(error).__name__)
                 if partition in self.units:
                     self.units[partition].rewind()
+        self._stumbling = stumbling
         return records
 
     async def _start_over(self, error: Exception) -> None:
