@@ -136,6 +136,8 @@ class Teller:
         """Stop, whatever state the producer is in."""
         if self._promised is not None:
             self._promised[1].cancel()
+        if (ending := self._producer._txn_manager.wait_for_transaction_end()) is not None:  # noqa: SLF001
+            ending.add_done_callback(_look_away)
         with contextlib.suppress(Exception):
             async with asyncio.timeout(3):
                 await self._producer.stop()
