@@ -68,6 +68,7 @@ class Service:
     before: Sequence[Part] = ()
     after: Sequence[Part] = ()
     listening: bool = field(default=False, init=False)
+    port: int = field(default=0, init=False)
     monitor: Monitor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,7 +138,7 @@ class Service:
             await patiently(part.start)
         self.listening = True
         log.info("service_started")
-        await self.operations.alarm(kind="started")
+        await self.operations.alarm(kind="started", details={"port": self.port})
         await self.monitor.start()
 
     async def _stop(self, reason: str) -> None:
@@ -182,12 +183,14 @@ class _HealthServer(uvicorn.Server):
             lifespan="off",
         )
         super().__init__(config)
+        self._service = service
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where: the port may be any free one."""
         await super().startup(sockets)
         for listener in (each for server in self.servers for each in server.sockets):
             host, port = listener.getsockname()[:2]
+            self._service.port = port
             log.info("health_is_served", host=host, port=port)
 
     def install_signal_handlers(self) -> None:

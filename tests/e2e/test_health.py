@@ -1,13 +1,19 @@
 """What a running service shows of its health, and the demonstration as a newcomer runs it."""
 
+import asyncio
+import os
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 
+import orjson
 import pytest
 from pymongo import MongoClient
 
-from tests.stack import RunningStack, callout, wait_until
+from tests.chaos.reader import read_topic
+from tests.stack import PROJECT, RunningStack, callout, wait_until
 
 
 def ask(url: str) -> tuple[int, str]:
@@ -19,7 +25,9 @@ def ask(url: str) -> tuple[int, str]:
 
 
 @pytest.mark.e2e
-def test_a_service_shows_its_health_and_says_when_it_cannot_work(fresh_stack: Callable[..., RunningStack]) -> None:
+def test_a_service_shows_its_health_where_it_says_and_says_when_it_cannot_work(
+    fresh_stack: Callable[..., RunningStack],
+) -> None:
     stack = fresh_stack("--only", "workflow")
     (base,) = stack.health_urls["workflow"]
     assert ask(f"{base}/healthz") == (200, "ok\n")
@@ -35,6 +43,19 @@ def test_a_service_shows_its_health_and_says_when_it_cannot_work(fresh_stack: Ca
         assert ask(f"{base}/healthz") == (200, "ok\n")
         client.admin.command("configureFailPoint", "failCommand", mode="off")
     wait_until(lambda: ask(f"{base}/readyz")[0] == 200, seconds=40)
+
+    run_alone = [sys.executable, "-m", "services.intake"]
+    with subprocess.Popen(run_alone, cwd=PROJECT, env={**os.environ, **stack.values}) as alone:
+        wait_until(lambda: port_of(stack, alone.pid), seconds=30)
+        assert ask(f"http://127.0.0.1:{port_of(stack, alone.pid)}/readyz") == (200, "ready\n")
+        alone.terminate()
+
+
+def port_of(stack: RunningStack, pid: int) -> int | None:
+    """Return the port that a process said to have taken when it started."""
+    told = asyncio.run(read_topic(stack.bootstrap_servers, "ops.health.v1"))
+    bodies = [orjson.loads(record.value or b"") for record in told]
+    return next((body["details"]["port"] for body in bodies if (body["kind"], body["pid"]) == ("started", pid)), None)
 
 
 @pytest.mark.e2e
