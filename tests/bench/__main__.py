@@ -10,7 +10,8 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import drain, latency, memory, rebalance, restart, stored, tenants, throughput
+from tests.bench import drain, latency, memory, profile, rebalance, restart, stored, tenants, throughput
+from tests.bench.alerta.measure import compare
 from tests.bench.backlog import Servers
 from tests.bench.report import Finding, print_table
 from tests.bench.throughput import Sizes
@@ -29,17 +30,24 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "stored": stored.stored,
     "tenants": tenants.tenants,
 }
+#: Only by name: one installs another product, the other measures no ratio.
+BY_NAME: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
+    "alerta": compare,
+    "profile": profile.profile,
+}
+
+HELP = f"of {', '.join(MEASURES)} (default: all these), {', '.join(BY_NAME)}"
 
 
 def main() -> None:
     """Run the measures that were asked for, by default all."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; default: all")
+    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=HELP)
     parser.add_argument("--long", action="store_true", help="memory over 1,000,000 signals, and 1,000,000 stored cases")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that all runs, measures nothing")
     parser.add_argument("--env", type=Path, help="the file of a stack that runs already (`callout up --write-env`)")
     arguments = parser.parse_args()
-    if unknown := [name for name in arguments.measures if name not in MEASURES]:
+    if unknown := [name for name in arguments.measures if name not in MEASURES | BY_NAME]:
         parser.error(f"unknown: {', '.join(unknown)}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callout-bench-")))
@@ -56,11 +64,12 @@ async def _measure(servers: Servers, sizes: Sizes, names: list[str]) -> None:
     findings: list[Finding] = []
     for name in names:
         began = time.monotonic()
-        for finding in await MEASURES[name](servers, sizes):
+        for finding in await (MEASURES | BY_NAME)[name](servers, sizes):
             finding.tell()
             findings.append(finding)
         print(orjson.dumps({"measure": name, "took_seconds": round(time.monotonic() - began, 1)}).decode(), flush=True)
-    print_table(findings)
+    if findings:
+        print_table(findings)
 
 
 if __name__ == "__main__":

@@ -67,13 +67,13 @@ class Kafka:
         finally:
             await producer.stop()
 
-    async def ends(self, topic: str) -> dict[int, int]:
+    async def ends(self, topic: str, *, partitions: int = PARTITIONS) -> dict[int, int]:
         """Return where the partitions of a topic end."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, enable_auto_commit=False)
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, p) for p in range(PARTITIONS)]
-            return {tp.partition: end for tp, end in (await consumer.end_offsets(partitions)).items()}
+            places = [TopicPartition(topic, p) for p in range(partitions)]
+            return {tp.partition: end for tp, end in (await consumer.end_offsets(places)).items()}
         finally:
             await consumer.stop()
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One ratio against its floor; met when it is at least (or, for a `limit`, at most) the target."""
+    """One ratio, against a floor or a smaller case; met when it is at least (or, for a `limit`, at most) the target."""
 
     measure: str
     what: str
@@ -44,7 +44,7 @@ class Finding:
 
 def print_table(findings: Sequence[Finding]) -> None:
     """Print all ratios, and whether they meet their targets."""
-    table = Table(title="Callout against raw floors of the same run")
+    table = Table(title="Callout against raw floors, and against itself, in the same run")
     for column in ("measure", "ratio of", "ratio", "target", "met"):
         table.add_column(column, justify="right" if column in {"ratio", "target"} else "left")
     for finding in findings:

@@ -42,6 +42,7 @@ class Sizes:
     drain: int = 15_000
     tenant_signals: int = 12_000
     stored: tuple[int, ...] = (1_000, 10_000, 100_000)
+    side_by_side: int = 800
 
     @classmethod
     def long(cls) -> "Sizes":
@@ -62,6 +63,7 @@ class Sizes:
             drain=1_000,
             tenant_signals=1_500,
             stored=(1_000, 5_000),
+            side_by_side=80,
         )
 
 

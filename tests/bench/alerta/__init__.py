@@ -1,0 +1,1 @@
+"""Alerta and Callout side by side: the same signals, the same clients, the same database server."""
