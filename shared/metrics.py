@@ -73,6 +73,7 @@ class FlowFigures:
         self._conflicts = CONFLICTS.labels(**self._labels)
         self._owned_again = OWNED_AGAIN.labels(**self._labels)
         self._messages: dict[str, Counter] = {}
+        self._timed: list[tuple[str, int, int]] | None = None
         for code in DeadCode:
             DEAD_LETTERS.labels(**self._labels, code=code.value)
 
@@ -83,7 +84,20 @@ class FlowFigures:
         try:
             yield
         finally:
-            self._steps[name].inc(time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            self._steps[name].inc(seconds)
+            if self._timed is not None:
+                ended_ns = time.time_ns()
+                self._timed.append((name, ended_ns - int(seconds * 1e9), ended_ns))
+
+    @contextmanager
+    def timed_steps(self) -> Iterator[list[tuple[str, int, int]]]:
+        """Note each step until the end of the block: its name, and when it began and ended in nanoseconds."""
+        self._timed = []
+        try:
+            yield self._timed
+        finally:
+            self._timed = None
 
     def count_round(self, records: int, told: int, seconds: float) -> None:
         """Count a round."""

@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 import uvicorn
@@ -27,6 +27,9 @@ from shared.ops import Operations
 from shared.records import read_all_headers
 from shared.settings import ServiceSettings
 from shared.storage import Database
+
+if TYPE_CHECKING:  # what it brings along is loaded only where tracing is on
+    from shared.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -70,8 +73,12 @@ class Service:
     listening: bool = field(default=False, init=False)
     port: int = field(default=0, init=False)
     monitor: Monitor = field(init=False)
+    tracing: "Tracing | None" = field(init=False)
 
     def __post_init__(self) -> None:
+        self.tracing = _open_tracing(self.settings)
+        for subscription in self.subscriptions:
+            subscription.tracing = self.tracing
         self.monitor = Monitor(
             self.operations,
             self.ready,
@@ -153,6 +160,8 @@ class Service:
             await part.stop()
         await self.operations.stop()
         await self.database.close()
+        if self.tracing is not None:
+            await asyncio.to_thread(self.tracing.close)
         log.info("service_stopped")
 
 
@@ -200,6 +209,16 @@ class _HealthServer(uvicorn.Server):
     def capture_signals(self) -> Any:  # noqa: ANN401 - a generator, as the base has it
         """Leave the signals to the service."""
         yield
+
+
+def _open_tracing(settings: ServiceSettings) -> "Tracing | None":
+    share = settings.traced_share()
+    if share is None:
+        return None
+    from shared.tracing import Tracing
+
+    log.info("tracing_is_on", share=share)
+    return Tracing(settings.service, share=share)
 
 
 def _log_start(state: RetryCallState) -> None:

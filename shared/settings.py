@@ -51,6 +51,27 @@ class ServiceSettings(BaseSettings):
         le=3600,
         description="A partition that has something to do and does not get on for so long is told as stuck",
     )
+    traces_endpoint: str = Field(
+        "",
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="Where traces go (OTLP over HTTP); tracing is off without it",
+    )
+    traces_sampler: str = Field(
+        "parentbased_traceidratio",
+        validation_alias="OTEL_TRACES_SAMPLER",
+        pattern="^parentbased_(traceidratio|always_on|always_off)$",
+        description="parentbased_traceidratio, parentbased_always_on or parentbased_always_off",
+    )
+    traces_share: float = Field(
+        0.01,
+        validation_alias="OTEL_TRACES_SAMPLER_ARG",
+        ge=0,
+        le=1,
+        description="Of records from outside without a traceparent, so many are traced (parentbased_traceidratio)",
+    )
+    traces_off: bool = Field(
+        False, validation_alias="OTEL_SDK_DISABLED", description="Tracing is off whatever else says"
+    )
     http_host: str = Field("127.0.0.1", description="Where /healthz, /readyz and /metrics listen")
     http_port: int = Field(0, ge=0, le=65535, description="Their port; 0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="Processes of this service that --workers starts by default")
@@ -78,6 +99,12 @@ class ServiceSettings(BaseSettings):
         if unknown:
             raise UnknownSetting(f"unknown settings: {', '.join(unknown)}; see docs/settings.md")
         return cls()
+
+    def traced_share(self) -> float | None:
+        """Return how much of what comes without a trace is traced; nothing if tracing is off."""
+        if self.traces_off or not self.traces_endpoint:
+            return None
+        return {"parentbased_always_on": 1.0, "parentbased_always_off": 0.0}.get(self.traces_sampler, self.traces_share)
 
     def flow(self) -> FlowSettings:
         """Return the part that the flow needs."""

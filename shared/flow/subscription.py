@@ -7,9 +7,10 @@ partition at a time. A rebalance that waits for the lock tells the round to hurr
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import chain
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -23,9 +24,13 @@ from shared.flow.room import Room, State
 from shared.flow.settings import FlowSettings
 from shared.flow.standing import Place, places_of
 from shared.flow.teller import Teller
+from shared.flow.traced import TracedUnit
 from shared.flow.unit import Alarm, Unit
 from shared.metrics import FlowFigures
 from shared.storage import Documents
+
+if TYPE_CHECKING:  # what it brings along is loaded only where tracing is on
+    from shared.tracing import Tracing
 
 log = structlog.get_logger()
 POLL_MS = 1000
@@ -61,6 +66,7 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         self.failed = asyncio.Event()
         self._figures = FlowFigures(room.service, room.topic.name)
         self._at_work: dict[TopicPartition, int] = {}
+        self.tracing: Tracing | None = None
         self.subscriber = broker.subscriber(
             room.topic.name,
             group_id=self.group,
@@ -135,7 +141,10 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
             self.units.clear()
 
     def _unit(self, partition: TopicPartition) -> Unit[State]:
-        return Unit(
+        make: Callable[..., Unit[State]] = Unit
+        if self.tracing is not None:
+            make = partial(TracedUnit, tracing=self.tracing, group=self.group)
+        return make(
             partition,
             consumer=self.subscriber.consumer,
             room=self.room,

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo import MongoClient
 
 from shared.contracts.catalogue import OPS_AUDIT, OPS_HEALTH, OPS_METRICS
 from tests.builders import CASE_ID, command
+from tests.e2e.otlp import Receiver
 from tests.e2e.outsider import COMMANDS, EVENTS, HEALTH, SIGNALS, Listener, Sender, cloudevent, signal_headers, until
 from tests.e2e.test_health import ask
 from tests.stack import RunningStack, is_alive
@@ -28,8 +30,20 @@ TOPICS = (SIGNALS, EVENTS, HEALTH, METRICS, AUDIT)
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    settings = {"CALLOUT_METRICS_INTERVAL_SECONDS": "1", "CALLOUT_STUCK_SECONDS": str(STUCK_SECONDS)}
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[RunningStack]:
+    settings = {
+        "CALLOUT_METRICS_INTERVAL_SECONDS": "1",
+        "CALLOUT_STUCK_SECONDS": str(STUCK_SECONDS),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        "OTEL_TRACES_SAMPLER": "parentbased_always_off",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
     with RunningStack(tmp_path_factory.mktemp("monitoring"), environment=settings) as stack:
         yield stack
 
@@ -136,6 +150,34 @@ async def test_who_was_refused_what_and_who_changed_a_setting_is_audited(
         assert audit.object.id == record.key.decode()
 
 
+async def test_a_signal_and_its_case_event_are_one_trace_through_both_services(
+    worked: str, stack: RunningStack, listener: Listener, receiver: Receiver
+) -> None:
+    trace, device = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    async with Sender(stack) as sender:
+        for name, flags in (("press-08", "01"), ("press-09", "00")):
+            body = {"tenant_id": TENANT, "device_id": name, "fault": "E1"}
+            headers = signal_headers("raised", f"traced-{name}")
+            headers.append(("traceparent", f"00-{trace}-{device}-{flags}".encode()))
+            await sender.send(SIGNALS, body, key=f"{TENANT}/{name}", headers=headers)
+
+    def event_of(name: str) -> Any:
+        return next((e for e in listener.heard[EVENTS] if orjson.loads(e.value)["case"].get("device_id") == name), None)
+
+    await until(lambda: event_of("press-08") and event_of("press-09"), what="both events")
+    event, passed = event_of("press-08"), event_of("press-09")
+    find = receiver.find
+    (command,) = await until(lambda: find("workflow", "process case.commands.v1", trace), what="workflow's span")
+    (signal_,) = await until(lambda: find("intake", "process device.signals.v1", trace), what="intake's span")
+    assert signal_.parent_span_id.hex() == device
+    assert command.parent_span_id == signal_.span_id
+    assert dict(event.headers)["traceparent"].decode() == f"00-{trace}-{command.span_id.hex()}-01"
+    assert dict(passed.headers)["traceparent"].decode() == f"00-{trace}-{device}-00"
+    assert signal_.end_time_unix_nano <= command.end_time_unix_nano
+    batches = [span for _, span in receiver.spans if span.name.startswith("process batch ")]
+    assert {link.span_id for batch in batches for link in batch.links} >= {signal_.span_id, command.span_id}
+
+
 async def test_lag_is_shown_while_a_service_cannot_work_and_it_is_told_as_unready_and_stuck(
     worked: str, stack: RunningStack, listener: Listener
 ) -> None:
@@ -163,7 +205,8 @@ async def test_lag_is_shown_while_a_service_cannot_work_and_it_is_told_as_unread
     await until(lambda: not of(shown(stack, "workflow"), "callout_lag_records"), what="no lag")
 
 
-async def test_start_and_stop_are_told_with_evidence(stack: RunningStack, listener: Listener) -> None:
+async def test_start_and_stop_are_told_with_evidence(worked: str, stack: RunningStack, listener: Listener) -> None:
+    records = of(shown(stack, "intake"), "callout_records_total", topic=SIGNALS)
     pid = stack.kill("intake", number=signal.SIGTERM)
     heir = await asyncio.to_thread(stack.wait_for_restart, "intake", pid)
     (stopped,) = await until(lambda: told(listener, "intake", kind="stopped", pid=pid), what="stopped")
@@ -172,7 +215,7 @@ async def test_start_and_stop_are_told_with_evidence(stack: RunningStack, listen
     await until(lambda: told(listener, "intake", kind="restarted", pid=heir), what="restarted")
     await until(lambda: told(listener, "intake", kind="started", pid=heir), what="started")
     last = [body for body in listener.bodies(METRICS) if body["pid"] == pid]
-    assert sum(each["records"] for body in last for each in body["topics"] if each["topic"] == SIGNALS) == 3
+    assert sum(each["records"] for body in last for each in body["topics"] if each["topic"] == SIGNALS) == records
     for record in listener.heard[HEALTH]:
         health = OPS_HEALTH.types["callout.ops.health.v1"].validate_json(record.value)
         assert health.service == record.key.decode()
