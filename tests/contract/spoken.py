@@ -32,13 +32,22 @@ class Contract:
 
     def is_foreign(self, record: Record) -> bool:
         """Tell whether somebody else sent a record where others may."""
-        channel = self._channels.get(record.topic, {})
-        return channel.get("x-callout-written-by") == "others" and speaker(record) not in self._services | TOOLS
+        writer = self._channels.get(self.channel_of(record.topic), {}).get("x-callout-written-by")
+        return writer == "others" and speaker(record) not in self._services | TOOLS
+
+    def channel_of(self, topic: str) -> str:
+        """Return the name of a topic's channel, whose address may have parameters; the topic's own if there is none."""
+        if topic in self._channels:
+            return topic
+        for name, channel in self._channels.items():
+            if re.fullmatch(re.sub(r"\\{[^}]*\\}", "[^.]+", re.escape(channel["address"])), topic):
+                return name
+        return topic
 
     def message_of(self, record: Record) -> str | None:
         """Return the name of a record's message, by its type and, where a type has many bodies, its key."""
         type_, key = headers_of(record).get("ce_type"), (record.key or b"").decode()
-        for name, message in self._channels.get(record.topic, {"messages": {}})["messages"].items():
+        for name, message in self._channels.get(self.channel_of(record.topic), {"messages": {}})["messages"].items():
             pattern = message.get("bindings", {}).get("kafka", {}).get("key", {}).get("pattern", "")
             if name == "dead" or (message["name"] == type_ and re.search(pattern, key)):
                 return str(name)
@@ -47,16 +56,17 @@ class Contract:
     def faults_of(self, record: Record) -> Iterator[str]:
         """Yield what differs from the document in a record, and in who told it."""
         headers, service, name = headers_of(record), speaker(record), self.message_of(record)
+        channel = self.channel_of(record.topic)
         what = f"{record.topic} {headers.get('ce_type')} of {service}"
         if name is None:
             yield f"{what}: the document does not know it"
             return
-        operation = self._document["operations"].get(f"{service}.send.{record.topic}", {"messages": ()})
-        said = {"$ref": f"#/channels/{record.topic}/messages/{name}"} in operation["messages"]
+        operation = self._document["operations"].get(f"{service}.send.{channel}", {"messages": ()})
+        said = {"$ref": f"#/channels/{channel}/messages/{name}"} in operation["messages"]
         if service not in TOOLS and not said:
             yield f"{what}: the document does not say that this service tells it"
         data = None if name == "dead" else json.loads(record.value or b"null")
-        for fault in self.faults(record.topic, name, (record.key or b"").decode(), headers, data):
+        for fault in self.faults(channel, name, (record.key or b"").decode(), headers, data):
             yield f"{what}: {fault}"
 
     def faults(self, channel: str, name: str, key: str, headers: Headers, data: Any) -> list[str]:

@@ -97,6 +97,25 @@ def test_what_differs_from_the_document_is_noticed(changes: dict[str, Any], faul
     assert CONTRACT.faults("case.events.v1", name, key, headers | {"x-mine": "1"}, payload)
 
 
+def test_a_record_is_held_against_its_channel_and_its_speaker() -> None:
+    name = "callout.case.created.v1"
+    example = DOCUMENT["channels"]["case.events.v1"]["messages"][name]["examples"][0]
+    headers = example["headers"] | {"ce_source": "/callout/workflow"}
+
+    def record(topic: str = "case.events.v1", **changes: str) -> Sent:
+        told = tuple((header, text.encode()) for header, text in (headers | changes).items())
+        return Sent(topic, encoded(example["payload"]), example["payload"]["case_id"].encode(), told)
+
+    assert list(CONTRACT.faults_of(record())) == []
+    assert list(CONTRACT.faults_of(record(ce_source="/callout/intake")))
+    assert list(CONTRACT.faults_of(record(ce_type="callout.case.whispered.v1")))
+    assert list(CONTRACT.faults_of(record("case.gossip.v1")))
+    assert not CONTRACT.is_foreign(record(ce_source="/erp"))
+    assert CONTRACT.is_foreign(record("case.commands.v1", ce_source="/erp"))
+    channels = DOCUMENT["channels"] | {"shared": {"address": "case.shared.{tenant}.v1", "messages": {}}}
+    assert Contract({**DOCUMENT, "channels": channels}).channel_of("case.shared.acme.v1") == "shared"
+
+
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_a_service_hears_what_the_document_says(service: Service) -> None:
     heard = operations(service.name, "receive")
