@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, RECENT_MAX, Case, NoteRef, Papers
+from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, NoteRef, Papers
+from services.workflow.domain.decide import PARKABLE, decide
 from services.workflow.domain.evolution import evolve
 from shared.contracts.case import Actor
+from shared.contracts.commands import CaseCommand
+from shared.contracts.events import Cause
 from shared.contracts.words import Condition, NoteVisibility
 
 ENDING: Final = frozenset({"closed", "cancelled", "archived", "deleted"})
@@ -49,6 +52,12 @@ def remember(case: Case, told: Told) -> Case:
         case name if name in ENDING:
             known |= {"ended_at": case.ended_at or told.at, "deleted": case.deleted or name == "deleted"}
     return evolve(case, **known)
+
+
+def wait(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: datetime) -> Case:
+    """Return the stub of a case that is not created yet after one more command; most commands leave it as it is."""
+    decision = decide(stub, name, command, cause=cause, now=now, number=None) if name in PARKABLE else None
+    return decision.case if isinstance(decision, Accepted) else stub
 
 
 def _recent(recent: tuple[tuple[str, int, int], ...], told: Told) -> tuple[tuple[str, int, int], ...]:

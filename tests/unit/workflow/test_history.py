@@ -6,7 +6,7 @@ from typing import Any
 
 import bson
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.rebuild_history import Histories
@@ -73,6 +73,7 @@ def again(told: Sequence[Message], *, known: Case | None = None) -> list[Case]:
 machines = saids(names=("occur", "clear", "flag_flapping"))
 
 
+@settings(deadline=None)
 @given(st.lists(machines, max_size=4), st.booleans(), st.lists(saids(), max_size=25))
 def test_a_case_made_from_its_events_is_the_stored_case_byte_for_byte(
     early: list[Said], by_signal: bool, later: list[Said]
@@ -84,6 +85,7 @@ def test_a_case_made_from_its_events_is_the_stored_case_byte_for_byte(
     assert bson.encode(to_document(rebuilt)) == bson.encode(to_document(course.case))
 
 
+@settings(deadline=None)
 @given(st.booleans(), st.lists(saids(), max_size=20), st.data())
 def test_a_stored_case_is_brought_forward_by_the_events_it_has_not_seen(
     by_signal: bool, later: list[Said], data: st.DataObject
