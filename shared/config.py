@@ -2,90 +2,153 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Generic, Protocol, TypeVar
 
-import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from pydantic import ValidationError
+from aiokafka.errors import KafkaError
 
-from shared.contracts import tenant
 from shared.contracts.catalogue import TENANT_CONFIG
+from shared.contracts.envelope import Record, appended_at
+from shared.errors import TransientError
+from shared.tenancy import NEVER, Tenancy, View
 
 log = structlog.get_logger()
-Changed = Callable[[str, str, str, Any | None], None]
+Shown = TypeVar("Shown", covariant=True)
+CATCH_UP_SECONDS: Final = 10
+POLL_MS: Final = 1000
 
 
-class TenantConfig:
-    """Reads the topic from its beginning and hands every valid change on.
+class Tenants(Protocol[Shown]):
+    """What rooms ask about tenants."""
 
-    `changed(tenant, kind, name, body)` is called in the topic's order; a body of nothing means deleted. A record
-    that cannot be read is passed over and logged: what was valid before stays in force.
-    """
+    def of(self, tenant_id: str, as_of: datetime) -> Shown:
+        """Return what a tenant had set at a moment."""
 
-    hears = (TENANT_CONFIG,)
+    async def catch_up(self, until: datetime) -> None:
+        """Return when every change appended up to a moment is known."""
 
-    def __init__(self, bootstrap_servers: str, changed: Changed) -> None:
+
+class TenantConfig(Generic[View]):
+    """Reads the topic from its beginning and goes on reading; what cannot be read is passed over and logged."""
+
+    def __init__(self, bootstrap_servers: str, tenancy: Tenancy[View]) -> None:
         self._bootstrap_servers = bootstrap_servers
-        self._changed = changed
-        self._consumer: AIOKafkaConsumer | None = None
+        self._tenancy = tenancy
+        self._reader: AIOKafkaConsumer | None = None
+        self._asker: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
+        self._positions: dict[TopicPartition, int] = {}
+        self._read = asyncio.Condition()
+        self._through = NEVER
+        self._wanted = NEVER
+        self._next_check: asyncio.Future[None] | None = None
+
+    def of(self, tenant_id: str, as_of: datetime) -> View:
+        """Return what a tenant had set at a moment."""
+        return self._tenancy.of(tenant_id, as_of)
+
+    async def catch_up(self, until: datetime) -> None:
+        """Return when every change appended up to `until`, the time of a record at hand, is known.
+
+        Asks the brokers how far the topic goes: once for all who ask at the same time, and not at all for a moment
+        that an earlier answer covers.
+
+        Raises:
+            TransientError: if that cannot be known now.
+        """
+        if until <= self._through:
+            return
+        self._wanted = max(self._wanted, until)
+        if self._next_check is None:
+            self._next_check = asyncio.ensure_future(self._check())
+        await asyncio.shield(self._next_check)
 
     async def start(self) -> None:
         """Read up to the end of the topic as it is now, then go on reading."""
-        consumer = AIOKafkaConsumer(
-            TENANT_CONFIG.name,
+        # A pending fetch holds back everything else on its connection: ends are asked for on another.
+        self._reader, self._asker = self._consumer(TENANT_CONFIG.name), self._consumer()
+        try:
+            await asyncio.gather(self._reader.start(), self._asker.start())
+            partitions = self._reader.assignment()
+            while not partitions:
+                await asyncio.sleep(0.05)
+                partitions = self._reader.assignment()
+            self._task = asyncio.create_task(self._read_on(self._reader))
+            await self._reach(await self._ends())
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        for task in (self._task, self._next_check):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, TransientError):
+                    await task
+        for consumer in (self._reader, self._asker):
+            if consumer is not None:
+                await consumer.stop()
+        self._task = self._next_check = self._reader = self._asker = None
+
+    def _consumer(self, *topics: str) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            *topics,
             bootstrap_servers=self._bootstrap_servers,
             group_id=None,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             isolation_level="read_committed",
         )
+
+    async def _check(self) -> None:
+        # By now all units of a round have asked; who asks from here on wants the next answer.
+        through, self._next_check = self._wanted, None
         try:
-            await consumer.start()
-            partitions = consumer.assignment()
-            while not partitions:
-                await asyncio.sleep(0.05)
-                partitions = consumer.assignment()
-            await self._catch_up(consumer, await consumer.end_offsets(list(partitions)))
-        except BaseException:
-            await consumer.stop()
-            raise
-        self._consumer = consumer
-        self._task = asyncio.create_task(self._read_on(consumer))
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                await self._reach(await self._ends())
+        except (KafkaError, TimeoutError) as error:
+            raise TransientError(f"tenant.config.v1 cannot be followed: {type(error).__name__}") from error
+        self._through = max(self._through, through)
 
-    async def stop(self) -> None:
-        """Stop reading."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        if self._consumer is not None:
-            await self._consumer.stop()
+    async def _ends(self) -> Mapping[TopicPartition, int]:
+        if self._reader is None or self._asker is None:
+            raise TransientError("tenant.config.v1 is not read")
+        ends: Mapping[TopicPartition, int] = await self._asker.end_offsets(list(self._reader.assignment()))
+        return ends
 
-    async def _catch_up(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
-        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            await self._take(consumer, timeout_ms=200)
+    async def _reach(self, ends: Mapping[TopicPartition, int]) -> None:
+        if not self._is_at(ends):
+            async with self._read:
+                await self._read.wait_for(lambda: self._is_at(ends))
 
-    async def _read_on(self, consumer: AIOKafkaConsumer) -> None:
+    def _is_at(self, ends: Mapping[TopicPartition, int]) -> bool:
+        return all(self._positions.get(partition, 0) >= end for partition, end in ends.items())
+
+    async def _read_on(self, reader: AIOKafkaConsumer) -> None:
         while True:
             try:
-                await self._take(consumer, timeout_ms=1000)
+                await self._take(reader)
             except Exception as error:  # noqa: BLE001 - the view must go on
                 log.warning("config_not_read", reason=type(error).__name__)
                 await asyncio.sleep(1)
 
-    async def _take(self, consumer: AIOKafkaConsumer, *, timeout_ms: int) -> None:
-        for records in (await consumer.getmany(timeout_ms=timeout_ms)).values():
+    async def _take(self, reader: AIOKafkaConsumer) -> None:
+        for records in (await reader.getmany(timeout_ms=POLL_MS)).values():
             for record in records:
-                self._hear(record.key, record.value)
+                self._hear(record)
+        for partition in reader.assignment():
+            self._positions[partition] = await reader.position(partition)
+        async with self._read:
+            self._read.notify_all()
 
-    def _hear(self, key: bytes | None, value: bytes | None) -> None:
+    def _hear(self, record: Record) -> None:
         try:
-            tenant_id, kind, name = (key or b"").decode().split("/", 2)
-            model = tenant.KINDS.get(kind)
-            if model is not None:
-                self._changed(tenant_id, kind, name, None if value is None else model.model_validate_json(value))
-        except (ValueError, ValidationError, orjson.JSONDecodeError) as error:
-            log.warning("config_record_passed_over", reason=type(error).__name__)
+            tenant_id, kind, name = (record.key or b"").decode().split("/", 2)
+            self._tenancy.hear(tenant_id, kind, name, record.value, appended_at(record))
+        except ValueError as error:
+            place = {"partition": record.partition, "offset": record.offset}
+            log.warning("config_record_passed_over", reason=type(error).__name__, **place)

@@ -16,7 +16,7 @@ def build(settings: IntakeSettings) -> Service:
     database = storage.connect(settings.mongodb_uri, "callout_intake", timeout_ms=settings.mongodb_timeout_ms)
     broker = new_broker(settings)
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
-    policies = Policies()
+    config = TenantConfig(settings.kafka_bootstrap_servers, Policies())
     signals, events, timers = (
         Subscription(
             broker,
@@ -26,7 +26,7 @@ def build(settings: IntakeSettings) -> Service:
             settings=settings.flow(),
             alarm=operations.alarm,
         )
-        for room in (Signals(policies), CaseEvents(policies), Timers(policies))
+        for room in (Signals(config), CaseEvents(config), Timers(config))
     )
     clock = Clock(
         timers,
@@ -34,5 +34,4 @@ def build(settings: IntakeSettings) -> Service:
         settings.kafka_bootstrap_servers,
         interval_seconds=settings.clock_interval_seconds,
     )
-    config = TenantConfig(settings.kafka_bootstrap_servers, policies.changed)
     return Service(settings, broker, [signals, events, timers], database, operations, before=[config], after=[clock])

@@ -19,7 +19,7 @@ from services.intake.domain import (
     settle,
 )
 from services.intake.domain.key import storm_key
-from services.intake.policies import Policies
+from shared.config import Tenants
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, DEVICE_SIGNALS, INTAKE_DECISIONS, INTAKE_TIMERS
 from shared.contracts.commands import command_type
 from shared.contracts.envelope import Incoming, Message, encode, message
@@ -48,8 +48,13 @@ class KeyRoom(Room[Key]):
     service = "intake"
     tells = (SENT, INTAKE_DECISIONS)
 
-    def __init__(self, policies: Policies) -> None:
-        self._policies = policies
+    def __init__(self, tenants: Tenants[Policy]) -> None:
+        self._tenants = tenants
+
+    async def prepare(self, batch: Sequence[Incoming]) -> None:
+        """Know what tenants had set when the last record of the batch was appended."""
+        if batch:
+            await self._tenants.catch_up(max(incoming.now for incoming in batch))
 
     def settle(self, own: Key, last: Incoming) -> tuple[Key, Sequence[Message]]:
         """Tell the signals that joined in this batch as one decision."""
@@ -64,14 +69,15 @@ class KeyRoom(Room[Key]):
         """Write a key down."""
         return store.to_document(state)
 
-    def _policy(self, tenant_id: str) -> Policy:
-        return self._policies.of(tenant_id)
+    def _policy(self, tenant_id: str, incoming: Incoming) -> Policy:
+        return self._tenants.of(tenant_id, incoming.now)
 
 
 class Signals(KeyRoom):
     """Signals become cases; the guide of a signal is the storm key of its device."""
 
     topic = DEVICE_SIGNALS
+    answers = True
 
     def key(self, incoming: Incoming) -> str:
         """Return the document of the signal's dedup key."""
@@ -85,7 +91,7 @@ class Signals(KeyRoom):
     def needs_guide(self, incoming: Incoming, own: Key | None) -> bool:
         """Tell whether the signal may open an episode."""
         signal = incoming.data
-        return needs_guide(own, _kind(incoming), signal, self._policy(signal.tenant_id))
+        return needs_guide(own, _kind(incoming), signal, self._policy(signal.tenant_id, incoming))
 
     def decide(self, incoming: Incoming, own: Key | None, guide: Key | None, verdict: str | None) -> Decision[Key]:
         """Count the signal in exactly one episode, or say why not."""
@@ -97,7 +103,7 @@ class Signals(KeyRoom):
             signal_id=_identity(incoming),
             verdict=verdict,
             now=incoming.now,
-            policy=self._policy(incoming.data.tenant_id),
+            policy=self._policy(incoming.data.tenant_id, incoming),
         )
         return _told(triage, incoming)
 
@@ -117,7 +123,7 @@ class CaseEvents(KeyRoom):
     def decide(self, incoming: Incoming, own: Key | None, guide: Key | None, verdict: str | None) -> Decision[Key]:  # noqa: ARG002
         """Follow the case; what it hands back is counted anew."""
         event = incoming.data
-        policy = self._policy(event.case.tenant_id)
+        policy = self._policy(event.case.tenant_id, incoming)
         return _told(
             on_case_event(own, name=HEARD[incoming.type], event=event, now=incoming.now, policy=policy), incoming
         )

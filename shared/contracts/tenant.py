@@ -1,14 +1,17 @@
-"""What a tenant sets: the kinds of `tenant.config.v1` that exist so far, and their bodies."""
+"""What a tenant sets: the kinds of `tenant.config.v1`, and the bodies of those about signals."""
 
 from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
 from shared.contracts.fields import Instant, Model, Text, Title, Word
+from shared.contracts.tenant_cases import Settings, Template
+from shared.contracts.tenant_codes import Codes
+from shared.contracts.tenant_people import Counterpart, Pattern, Team, User
+from shared.contracts.tenant_time import Calendar, Sla
 from shared.contracts.words import CaseType, Priority, Severity
 
 CONFIG: Final = "callout.tenant.config.v1"
-Pattern = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class Flapping(Model):
@@ -66,4 +69,16 @@ class Maintenance(Model):
         return self
 
 
-KINDS: Final[dict[str, type[Model]]] = {"rules": Rules, "maintenance": Maintenance}
+#: What is named by others comes before what names it.
+KINDS: Final[dict[str, type[Model]]] = {
+    "calendar": Calendar,
+    "settings": Settings,
+    "user": User,
+    "team": Team,
+    "counterpart": Counterpart,
+    "sla": Sla,
+    "codes": Codes,
+    "template": Template,
+    "rules": Rules,
+    "maintenance": Maintenance,
+}

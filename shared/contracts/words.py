@@ -82,6 +82,27 @@ class HoldReason(StrEnum):
     OTHER = "other"
 
 
+class Clock(StrEnum):
+    """What a service level promises: when somebody answers, and when the matter is settled."""
+
+    FIRST_RESPONSE = "first_response"
+    RESOLUTION = "resolution"
+
+
+class Facet(StrEnum):
+    """A part of a shared case that may be kept from a counterpart, beyond what no counterpart ever sees."""
+
+    DESCRIPTION = "description"
+    MACHINE = "machine"
+    CONTACTS = "contacts"
+    REFERENCES = "references"
+    TAGS = "tags"
+    SOLUTION = "solution"
+    SIGNAL = "signal"
+    NOTES = "notes"
+    ATTACHMENTS = "attachments"
+
+
 class Origin(StrEnum):
     """Who or what opened a case."""
 

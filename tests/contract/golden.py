@@ -12,6 +12,7 @@ from shared.contracts import catalogue, commands, events, intake, ops, settled_l
 from shared.contracts.catalogue import Topic
 from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, command, signal
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
+from tests.contract.golden_tenant import TENANT_DATA
 from tests.contract.shapes import breaks, shapes
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -73,10 +74,8 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
         yield catalogue.INTAKE_DECISIONS, type_, type_, key, body, {"ce_tenant": "acme"}
     wake = {"tenant_id": "acme", "dedup_key": "press-07:E417", "due_at": AT}
     yield catalogue.INTAKE_TIMERS, intake.WAKE, intake.WAKE, key, wake, {}
-    rules = {"rules": [{"name": "doors", "fault": "DOOR*", "suppress": True}], "storm": {"new_keys": 50}}
-    window = {"device": "press-*", "fault": "*", "starts_at": AT, "until": "2026-03-02T12:00:00.000Z"}
-    for kind, body in (("rules", rules), ("maintenance", window)):
-        yield catalogue.TENANT_CONFIG, f"{tenant.CONFIG}.{kind}", tenant.CONFIG, f"acme/{kind}/default", body, {}
+    for kind, (name, body) in TENANT_DATA.items():
+        yield catalogue.TENANT_CONFIG, f"{tenant.CONFIG}.{kind}", tenant.CONFIG, f"acme/{kind}/{name}", body, {}
     health = {"service": "workflow", "kind": "restarted", "at": AT, "pid": 4711, "exit_code": -9}
     yield catalogue.OPS_HEALTH, ops.HEALTH, ops.HEALTH, "workflow", health, {}
     yield from _operations()

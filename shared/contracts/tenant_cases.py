@@ -1,0 +1,36 @@
+"""How a tenant's cases begin and end: settings and case templates."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.contracts import limits
+from shared.contracts.fields import CaseCode, Model, Tag, Text, Title, Word
+from shared.contracts.words import CaseType, Clock, Priority, Severity, TicketClass
+
+
+class Settings(Model):
+    """Kind `settings`, named `default`: what holds for all cases of a tenant. Days that are 0 mean never."""
+
+    calendar: Word | None = None
+    reopen_working_days: Annotated[int, Field(ge=0, le=365)] = 14
+    agents_bypass_reopen_window: bool = False
+    auto_close_working_days: Annotated[int, Field(ge=0, le=365)] = 5
+    auto_archive_days: Annotated[int, Field(ge=0, le=3660)] = 90
+    auto_escalate: Annotated[tuple[Clock, ...], Field(max_length=2)] = ()
+
+
+class Template(Model):
+    """Kind `template`: a known problem and its solution, to begin a case with; a changed one needs a higher version."""
+
+    version: Annotated[int, Field(ge=1, le=10**6)] = 1
+    title: Title | None = None
+    description: Text | None = None
+    case_type: CaseType | None = None
+    case_code: CaseCode | None = None
+    ticket_class: TicketClass | None = None
+    priority: Priority | None = None
+    severity: Severity | None = None
+    part_model: Word | None = None
+    solution_suggestion: Text | None = None
+    tags: Annotated[tuple[Tag, ...], Field(max_length=limits.TAGS_MAX)] = ()

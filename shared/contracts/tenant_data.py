@@ -1,0 +1,89 @@
+"""What one tenant has set, as of one moment."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Final, TypeVar
+
+from shared.contracts.fields import Model
+from shared.contracts.tenant import KINDS, Maintenance, Rules
+from shared.contracts.tenant_cases import Settings, Template
+from shared.contracts.tenant_codes import Code, Codes, merged
+from shared.contracts.tenant_people import Counterpart, Team, User
+from shared.contracts.tenant_time import Calendar, Sla
+
+DEFAULT: Final = "default"
+Body = TypeVar("Body", bound=Model)
+KIND_OF: Final[dict[type[Model], str]] = {model: kind for kind, model in KINDS.items()}
+NOTHING_SET: Final[Mapping[str, Mapping[str, bytes]]] = {}
+
+
+class TenantData:
+    """Bodies by kind and name, as JSON that was found valid; each is read when first asked for."""
+
+    def __init__(self, bodies: Mapping[str, Mapping[str, bytes]] = NOTHING_SET) -> None:
+        self._bodies = bodies
+        self._read: dict[tuple[str, str], Model] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """The tenant's settings, or the defaults."""
+        return self._find(Settings, DEFAULT) or Settings()
+
+    @property
+    def has_users(self) -> bool:
+        """Whether the tenant has told who its users are."""
+        return bool(self._bodies.get("user"))
+
+    def user(self, id_: str) -> User | None:
+        """Return a user by the id that commands carry."""
+        return self._find(User, id_)
+
+    def team(self, name: str) -> Team | None:
+        """Return a team."""
+        return self._find(Team, name)
+
+    def calendar(self, name: str) -> Calendar | None:
+        """Return a calendar."""
+        return self._find(Calendar, name)
+
+    def counterpart(self, tenant_id: str) -> Counterpart | None:
+        """Return what holds for another tenant."""
+        return self._find(Counterpart, tenant_id)
+
+    def template(self, name: str) -> Template | None:
+        """Return a case template."""
+        return self._find(Template, name)
+
+    @property
+    def slas(self) -> tuple[tuple[str, Sla], ...]:
+        """The service levels, by name, in order."""
+        return self._all(Sla)
+
+    @property
+    def rules(self) -> tuple[Rules, ...]:
+        """The documents of rules, in the order of their names."""
+        return tuple(body for _, body in self._all(Rules))
+
+    @property
+    def maintenance(self) -> tuple[Maintenance, ...]:
+        """The maintenance windows, in the order of their names."""
+        return tuple(body for _, body in self._all(Maintenance))
+
+    @cached_property
+    def codes(self) -> Mapping[str, Code]:
+        """The case codes that cases may have."""
+        return merged(body for _, body in self._all(Codes))
+
+    def _find(self, model: type[Body], name: str) -> Body | None:
+        kind = KIND_OF[model]
+        found = self._read.get((kind, name))
+        if found is None:
+            body = self._bodies.get(kind, {}).get(name)
+            if body is None:
+                return None
+            found = self._read[kind, name] = model.model_validate_json(body)
+        return found  # type: ignore[return-value]  # of the kind's model
+
+    def _all(self, model: type[Body]) -> tuple[tuple[str, Body], ...]:
+        found = ((name, self._find(model, name)) for name in sorted(self._bodies.get(KIND_OF[model], ())))
+        return tuple((name, body) for name, body in found if body is not None)
