@@ -1,23 +1,30 @@
 """The tenant data in force: what `tenant.config.v1` has, and how it becomes what a file says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import orjson
+from aiokafka import AIOKafkaConsumer
 from pydantic import ValidationError
 
 from deploy.auditing import AuditTrail
 from deploy.sending import SOURCE, send_together
-from deploy.tenant_files import Entries, Entry, TenantFile, normalised
+from deploy.tenant_files import Entries, Entry, TenantFile, TenantFileError, normalised, told
 from deploy.topic_reader import TopicReader
+from deploy.yaml_lines import line_of
 from shared.auditing import digest_of
 from shared.contracts.catalogue import TENANT_CONFIG
 from shared.contracts.envelope import Message, encode, message
-from shared.contracts.fields import utc_milliseconds
+from shared.contracts.fields import Model, utc_milliseconds
 from shared.contracts.ids import fresh_id
 from shared.contracts.tenant import CONFIG, KINDS
+from shared.contracts.tenant_references import dangling
+
+SEEN_SECONDS: Final = 15
+SEEN_POLL_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,57 @@ def changes(live: Mapping[Entry, dict[str, Any]], file: TenantFile, *, prune: bo
     return sorted(wanted, key=lambda change: change.entry)
 
 
+def check(live: Mapping[Entry, dict[str, Any]], file: TenantFile, wanted: Sequence[Change]) -> None:
+    """Check what the changes would make of the file's tenants.
+
+    Raises:
+        TenantFileError: if a name would lead nowhere, or a template changes without a higher version.
+    """
+    faults = [*_unversioned(file, wanted), *_dangling(live, file, wanted)]
+    if faults:
+        raise TenantFileError(told(file.name, faults))
+
+
+def _unversioned(file: TenantFile, wanted: Sequence[Change]) -> Iterator[tuple[int, str]]:
+    for change in wanted:
+        if change.entry.kind == "template" and change.before is not None and change.after is not None:
+            version = change.before.get("version", 1)
+            if change.after.get("version", 1) <= version:
+                where = f"template.{change.entry.name}.version"
+                wrong = f"version {version} says something else already; write `version: {version + 1}`"
+                yield file.line(change.entry, ("version",)), f"{where}: {wrong}"
+
+
+def _dangling(
+    live: Mapping[Entry, dict[str, Any]], file: TenantFile, wanted: Sequence[Change]
+) -> Iterator[tuple[int, str]]:
+    after = dict(live)
+    for change in wanted:
+        after.pop(change.entry, None)
+        if change.after is not None:
+            after[change.entry] = change.after
+    tenants: dict[str, dict[tuple[str, str], Model]] = {tenant: {} for tenant in file.tenants}
+    for entry, body in after.items():
+        if entry.tenant in tenants and (model := _model(entry.kind, body)) is not None:
+            tenants[entry.tenant][entry.kind, entry.name] = model
+    for tenant, bodies in tenants.items():
+        for (kind, name), path, missing, wanted_name in dangling(bodies):
+            entry = Entry(tenant=tenant, kind=kind, name=name)
+            where = ".".join(map(str, (kind, name, *path)))
+            wrong = f"{where}: {tenant} has no {missing} `{wanted_name}`; add it under `{missing}`, or name another"
+            if entry in file.entries:
+                yield file.line(entry, path), wrong
+            elif any(change.after is None for change in wanted):
+                yield line_of(file.tenants[tenant], ()), f"{wrong} (in force, and not in this file)"
+
+
+def _model(kind: str, body: dict[str, Any]) -> Model | None:
+    try:
+        return KINDS[kind].model_validate_json(encode(body)) if kind in KINDS else None
+    except ValidationError:
+        return None
+
+
 async def read_config(bootstrap_servers: str) -> Entries:
     """Return all that is in force."""
     latest: dict[bytes, bytes | None] = {}
@@ -62,14 +120,35 @@ async def read_config(bootstrap_servers: str) -> Entries:
 
 
 async def apply_changes(bootstrap_servers: str, wanted: Sequence[Change], trail: AuditTrail) -> None:
-    """Write what differs, and who changed it, all together; return when the brokers have it.
+    """Write what differs, and who changed it, all together; return when every service can see it.
 
     Raises:
         KafkaError: nothing was changed.
+        TimeoutError: it was changed, and is not to be seen yet.
     """
     now = datetime.now(tz=UTC)
     messages = [told for change in wanted for told in _with_record(change, config_message(change, now=now), trail)]
     await send_together(bootstrap_servers, messages)
+    async with asyncio.timeout(SEEN_SECONDS):
+        await _seen(bootstrap_servers)
+
+
+async def _seen(bootstrap_servers: str) -> None:
+    """Return when nothing on the topic is held back from readers of what is committed."""
+    committed, uncommitted = (
+        AIOKafkaConsumer(TENANT_CONFIG.name, bootstrap_servers=bootstrap_servers, isolation_level=f"read_{level}")
+        for level in ("committed", "uncommitted")
+    )
+    try:
+        await asyncio.gather(committed.start(), uncommitted.start())
+        partitions = list(uncommitted.assignment())
+        ends = await uncommitted.end_offsets(partitions)
+        seen = await committed.end_offsets(partitions)
+        while any(seen[partition] < end for partition, end in ends.items()):
+            await asyncio.sleep(SEEN_POLL_SECONDS)
+            seen = await committed.end_offsets(partitions)
+    finally:
+        await asyncio.gather(committed.stop(), uncommitted.stop())
 
 
 def _with_record(change: Change, told: Message, trail: AuditTrail) -> tuple[Message, Message]:

@@ -1,16 +1,20 @@
 """Files of tenant data: what they may say, with the line of what they may not. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 import yaml
 from pydantic import ValidationError
 
+from deploy.tenant_faults import said_plainly, unknown
+from deploy.yaml_lines import NotYaml, Path, line_of, read_yaml, repeated
 from shared.contracts.limits import TENANT_PATTERN
 from shared.contracts.tenant import KINDS
+from shared.contracts.tenant_references import misnamed
 
 NAME_MAX: Final = 128
 
@@ -34,25 +38,20 @@ class Entry:
 
 
 Entries = dict[Entry, dict[str, Any]]
-Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantFile:
-    """What a file says: the tenants it speaks of, and their data, normalised."""
+    """What a file says: the tenants' data, normalised, and where it says it."""
 
-    tenants: tuple[str, ...]
-    entries: Entries
+    name: str = field(compare=False)
+    tenants: dict[str, yaml.Node] = field(default_factory=dict, compare=False)
+    entries: Entries = field(default_factory=dict)
+    nodes: dict[Entry, yaml.Node] = field(default_factory=dict, compare=False)
 
-
-class _Loader(yaml.SafeLoader):
-    """Takes times as the text they are written in."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+    def line(self, entry: Entry, path: Path = ()) -> int:
+        """Return the line on which the file says something of an entry."""
+        return line_of(self.nodes[entry], (entry.kind, entry.name, *path))
 
 
 def read_tenant_file(text: str, name: str) -> TenantFile:
@@ -61,26 +60,31 @@ def read_tenant_file(text: str, name: str) -> TenantFile:
     Raises:
         TenantFileError: something in it is wrong.
     """
-    # JSON may be indented by tabs, which YAML does not take; inside its strings there are none.
-    text = text.replace("\t", " ") if text.lstrip()[:1] in {"{", "["} else text
-    faults: list[tuple[int, str]] = []
-    tenants: list[str] = []
-    entries: Entries = {}
     try:
-        documents = [(document, _data(document)) for document in yaml.compose_all(text, _Loader)]
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise TenantFileError(f"{name}:{line}: neither YAML nor JSON: {error.problem or error.context}") from error
-    for node, data in _tenants(documents):
-        tenants.append(str(data.get("tenant")) if isinstance(data, dict) else "")
-        for path, fault in [*_repeated(node), *_check(data, entries)]:
+        documents = read_yaml(text)
+    except NotYaml as error:
+        raise TenantFileError(f"{name}:{error}") from error
+    faults: list[tuple[int, str]] = []
+    file = TenantFile(name=name)
+    for node, data in documents:
+        tenant = str(data.get("tenant")) if isinstance(data, dict) else ""
+        file.tenants.setdefault(tenant, node)
+        known = len(file.entries)
+        said_twice = ((path, "said twice") for path in repeated(node))
+        for path, fault in [*said_twice, *_check(data, file.entries)]:
             where = ".".join(map(str, path))
-            faults.append((_line(node, path), f"{where}: {fault}" if where else fault))
+            faults.append((line_of(node, path), f"{where}: {fault}" if where else fault))
+        file.nodes.update((entry, node) for entry in islice(reversed(file.entries), len(file.entries) - known))
     if not documents:
-        faults.append((1, "the file is empty"))
+        faults.append((1, "the file is empty; name a tenant: `tenant: acme`"))
     if faults:
-        raise TenantFileError("\n".join(f"{name}:{line}: {fault}" for line, fault in sorted(faults)))
-    return TenantFile(tuple(dict.fromkeys(tenants)), entries)
+        raise TenantFileError(told(name, faults))
+    return file
+
+
+def told(name: str, faults: Iterable[tuple[int, str]]) -> str:
+    """Return the faults of a file in the order of its lines: `file:line: what is wrong, what to write`."""
+    return "\n".join(f"{name}:{line}: {fault}" for line, fault in sorted(faults))
 
 
 def normalised(kind: str, body: bytes) -> dict[str, Any]:
@@ -108,24 +112,6 @@ def write_yaml(tenants: Sequence[dict[str, Any]]) -> str:
     return yaml.safe_dump_all(tenants, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _data(node: yaml.Node | None) -> Any:  # noqa: ANN401 - any YAML value
-    loader = _Loader("")
-    try:
-        return loader.construct_document(node) if node is not None else None
-    finally:
-        loader.dispose()
-
-
-def _tenants(documents: Sequence[tuple[yaml.Node | None, Any]]) -> Iterator[tuple[yaml.Node, Any]]:
-    for node, data in documents:
-        if node is None:
-            continue
-        if isinstance(node, yaml.SequenceNode):
-            yield from zip(node.value, data, strict=True)
-        else:
-            yield node, data
-
-
 def _check(data: Any, entries: Entries) -> Iterator[tuple[Path, str]]:  # noqa: ANN401 - any YAML value
     if not isinstance(data, dict):
         yield (), "a tenant is an object with `tenant` and kinds of data"
@@ -137,7 +123,7 @@ def _check(data: Any, entries: Entries) -> Iterator[tuple[Path, str]]:  # noqa: 
         if kind == "tenant":
             continue
         if kind not in KINDS:
-            yield (kind,), f"there is no such kind; there are {', '.join(KINDS)}"
+            yield (kind,), unknown(kind, KINDS, "kind")
         elif not isinstance(bodies, dict):
             yield (kind,), "an object is needed: a name, then what it says"
         else:
@@ -152,42 +138,14 @@ def _check_body(entry: Entry, name: Any, body: Any, entries: Entries) -> Iterato
     if entry in entries:
         yield path, "said before"
     try:
-        entries[entry] = normalised(entry.kind, orjson.dumps(body if body is not None else {}))
+        text = orjson.dumps(body if body is not None else {}, option=orjson.OPT_NON_STR_KEYS)
+        entries[entry] = normalised(entry.kind, text)
+        if wrong := misnamed(entry.tenant, entry.name, KINDS[entry.kind].model_validate_json(text)):
+            yield path, wrong
     except orjson.JSONEncodeError as error:
         yield path, f"no JSON: {error}"
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_context=False, include_input=False):
-            message = "there is no such field" if detail["type"] == "extra_forbidden" else detail["msg"]
-            yield (*path, *detail["loc"]), message
-
-
-def _repeated(node: yaml.Node, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Yield the keys that an object has twice: YAML would keep the last and say nothing."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield (*path, key.value), "said twice"
-            seen.add(key.value)
-            yield from _repeated(value, (*path, key.value))
-    elif isinstance(node, yaml.SequenceNode):
-        for place, value in enumerate(node.value):
-            yield from _repeated(value, (*path, place))
-
-
-def _line(node: yaml.Node, path: Path) -> int:
-    line = node.start_mark.line
-    for step in path:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == str(step)]
-            if not found:
-                break
-            key, node = found[-1]
-            line = key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line
-    return line + 1
+        yield from (((*path, *inner), fault) for inner, fault in said_plainly(KINDS[entry.kind], error))
 
 
 def _matches(pattern: str, text: str) -> bool:

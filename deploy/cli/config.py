@@ -11,14 +11,15 @@ from deploy.cli._ask import AsJson, ask, print_json
 from deploy.cli.connection import find_stack
 from deploy.cli.failure import ExitCode, Failure
 from deploy.files import write_atomically
-from deploy.tenant_config import Change, apply_changes, changes, of_tenants, read_config
+from deploy.tenant_config import Change, apply_changes, changes, check, of_tenants, read_config
 from deploy.tenant_files import TenantFile, TenantFileError, read_tenant_file, write_tenants, write_yaml
 
 app = typer.Typer(
-    help="The data that tenants set: rules for signals, maintenance windows.",
+    help="The data that tenants set: users, calendars, service levels, rules for signals and more.",
     epilog="A file: `{tenant: acme, rules: {default: {rules: [{name: noise, fault: 'N*', suppress: true}]}}, "
     "maintenance: {weekend: {starts_at: 2026-03-07T00:00:00Z, until: 2026-03-09T00:00:00Z}}}`. "
-    "Several tenants: YAML documents, or a list.",
+    "Several tenants: YAML documents, or a list. Kinds and fields: docs/contracts.md, `tenant.config.v1`; "
+    "an example with all of them: docs/examples/tenant.yaml.",
     no_args_is_help=True,
 )
 
@@ -37,8 +38,9 @@ def apply(
 ) -> None:
     """Bring the file's tenants to what the file says; safe to repeat.
 
-    The whole file is checked before anything is sent; only differences are written, all together, and with them on
-    `ops.audit.v1` who changed what.
+    The whole file is checked before anything is sent, also whether what it names is there; only differences are
+    written, all together, and with them on `ops.audit.v1` who changed what. When it returns, every command that is sent
+    from then on is decided by what it wrote.
 
     Examples: `callout config apply acme.yaml --reason CHG-17` · `callout config apply all.json --prune --json`
     """
@@ -87,7 +89,7 @@ def _read(file: Path) -> TenantFile:
     except UnicodeDecodeError as error:
         raise Failure(ExitCode.USAGE, f"{file} is not UTF-8.") from error
     except TenantFileError as error:
-        raise Failure(ExitCode.USAGE, f"{error}\nNothing was sent.") from error
+        raise _bad(error) from error
 
 
 def _differences(file: TenantFile, *, prune: bool, trail: AuditTrail | None = None) -> list[Change]:
@@ -95,12 +97,21 @@ def _differences(file: TenantFile, *, prune: bool, trail: AuditTrail | None = No
     bootstrap_servers = find_stack().bootstrap_servers
 
     async def work() -> list[Change]:
-        wanted = changes(await read_config(bootstrap_servers), file, prune=prune)
+        live = await read_config(bootstrap_servers)
+        wanted = changes(live, file, prune=prune)
+        check(live, file, wanted)
         if trail is not None and wanted:
             await apply_changes(bootstrap_servers, wanted, trail)
         return wanted
 
-    return ask(work())
+    try:
+        return ask(work())
+    except TenantFileError as error:
+        raise _bad(error) from error
+
+
+def _bad(error: TenantFileError) -> Failure:
+    return Failure(ExitCode.USAGE, f"{error}\nNothing was sent.")
 
 
 def _print(wanted: list[Change], *, as_json: bool, nothing: str, prefix: str = "") -> None:
