@@ -30,7 +30,7 @@ from shared.contracts.events import OUTCOME, SNAPSHOT, Cause, event_type
 from shared.contracts.fields import rfc3339
 from shared.contracts.ids import derived_id
 from shared.contracts.words import DeadCode, RefusalCode
-from shared.errors import TransientError, Unreadable
+from shared.errors import Unreadable
 from shared.flow import Decision, Room
 from shared.storage import Documents
 
@@ -66,16 +66,13 @@ class Commands(Room[Case]):
     async def prepare(self, batch: Sequence[Incoming]) -> None:
         """Give every case that may be created a number; numbers are drawn in blocks, none is used twice."""
         creates = [i.place for i in batch if isinstance(i.data, Create) and i.place not in self._numbers]
-        short = len(creates) - len(self._free)
-        if short > 0:
+        while (short := len(creates) - len(self._free)) > 0:  # other units take numbers while one waits for its own
             size = max(short, BLOCK)
             first = await self._counters.draw("case_number", size, start=FIRST_NUMBER)
             self._free.extend(range(first, first + size))
         if len(self._numbers) > 100 * BLOCK + len(creates):
             self._numbers.clear()
         for place in creates:
-            if not self._free:
-                raise TransientError("case numbers ran out between two batches")
             self._numbers[place] = f"{self._free.popleft():08d}"
 
     def decide(self, incoming: Incoming, own: Case | None, guide: Case | None, verdict: str | None) -> Decision[Case]:  # noqa: ARG002
