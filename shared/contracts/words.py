@@ -1,9 +1,17 @@
 """The words of the language: every closed vocabulary, each value the word on the wire."""
 
 from enum import StrEnum
+from operator import attrgetter
 
 
-class State(StrEnum):
+class Word(StrEnum):
+    """A word on the wire. Every event holds a score of them: their values are read without a call into Python."""
+
+
+Word.value = property(attrgetter("_value_"))  # type: ignore[method-assign, assignment]
+
+
+class State(Word):
     """Where a case stands."""
 
     NEW = "NEW"
@@ -16,7 +24,7 @@ class State(StrEnum):
     ARCHIVED = "ARCHIVED"
 
 
-class Severity(StrEnum):
+class Severity(Word):
     """Impact on production."""
 
     CRITICAL = "critical"
@@ -26,7 +34,7 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-class Priority(StrEnum):
+class Priority(Word):
     """Order of work, most urgent first."""
 
     BLOCKER = "blocker"
@@ -36,7 +44,7 @@ class Priority(StrEnum):
     TRIVIAL = "trivial"
 
 
-class CaseType(StrEnum):
+class CaseType(Word):
     """What kind of matter a case is."""
 
     ANOMALY = "anomaly"
@@ -50,28 +58,28 @@ class CaseType(StrEnum):
     FEATURE_REQUEST = "feature_request"
 
 
-class TicketClass(StrEnum):
+class TicketClass(Word):
     """The two classes of ticket."""
 
     CASE = "case"
     TROUBLE = "trouble"
 
 
-class Visibility(StrEnum):
+class Visibility(Word):
     """Who takes part in a case."""
 
     INTERNAL = "internal"
     SHARED = "shared"
 
 
-class NoteVisibility(StrEnum):
+class NoteVisibility(Word):
     """Who reads a note: the owner's own staff alone, or everybody who takes part."""
 
     INTERNAL = "internal"
     EXTERNAL = "external"
 
 
-class HoldReason(StrEnum):
+class HoldReason(Word):
     """What a case on hold waits for."""
 
     PARTS = "parts"
@@ -82,14 +90,14 @@ class HoldReason(StrEnum):
     OTHER = "other"
 
 
-class Clock(StrEnum):
+class Clock(Word):
     """What a service level promises: when somebody answers, and when the matter is settled."""
 
     FIRST_RESPONSE = "first_response"
     RESOLUTION = "resolution"
 
 
-class Facet(StrEnum):
+class Facet(Word):
     """A part of a shared case that may be kept from a counterpart, beyond what no counterpart ever sees."""
 
     DESCRIPTION = "description"
@@ -103,7 +111,7 @@ class Facet(StrEnum):
     ATTACHMENTS = "attachments"
 
 
-class Origin(StrEnum):
+class Origin(Word):
     """Who or what opened a case."""
 
     DEVICE = "device"
@@ -115,7 +123,7 @@ class Origin(StrEnum):
     IMPORT = "import"
 
 
-class Channel(StrEnum):
+class Channel(Word):
     """How a case came in."""
 
     OFFLINE = "offline"
@@ -124,14 +132,14 @@ class Channel(StrEnum):
     DEVICE = "device"
 
 
-class Condition(StrEnum):
+class Condition(Word):
     """Whether the fault behind a case is present."""
 
     ACTIVE = "active"
     CLEARED = "cleared"
 
 
-class Role(StrEnum):
+class Role(Word):
     """What an actor is."""
 
     DEVICE = "device"
@@ -145,7 +153,7 @@ class Role(StrEnum):
     AUDITOR = "auditor"
 
 
-class LinkKind(StrEnum):
+class LinkKind(Word):
     """How a case is linked with something else."""
 
     WORK_ORDER = "work_order"
@@ -156,7 +164,7 @@ class LinkKind(StrEnum):
     EXTERNAL = "external"
 
 
-class RefusalCode(StrEnum):
+class RefusalCode(Word):
     """Why a command was refused; the code is the contract."""
 
     INVALID_TRANSITION = "invalid_transition"
@@ -172,7 +180,7 @@ class RefusalCode(StrEnum):
     LIMIT_EXCEEDED = "limit_exceeded"
 
 
-class DeadCode(StrEnum):
+class DeadCode(Word):
     """Why a record became a dead letter; the code is the contract."""
 
     NOT_JSON = "not_json"
