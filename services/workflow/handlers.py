@@ -19,9 +19,11 @@ from services.workflow.domain import (
     Outcome,
     Refused,
     Repeated,
+    Tenant,
     allowed,
     decide,
 )
+from shared.config import Tenants
 from shared.contracts.case import CASE_STATE, Actor
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CASE_OUTCOMES, CASE_SNAPSHOTS, OPS_AUDIT
 from shared.contracts.commands import Create, command_name
@@ -33,8 +35,10 @@ from shared.contracts.words import DeadCode, RefusalCode
 from shared.errors import Unreadable
 from shared.flow import Decision, Room
 from shared.storage import Documents
+from shared.tenancy import Tenancy
 
 SOURCE = "/callout/workflow"
+NOTHING_SET = Tenancy(Tenant)
 FIRST_NUMBER = 10_000_001
 BLOCK = 100
 #: The last field of the state of a deleted case; what outsiders write cannot end like this.
@@ -54,8 +58,9 @@ class Commands(Room[Case]):
     service = "workflow"
     exclusive = True
 
-    def __init__(self, counters: Documents) -> None:
+    def __init__(self, counters: Documents, tenants: Tenants[Tenant] = NOTHING_SET) -> None:
         self._counters = counters
+        self._tenants = tenants
         self._free: deque[int] = deque()
         self._numbers: dict[str, str] = {}
 
@@ -64,7 +69,12 @@ class Commands(Room[Case]):
         return str(incoming.data.case_id)
 
     async def prepare(self, batch: Sequence[Incoming]) -> None:
-        """Give every case that may be created a number; numbers are drawn in blocks, none is used twice."""
+        """Know what tenants had set when the last record came, and give every case that may be created a number.
+
+        Numbers are drawn in blocks; none is used twice.
+        """
+        if batch:
+            await self._tenants.catch_up(max(incoming.now for incoming in batch))
         creates = [i.place for i in batch if isinstance(i.data, Create) and i.place not in self._numbers]
         while (short := len(creates) - len(self._free)) > 0:  # other units take numbers while one waits for its own
             size = max(short, BLOCK)
@@ -79,6 +89,7 @@ class Commands(Room[Case]):
         """Decide one command and tell its events and its outcome."""
         cause = Cause(incoming.id, incoming.type, incoming.topic, incoming.partition, incoming.offset)
         actor: Actor = incoming.data.actor
+        tenant = self._tenants.of(incoming.data.tenant_id, incoming.now)
         decision = decide(
             own,
             command_name(incoming.type),
@@ -86,16 +97,17 @@ class Commands(Room[Case]):
             cause=cause,
             now=incoming.now,
             number=self._numbers.get(incoming.place),
+            tenant=tenant,
         )
         match decision:
             case Accepted():
-                return _told(decision, incoming)
+                return _told(decision, incoming, tenant)
             case Refused():
                 outcome = Outcome(command_id=incoming.id, actor=actor, refused=decision)
-                return Decision(messages=(_outcome(outcome, own, incoming), *audited(decision, own, incoming)))
+                return Decision(messages=(_outcome(outcome, own, incoming, tenant), *audited(decision, own, incoming)))
             case Repeated():
                 outcome = Outcome(command_id=incoming.id, actor=actor, seq=decision.seq, version=decision.version)
-                return Decision(messages=(_outcome(outcome, own, incoming),))
+                return Decision(messages=(_outcome(outcome, own, incoming, tenant),))
 
     def derive(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the snapshot after the last event of each case."""
@@ -122,14 +134,14 @@ class Commands(Room[Case]):
         return store.to_document(state)
 
 
-def _told(accepted: Accepted, incoming: Incoming) -> Decision[Case]:
+def _told(accepted: Accepted, incoming: Incoming, tenant: Tenant) -> Decision[Case]:
     messages = []
     digest = accepted.case.hash
     for event in accepted.events:
         told, digest = _event(event, digest, incoming.traceparent)
         messages.append(told)
     case = replace(accepted.case, hash=digest)
-    messages += [_outcome(outcome, case, incoming) for outcome in accepted.outcomes]
+    messages += [_outcome(outcome, case, incoming, tenant) for outcome in accepted.outcomes]
     return Decision(own=case, messages=messages)
 
 
@@ -184,12 +196,12 @@ def _snapshot(event: Message) -> Message:
     return Message(CASE_SNAPSHOTS.name, event.key, None if deleted else state, tuple((headers | replaced).items()))
 
 
-def _outcome(outcome: Outcome, case: Case | None, incoming: Incoming) -> Message:
+def _outcome(outcome: Outcome, case: Case | None, incoming: Incoming, tenant: Tenant) -> Message:
     body: dict[str, Any] = {
         "command_id": outcome.command_id,
         "case_id": incoming.data.case_id,
         "accepted": outcome.refused is None,
-        "allowed": _allowed(outcome, case, incoming.now),
+        "allowed": _allowed(outcome, case, incoming.now, tenant),
     }
     if outcome.refused is None:
         body |= {"seq": outcome.seq, "version": outcome.version}
@@ -201,11 +213,11 @@ def _outcome(outcome: Outcome, case: Case | None, incoming: Incoming) -> Message
     return _outcome_message(body, incoming.now, id_, incoming.data.tenant_id, incoming.traceparent)
 
 
-def _allowed(outcome: Outcome, case: Case | None, now: datetime) -> tuple[str, ...]:
+def _allowed(outcome: Outcome, case: Case | None, now: datetime, tenant: Tenant) -> tuple[str, ...]:
     """Return what is possible now; nothing of a case that the sender may not know of."""
     if outcome.refused is not None and outcome.refused.code is RefusalCode.NOT_FOUND:
         return ()
-    return allowed(case, outcome.actor, now)
+    return allowed(case, outcome.actor, now, tenant)
 
 
 def _outcome_message(

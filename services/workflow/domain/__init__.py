@@ -1,6 +1,6 @@
 """What becomes of a case when it is told to do something: pure decisions, no I/O, no clock."""
 
-from services.workflow.domain.calendar import last_reopen_day
+from services.workflow.domain.calendar import Calendar
 from services.workflow.domain.case import (
     Accepted,
     Case,
@@ -13,11 +13,13 @@ from services.workflow.domain.case import (
 )
 from services.workflow.domain.decide import decide
 from services.workflow.domain.rules import allowed
+from services.workflow.domain.tenant import Tenant
 from services.workflow.domain.transitions import TRANSITIONS, Transition
 
 __all__ = [
     "TRANSITIONS",
     "Accepted",
+    "Calendar",
     "Case",
     "Decision",
     "Event",
@@ -25,8 +27,8 @@ __all__ = [
     "Parked",
     "Refused",
     "Repeated",
+    "Tenant",
     "Transition",
     "allowed",
     "decide",
-    "last_reopen_day",
 ]

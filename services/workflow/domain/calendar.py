@@ -1,18 +1,163 @@
-"""Working days: Monday to Friday without holidays, in the tenant's time zone."""
+"""Working time: which instants count, how much of it lies between two of them, and when so much of it is over.
 
-from collections.abc import Collection
-from datetime import UTC, date, datetime, timedelta, tzinfo
+An instant is working time if its local time of day lies in a span of working hours of its local date. So an hour that a
+change to summer time leaves out counts for nothing, and one that is repeated counts twice.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
-REOPEN_DAYS: Final = 14
-SATURDAY: Final = 5
+from shared.contracts import tenant_time
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_DAY: Final = EPOCH.toordinal()
+MINUTE: Final = 60_000
+HOUR: Final = 60 * MINUTE
+DAY: Final = 24 * HOUR
+HORIZON_DAYS: Final = 3660
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MONDAY_TO_FRIDAY: Final = tenant_time.Calendar()
+
+Span = tuple[int, int]
+Zone = ZoneInfo | timezone
 
 
-def last_reopen_day(closed_at: datetime, *, holidays: Collection[date] = (), zone: tzinfo = UTC) -> date:
-    """Return the local date up to whose end a case may be reopened: the 14th working day after that of closing."""
-    day = closed_at.astimezone(zone).date()
-    left = REOPEN_DAYS
-    while left:
-        day += timedelta(days=1)
-        left -= day.weekday() < SATURDAY and day not in holidays
-    return day
+class Calendar:
+    """The working days and hours of one tenant; without a body Monday to Friday by UTC, around the clock."""
+
+    def __init__(self, body: tenant_time.Calendar | None = None) -> None:
+        said = body or MONDAY_TO_FRIDAY
+        self.around_the_clock = body is None
+        self.zone: Zone = tenant_time.time_zone(said.time_zone) if body else UTC
+        self._week = tuple(_spans(getattr(said.week, day)) for day in WEEKDAYS)
+        self._days = {day.date: _spans(day.hours) for day in said.days}
+        self._holidays = said.holidays
+
+    def is_working_day(self, day: date) -> bool:
+        """Tell whether a local date has any working hours."""
+        return bool(self._spans_of(day))
+
+    def working_day_after(self, day: date, number: int) -> date | None:
+        """Return the so-manieth working day after a date; nothing if that is not in sight."""
+        for _ in range(HORIZON_DAYS):
+            if not number:
+                return day
+            day += timedelta(days=1)
+            number -= self.is_working_day(day)
+        return None
+
+    def local_date(self, at: datetime) -> date:
+        """Return the date that an instant has here."""
+        return at.astimezone(self.zone).date()
+
+    def end_of(self, day: date) -> datetime:
+        """Return the first instant after a local date."""
+        midnight = _milliseconds_of(day) + DAY
+
+        def is_over(at: int) -> bool:
+            return at + _offset(self.zone, at) >= midnight
+
+        at = midnight - _offset(self.zone, midnight - _offset(self.zone, midnight))
+        if is_over(at) and not is_over(at - 1):
+            return _instant(at)
+        # Clocks change around this midnight: there may be none, or two, of which the first counts.
+        quarters = range(midnight - 18 * HOUR, midnight + 18 * HOUR, 15 * MINUTE)
+        over = next(quarter for quarter in quarters if is_over(quarter))
+        minutes = range(over - 15 * MINUTE, over)
+        return _instant(minutes.start + bisect_left(minutes, True, key=is_over))
+
+    def worked(self, start: datetime, end: datetime) -> int:
+        """Return how much working time lies between two instants, in milliseconds; none if they are in no order."""
+        begins, ends = _milliseconds(start), _milliseconds(end)
+        if begins >= ends or self.around_the_clock:
+            return max(0, ends - begins)
+        pieces = self._pieces(begins, (ends - 1) // DAY)
+        return sum(max(0, min(to, ends) - max(begun, begins)) for begun, to in pieces)
+
+    def after(self, start: datetime, work: int) -> datetime | None:
+        """Return when so many milliseconds of working time are over; nothing if that is not in sight.
+
+        It is the earliest such instant: the end of a day's work, not the beginning of the next.
+        """
+        begins = _milliseconds(start)
+        if work <= 0:
+            return start
+        if self.around_the_clock:
+            return start + timedelta(milliseconds=work)
+        for begun, to in self._pieces(begins, begins // DAY + HORIZON_DAYS):
+            length = to - max(begun, begins)
+            if length >= work:
+                return _instant(to - length + work)
+            work -= max(0, length)
+        return None
+
+    def _pieces(self, begins: int, last_day: int) -> Iterator[Span]:
+        for day in range(begins // DAY, last_day + 1):
+            yield from _pieces_of(self, day)
+
+    def _spans_of(self, day: date) -> tuple[Span, ...]:
+        own = self._days.get(day)
+        if own is not None:
+            return own
+        if self._holidays is not None and day in self._holidays.of(day.year):
+            return ()
+        return self._week[day.weekday()]
+
+
+@lru_cache(maxsize=65_536)
+def _pieces_of(calendar: Calendar, day: int) -> tuple[Span, ...]:
+    """Return the working time of one day by UTC, in order."""
+    return tuple(
+        (max(begins, local - offset + begun), min(ends, local - offset + to))
+        for begins, ends, offset in _steady(calendar.zone, day)
+        for local in range((begins + offset) // DAY * DAY, ends + offset, DAY)
+        for begun, to in calendar._spans_of(_date(local))  # noqa: SLF001 - the calendar's own, remembered for all
+        if local - offset + begun < ends and local - offset + to > begins
+    )
+
+
+@lru_cache(maxsize=16_384)
+def _steady(zone: Zone, day: int) -> tuple[tuple[int, int, int], ...]:
+    """Return the parts of a day by UTC in which the local clock goes steadily, with how far it is ahead of UTC."""
+    begins = day * DAY
+    hours = [_offset(zone, begins + hour * HOUR) for hour in (0, 12, 24)]
+    if len(set(hours)) == 1:
+        return ((begins, begins + DAY, hours[0]),)
+    parts = []
+    start, offset = begins, hours[0]
+    for at in range(begins, begins + DAY, HOUR):
+        if _offset(zone, at + HOUR) != offset:
+            steady = offset
+            change = at + bisect_left(range(at, at + HOUR), True, key=lambda when: _offset(zone, when) != steady)
+            parts.append((start, change, offset))
+            start, offset = change, _offset(zone, change)
+    return tuple(part for part in (*parts, (start, begins + DAY, offset)) if part[0] < part[1])
+
+
+def _spans(hours: tuple[str, ...]) -> tuple[Span, ...]:
+    return tuple((start * MINUTE, end * MINUTE) for start, end in map(tenant_time.minutes, hours))
+
+
+def _offset(zone: Zone, at: int) -> int:
+    ahead = _instant(at).astimezone(zone).utcoffset()
+    return 0 if ahead is None else ahead // timedelta(milliseconds=1)
+
+
+def _milliseconds(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(milliseconds=1)
+
+
+def _milliseconds_of(day: date) -> int:
+    return (day.toordinal() - EPOCH_DAY) * DAY
+
+
+def _instant(at: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=at)
+
+
+def _date(local: int) -> date:
+    return date.fromordinal(local // DAY + EPOCH_DAY)

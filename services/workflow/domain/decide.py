@@ -20,6 +20,7 @@ from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.rules import find_rule, refuse_new
 from services.workflow.domain.steps import Step, carry_out, commit
+from services.workflow.domain.tenant import UNSET, Tenant
 from shared.contracts.commands import COMMANDS, CaseCommand, Create
 from shared.contracts.events import Cause
 from shared.contracts.words import RefusalCode
@@ -59,19 +60,28 @@ TOO_MANY_PARKED: Final = Refused(
 
 
 def decide(
-    case: Case | None, name: str, command: CaseCommand, *, cause: Cause, now: datetime, number: str | None
+    case: Case | None,
+    name: str,
+    command: CaseCommand,
+    *,
+    cause: Cause,
+    now: datetime,
+    number: str | None,
+    tenant: Tenant = UNSET,
 ) -> Decision:
     """Decide what one command does to a case; `name` is a key of `COMMANDS`, `now` in whole milliseconds.
 
-    Refuses with the first rule that forbids it; never raises for a reason of business. `number` is used by `create`.
+    Refuses with the first rule that forbids it; never raises for a reason of business. `number` is used by `create`;
+    `tenant` is what the case's tenant has set.
     """
     if case is None or case.state is None:
-        return _begin(case or Case(id=command.case_id), name, command, cause=cause, now=now, number=number)
+        stub = case or Case(id=command.case_id)
+        return _begin(stub, name, command, cause=cause, now=now, number=number, tenant=tenant)
     for command_id, seq, version in case.recent:
         if command_id == cause.id:
             return Repeated(seq, version)
     state = case.state
-    scene = Scene(case, state, command.actor, max(now, state.updated_at), cause.id)
+    scene = Scene(case, state, command.actor, max(now, state.updated_at), cause.id, tenant)
     rule = find_rule(scene, name, command)
     if isinstance(rule, Refused):
         return rule
@@ -81,7 +91,16 @@ def decide(
     return carry_out(scene, step, rule.to, cause)
 
 
-def _begin(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: datetime, number: str | None) -> Decision:
+def _begin(
+    stub: Case,
+    name: str,
+    command: CaseCommand,
+    *,
+    cause: Cause,
+    now: datetime,
+    number: str | None,
+    tenant: Tenant,
+) -> Decision:
     if name in PARKABLE and command.actor.role in MACHINES:
         return _park(stub, Parked(name=name, data=_text(command), cause=cause, now=now))
     refused = refuse_new(name, command)
@@ -93,7 +112,7 @@ def _begin(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: da
     if isinstance(created, Refused):
         return created
     case, event = created
-    return _fold(commit(case, (event,)), stub.parked)
+    return _fold(commit(case, (event,)), stub.parked, tenant)
 
 
 def _park(stub: Case, parked: Parked) -> Decision:
@@ -105,11 +124,12 @@ def _park(stub: Case, parked: Parked) -> Decision:
     return Accepted(evolve(stub, parked=(*stub.parked, parked)))
 
 
-def _fold(accepted: Accepted, waiting: tuple[Parked, ...]) -> Accepted:
+def _fold(accepted: Accepted, waiting: tuple[Parked, ...], tenant: Tenant) -> Accepted:
     case, events, outcomes = accepted.case, list(accepted.events), list(accepted.outcomes)
     for parked in waiting:
         command = COMMANDS[parked.name].model_validate_json(parked.data)
-        decision = decide(case, parked.name, command, cause=parked.cause, now=parked.now, number=None)
+        cause, now = parked.cause, parked.now
+        decision = decide(case, parked.name, command, cause=cause, now=now, number=None, tenant=tenant)
         if isinstance(decision, Accepted):
             case = decision.case
             events += decision.events

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, cast
 
-from services.workflow.domain.calendar import last_reopen_day
 from services.workflow.domain.case import Case, Refused
+from services.workflow.domain.tenant import UNSET, Tenant
 from shared.contracts.case import Actor, CaseState
-from shared.contracts.words import Condition, RefusalCode, Visibility
+from shared.contracts.words import Condition, RefusalCode, Role, Visibility
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,11 @@ class Scene:
     actor: Actor
     at: datetime
     command_id: str = ""
+    tenant: Tenant = UNSET
 
 
 Guard = Callable[[Scene], Refused | None]
+DESK: Final = frozenset({Role.AGENT, Role.TECHNICIAN, Role.DISPATCHER})
 
 NOT_OWN: Final = Refused(
     RefusalCode.FORBIDDEN, "Only the person who created the case may do this; ask the service desk instead."
@@ -37,11 +39,6 @@ NOT_ASSIGNED: Final = Refused(
 NO_SIGNAL: Final = Refused(
     RefusalCode.INVALID_COMMAND, "No signal opened this case, so it counts none; create a case for the signal."
 )
-TOO_LATE: Final = Refused(
-    RefusalCode.REOPEN_WINDOW_EXPIRED,
-    "The case was closed more than 14 working days ago; create a new case and link it with this one.",
-)
-
 INTERNAL: Final = Refused(
     RefusalCode.FORBIDDEN, "The case is internal: there is nobody to ask. Share it first, or put it on hold."
 )
@@ -78,9 +75,19 @@ def has_signal(scene: Scene) -> Refused | None:
 
 
 def is_in_reopen_window(scene: Scene) -> Refused | None:
-    """Refuse after the 14th working day after closing (UTC, without holidays, until tenants set a calendar)."""
+    """Refuse after the last working day of the window after closing; the desk is let through if the tenant says so."""
+    tenant = scene.tenant
+    if tenant.settings.agents_bypass_reopen_window and scene.actor.role in DESK:
+        return None
+    days, calendar = tenant.settings.reopen_working_days, tenant.calendar
     closed_at = cast("datetime", scene.state.closed_at)  # every closed case has it
-    return None if scene.at.astimezone(UTC).date() <= last_reopen_day(closed_at) else TOO_LATE
+    last = calendar.working_day_after(calendar.local_date(closed_at), days)
+    if last is None or calendar.local_date(scene.at) <= last:
+        return None
+    return Refused(
+        RefusalCode.REOPEN_WINDOW_EXPIRED,
+        f"The case was closed more than {days} working days ago; create a new case and link it with this one.",
+    )
 
 
 def is_shared(scene: Scene) -> Refused | None:

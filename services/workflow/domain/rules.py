@@ -4,19 +4,20 @@ from datetime import datetime
 
 from services.workflow.domain.case import Case, Refused
 from services.workflow.domain.guards import Scene
+from services.workflow.domain.tenant import UNSET, Tenant
 from services.workflow.domain.transitions import ROLES_OF, RULES, RULES_OF, Rule
 from shared.contracts.case import Actor, CaseState
 from shared.contracts.commands import CaseCommand
 from shared.contracts.words import RefusalCode, Role, Visibility
 
 
-def allowed(case: Case | None, actor: Actor, now: datetime) -> tuple[str, ...]:
+def allowed(case: Case | None, actor: Actor, now: datetime, tenant: Tenant = UNSET) -> tuple[str, ...]:
     """Return the commands that this actor can give the case now, in the table's order; sizes and limits aside."""
     if case is None or case.state is None or not takes_part(case.state, actor):
         return ()
     if case.deleted:
         return ()
-    scene = Scene(case, case.state, actor, max(now, case.state.updated_at))
+    scene = Scene(case, case.state, actor, max(now, case.state.updated_at), tenant=tenant)
     rules = RULES_OF[case.state.state, actor.role]
     return tuple(rule.command for rule in rules if not any(guard(scene) for guard in rule.guards))
 

@@ -9,6 +9,7 @@ import pytest
 from services.workflow.handlers import Commands
 from shared.contracts.commands import Create
 from shared.testing import MemoryDocuments
+from tests.unit.workflow.builders import START
 
 
 class SlowDocuments(MemoryDocuments):
@@ -23,7 +24,7 @@ class SlowDocuments(MemoryDocuments):
 
 def creates(partition: int, count: int) -> list[Any]:
     return [
-        SimpleNamespace(data=Create.model_construct(), place=f"case.commands.v1/{partition}/{offset}")
+        SimpleNamespace(data=Create.model_construct(), place=f"case.commands.v1/{partition}/{offset}", now=START)
         for offset in range(count)
     ]
 

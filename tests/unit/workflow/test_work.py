@@ -1,11 +1,11 @@
 """What people do to a case."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.workflow.domain import Case, Refused, last_reopen_day
+from services.workflow.domain import Case, Refused
 from services.workflow.domain.steps import lengthen
 from shared.contracts import limits
 from shared.contracts.case import Resolution, StatusChange
@@ -212,19 +212,6 @@ def test_when_a_stranger_reopens_too_late_then_forbidden_comes_first():
     case = after(by_operator(), "close", now=minute(5))
     decision = told(case, "reopen", actor("operator", "somebody"), now=LAST_INSTANT + timedelta(days=9))
     assert refusal(decision) == (RefusalCode.FORBIDDEN, ())
-
-
-def test_when_there_are_holidays_then_the_window_is_longer():
-    closed = datetime(2026, 1, 2, 12, tzinfo=UTC)
-    assert last_reopen_day(closed, holidays={date(2026, 1, 6), date(2026, 1, 10)}) == date(2026, 1, 23)
-
-
-def test_when_the_tenant_lives_elsewhere_then_its_own_date_of_closing_counts():
-    closed = datetime(2026, 1, 2, 22, tzinfo=UTC)
-    assert last_reopen_day(closed, zone=timezone(timedelta(hours=3))) == date(2026, 1, 22)
-    monday = datetime(2026, 1, 4, 22, tzinfo=UTC)
-    assert last_reopen_day(monday) == date(2026, 1, 22)
-    assert last_reopen_day(monday, zone=timezone(timedelta(hours=3))) == date(2026, 1, 23)
 
 
 def test_when_a_history_is_at_its_limit_then_its_first_step_and_the_latest_are_kept():

@@ -1,0 +1,34 @@
+"""What a tenant has set, in the form that decisions need."""
+
+from functools import cached_property
+from typing import Final
+
+from services.workflow.domain.calendar import Calendar
+from shared.contracts.tenant_data import TenantData
+
+
+class Tenant:
+    """One tenant as of the time of a record; calendars are made once."""
+
+    def __init__(self, data: TenantData) -> None:
+        self.data = data
+        self.settings = data.settings
+        self._calendars: dict[str, Calendar] = {}
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """The calendar that the settings name; else Monday to Friday by UTC, around the clock."""
+        return self.find_calendar(self.settings.calendar)
+
+    def find_calendar(self, name: str | None) -> Calendar:
+        """Return a calendar by name; one that is not there is nobody's: Monday to Friday, around the clock."""
+        body = None if name is None else self.data.calendar(name)
+        if name is None or body is None:
+            return NOBODYS
+        if name not in self._calendars:
+            self._calendars[name] = Calendar(body)
+        return self._calendars[name]
+
+
+NOBODYS: Final = Calendar()
+UNSET: Final = Tenant(TenantData())
