@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +15,7 @@ import orjson
 from tests.bench import drain, latency, memory, profile, rebalance, restart, stored, tenants, throughput
 from tests.bench.alerta.measure import compare
 from tests.bench.backlog import Servers
-from tests.bench.report import Finding, print_table
+from tests.bench.report import Finding, print_markdown, print_table
 from tests.bench.throughput import Sizes
 from tests.stack import RunningStack
 
@@ -46,6 +48,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="memory over 1,000,000 signals, and 1,000,000 stored cases")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that all runs, measures nothing")
     parser.add_argument("--env", type=Path, help="the file of a stack that runs already (`callout up --write-env`)")
+    parser.add_argument("--markdown", action="store_true", help="print the table as a page has it")
     arguments = parser.parse_args()
     if unknown := [name for name in arguments.measures if name not in MEASURES | BY_NAME]:
         parser.error(f"unknown: {', '.join(unknown)}")
@@ -57,19 +60,30 @@ def main() -> None:
             values = dict(line.split("=", 1) for line in arguments.env.read_text().splitlines())
         servers = Servers(values["KAFKA_BOOTSTRAP_SERVERS"], values["MONGODB_URI"], folder)
         sizes = Sizes.long() if arguments.long else Sizes.quick() if arguments.quick else Sizes()
-        asyncio.run(_measure(servers, sizes, arguments.measures or list(MEASURES)))
+        findings, failed = asyncio.run(_measure(servers, sizes, arguments.measures or list(MEASURES)))
+    if findings:
+        (print_markdown if arguments.markdown else print_table)(findings)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
-async def _measure(servers: Servers, sizes: Sizes, names: list[str]) -> None:
+async def _measure(servers: Servers, sizes: Sizes, names: list[str]) -> tuple[list[Finding], list[str]]:
+    """Return what was found, and which measures failed: one costs the others nothing."""
     findings: list[Finding] = []
+    failed = []
     for name in names:
         began = time.monotonic()
-        for finding in await (MEASURES | BY_NAME)[name](servers, sizes):
+        try:
+            found = await (MEASURES | BY_NAME)[name](servers, sizes)
+        except Exception:  # noqa: BLE001 - the others go on
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        for finding in found:
             finding.tell()
-            findings.append(finding)
+        findings += found
         print(orjson.dumps({"measure": name, "took_seconds": round(time.monotonic() - began, 1)}).decode(), flush=True)
-    if findings:
-        print_table(findings)
+    return findings, failed
 
 
 if __name__ == "__main__":

@@ -42,14 +42,27 @@ class Finding:
         sys.stdout.flush()
 
 
+COLUMNS = ("measure", "ratio of", "ratio", "target", "met")
+
+
 def print_table(findings: Sequence[Finding]) -> None:
     """Print all ratios, and whether they meet their targets."""
     table = Table(title="Callout against raw floors, and against itself, in the same run")
-    for column in ("measure", "ratio of", "ratio", "target", "met"):
+    for column in COLUMNS:
         table.add_column(column, justify="right" if column in {"ratio", "target"} else "left")
     for finding in findings:
-        sign = "<=" if finding.limit else ">="
-        goal = f" (goal {finding.goal:g})" if finding.goal is not None else ""
-        met = "yes" if finding.met else "NO"
-        table.add_row(finding.measure, finding.what, f"{finding.ratio:.2f}", f"{sign} {finding.target:g}{goal}", met)
+        table.add_row(*_row(finding))
     Console(width=140).print(table)
+
+
+def print_markdown(findings: Sequence[Finding]) -> None:
+    """Print the same table as a page has it."""
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *map(_row, findings)]
+    sys.stdout.write("\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n")
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    sign = "<=" if finding.limit else ">="
+    goal = f" (goal {finding.goal:g})" if finding.goal is not None else ""
+    met = "yes" if finding.met else "NO"
+    return finding.measure, finding.what, f"{finding.ratio:.2f}", f"{sign} {finding.target:g}{goal}", met

@@ -168,7 +168,7 @@ def _beside_floor(measure: str, ours: Start, floor: Start) -> Finding:
         measure=measure,
         what="start to first message told : floor",
         ratio=ours.first / floor.first,
-        target=6.0,
+        target=8.0,
         limit=True,
         figures={"service": ours.figures(), "floor": floor.figures()},
     )
