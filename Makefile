@@ -49,8 +49,9 @@ bench: venv ## Measure against raw floors in the same run (BENCH='--long memory'
 chaos: venv ## 400 blows under load (CHAOS_BLOWS, CHAOS_SEED)
 	CHAOS_BLOWS=$${CHAOS_BLOWS:-400} $(BIN)/pytest -m chaos --timeout=10800 tests/chaos
 
-docs: venv ## Generate the generated pages
+docs: venv ## Generate the generated pages and boards
 	$(BIN)/python -m deploy.docs
+	$(BIN)/python -m deploy.grafana
 
 constraints: ## Pin the newest versions that pyproject.toml allows
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints

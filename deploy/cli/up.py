@@ -19,6 +19,7 @@ from deploy.embedded.stack import Stack
 from deploy.files import write_atomically
 
 ONLY_INFRASTRUCTURE = "infra"
+SCRAPE_TARGETS = "prometheus-targets.json"
 
 
 def up(
@@ -112,6 +113,7 @@ class _Told:
 
 
 def _write(path: Path, stack: Stack) -> None:
+    write_atomically(stack.folder.path / SCRAPE_TARGETS, stack.scrape_targets())
     write_atomically(path, write_environment_lines(stack.environment()))
 
 

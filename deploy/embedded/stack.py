@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol, Self
+from urllib.parse import urlsplit
 
 from deploy.embedded.data_folder import DataFolder
 from deploy.embedded.health import HealthReports
@@ -102,6 +103,11 @@ class Stack:
             "CALLOUT_HEALTH_URLS": json.dumps(self._health_urls),
             "CALLOUT_LOGS": str(self.folder.logs),
         }
+
+    def scrape_targets(self) -> str:
+        """Return where Prometheus finds the services, as a file of its `file_sd_configs`."""
+        addresses = [urlsplit(url).netloc for urls in self._health_urls.values() for url in urls]
+        return json.dumps([{"targets": addresses}] if addresses else [])
 
     def kill(self) -> None:
         """Kill everything at once; leave the context afterwards as always."""

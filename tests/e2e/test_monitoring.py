@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.builders import CASE_ID, command
 from tests.e2e.otlp import Receiver
 from tests.e2e.outsider import COMMANDS, EVENTS, HEALTH, SIGNALS, Listener, Sender, cloudevent, signal_headers, until
 from tests.e2e.test_health import ask
+from tests.prometheus import ADDED, all_expressions, grouped_by, selectors
 from tests.stack import RunningStack, is_alive
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -131,6 +133,21 @@ async def test_the_same_is_on_metrics(worked: str, stack: RunningStack, listener
     assert of(workflow, "callout_ready", service="workflow") == 1
     assert of(workflow, "callout_health_reports_total", kind="started") == 1
     await until(lambda: not of(shown(stack, "workflow"), "callout_lag_records"), what="no lag")
+
+
+async def test_whatever_boards_and_alerts_ask_for_is_shown_by_running_services(
+    worked: str, stack: RunningStack
+) -> None:
+    figures = [*shown(stack, "intake"), *shown(stack, "workflow")]
+    labels: dict[str, set[str]] = defaultdict(set)
+    for name, has in figures:
+        labels[name] |= {label for label, _ in has}
+    for expression in all_expressions():
+        asked = [(name, chosen) for name, chosen in selectors(expression) if name != "up"]
+        assert [name for name, _ in asked if name not in labels] == [], expression
+        assert [chosen for name, chosen in asked if not chosen <= labels[name] | ADDED] == [], expression
+        known = ADDED.union(*(labels[name] for name, _ in asked))
+        assert grouped_by(expression) <= known, expression
 
 
 async def test_who_was_refused_what_and_who_changed_a_setting_is_audited(
