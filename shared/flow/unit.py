@@ -216,10 +216,10 @@ class Unit(Generic[State]):
         return await patiently(lambda: self._fold_and_tell(items), most, sleep=self._pause, before=forget)
 
     async def _fold_and_tell(self, items: Sequence[Item]) -> int:
-        await self._room.prepare([item.incoming for item in items if item.incoming is not None])
         try:
             if self._room.answers:
                 await self._owner.promise(items[-1].offset + 1)
+            await self._room.prepare([item.incoming for item in items if item.incoming is not None])
             plan, count = await self._fold(items)
         except Exception:
             await self._owner.withdraw()
