@@ -179,8 +179,8 @@ def _codes() -> Iterator[str]:
 def _words() -> Iterator[str]:
     yield "\n## Words"
     for name, vocabulary in vars(words).items():
-        codes = (StrEnum, words.DeadCode)
-        if inspect.isclass(vocabulary) and issubclass(vocabulary, StrEnum) and vocabulary not in codes:
+        closed = inspect.isclass(vocabulary) and issubclass(vocabulary, StrEnum) and list(vocabulary)
+        if closed and vocabulary is not words.DeadCode:
             yield f"\n### {name}\n\n{inspect.getdoc(vocabulary)}\n"
             yield ", ".join(f"`{word}`" for word in vocabulary)
     yield from (
