@@ -2,7 +2,7 @@
 
 own     start the producer (which fences whoever had the partition), then read the committed position, then seek
 fold    load, decide, write
-tell    one transaction: the messages and the position
+tell    one transaction: the messages and the position, which is promised while the rest is at work
 
 Trouble ends in one of three ways: the same records again after a pause (a dependency is away), owning anew and
 fetching again from the committed position (the producer cannot be trusted), or an alarm (the source is unknown).
