@@ -33,7 +33,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One run: which records (`count` below 0: all to come), which documents they touch, what is told of them."""
+    """One run: which records (`count` below 0: all to come), which documents they touch, what is told of them.
+
+    `transactional`: messages and positions of a batch in one Kafka transaction, as exactness needs it.
+    """
 
     servers: str
     mongodb_uri: str
@@ -45,6 +48,7 @@ class Task:
     outputs: list[Output]
     known: list[str] = field(default_factory=list)
     linger_ms: int = 5
+    transactional: bool = False
 
     def line(self) -> str:
         """Return the task as the floor reads it."""
@@ -82,6 +86,7 @@ class Floor:
             enable_idempotence=True,
             linger_ms=task.linger_ms,
             max_batch_size=256 * 1024,
+            transactional_id=self._database if task.transactional else None,
         )
 
     async def run(self, go: "asyncio.Future[None]") -> None:
@@ -117,9 +122,15 @@ class Floor:
         while left:
             fetched = await self._consumer.getmany(timeout_ms=500, max_records=BATCH)
             records = [record for part in fetched.values() for record in part]
-            if records:
+            if records and self._task.transactional:
+                ends = {partition: part[-1].offset + 1 for partition, part in fetched.items()}
+                async with self._producer.transaction():
+                    await self._batch(records)
+                    await self._producer.send_offsets_to_transaction(ends, self._database)
+            elif records:
                 await self._batch(records)
                 await self._consumer.commit()
+            if records:
                 left -= len(records)
                 batches += 1
         return batches

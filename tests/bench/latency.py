@@ -1,4 +1,8 @@
-"""How long an idle system takes from a signal to the event of its case, beside the same two hops written plainly."""
+"""How long an idle system takes from a signal to the event of its case, beside the same two hops written plainly.
+
+Plainly means twice: without transactions, as most would write it, and with one transaction for each hop, without which
+messages and position cannot count together.
+"""
 
 import asyncio
 import time
@@ -71,37 +75,44 @@ async def idle(servers: Servers, seconds: float) -> list[Finding]:
         for work in (SIGNALS, COMMANDS):
             await kafka.worked_off(work.topic, work.group, seconds=SECONDS_MAX)
         await kafka.worked_off("case.events.v1", "callout.intake.case.events.v1", seconds=SECONDS_MAX)
-        plain_topic, plain_events = await _plain_chain(stack, servers, kafka)
-        ours = await stack.enter_async_context(_probe(servers, SIGNALS.topic, "case.events.v1", _dedup_key))
-        plain = await stack.enter_async_context(_probe(servers, plain_topic, plain_events, lambda key, _: key.decode()))
+        probes = {
+            "service": await stack.enter_async_context(_probe(servers, SIGNALS.topic, "case.events.v1", _dedup_key))
+        }
+        for name, transactional in (("plain", False), ("plain, transactions", True)):
+            heard, said = await _plain_chain(stack, servers, kafka, transactional=transactional)
+            probes[name] = await stack.enter_async_context(_probe(servers, heard, said, lambda key, _: key.decode()))
         run = time.time_ns()
         for place in range(WARM_UP + int(seconds * PER_SECOND)):
             if place == WARM_UP:
-                for probe in (ours, plain):
+                for probe in probes.values():
                     await probe.answered()
                     probe.seconds.clear()
-            for probe in (ours, plain):
+            for probe in probes.values():
                 await probe.send(f"idle-{run}", place)
-                await asyncio.sleep(0.5 / PER_SECOND)
-        for probe in (ours, plain):
+                await asyncio.sleep(1 / PER_SECOND / len(probes))
+        for probe in probes.values():
             await probe.answered()
-    figures = {
-        name: {"p50_ms": probe.percentile_ms(0.5), "p99_ms": probe.percentile_ms(0.99), "signals": len(probe.seconds)}
-        for name, probe in (("service", ours), ("floor", plain))
-    }
+    ours = probes.pop("service")
     return [
         Finding(
             measure="idle latency",
-            what="p50, signal to case event : plain chain",
-            ratio=ours.percentile_ms(0.5) / plain.percentile_ms(0.5),
+            what=f"p50, signal to case event : {name} chain",
+            ratio=ours.percentile_ms(0.5) / floor.percentile_ms(0.5),
             target=1.5,
             limit=True,
-            figures=figures,
+            figures={"service": _figures(ours), "floor": _figures(floor)},
         )
+        for name, floor in probes.items()
     ]
 
 
-async def _plain_chain(stack: AsyncExitStack, servers: Servers, kafka: Kafka) -> tuple[str, str]:
+def _figures(probe: Probe) -> dict[str, float]:
+    return {"p50_ms": probe.percentile_ms(0.5), "p99_ms": probe.percentile_ms(0.99), "signals": len(probe.seconds)}
+
+
+async def _plain_chain(
+    stack: AsyncExitStack, servers: Servers, kafka: Kafka, *, transactional: bool
+) -> tuple[str, str]:
     topics = [f"floor.idle.{hop}.{time.time_ns()}" for hop in ("signals", "commands", "events")]
     await kafka.create(*topics)
     headers = [(f"ce_header{number}", "x" * 30) for number in range(10)]
@@ -120,6 +131,7 @@ async def _plain_chain(stack: AsyncExitStack, servers: Servers, kafka: Kafka) ->
             document_bytes=document_bytes,
             outputs=[Output(said, 1, value_bytes, headers)],
             linger_ms=0,
+            transactional=transactional,
         )
         hop = stack.enter_context(Process("-m", "tests.bench.floor", log=servers.logs / "floor.log"))
         hop.say(task.line())
