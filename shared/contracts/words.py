@@ -90,6 +90,16 @@ class HoldReason(Word):
     OTHER = "other"
 
 
+class Waiting(Word):
+    """For whom or what a case waits while time passes."""
+
+    US = "us"
+    CUSTOMER = "customer"
+    CONFIRMATION = "confirmation"
+    SUPPLIER = "supplier"
+    DEVICE = "device"
+
+
 class Clock(Word):
     """What a service level promises: when somebody answers, and when the matter is settled."""
 

@@ -15,6 +15,11 @@ class Tenant:
         self.settings = data.settings
         self._calendars: dict[str, Calendar] = {}
 
+    @property
+    def calendar_name(self) -> str | None:
+        """The name of the calendar of all that names none."""
+        return self.settings.calendar
+
     @cached_property
     def calendar(self) -> Calendar:
         """The calendar that the settings name; else Monday to Friday by UTC, around the clock."""
