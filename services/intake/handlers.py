@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.intake import store
-from services.intake.domain import Decision as IntakeDecision
 from services.intake.domain import (
+    STORM,
     Key,
     Kind,
     Policy,
@@ -18,6 +18,7 @@ from services.intake.domain import (
     on_wake,
     settle,
 )
+from services.intake.domain import Decision as IntakeDecision
 from services.intake.domain.key import storm_key
 from shared.config import Tenants
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, DEVICE_SIGNALS, INTAKE_DECISIONS, INTAKE_TIMERS
@@ -173,7 +174,13 @@ def _told(triage: Triage, incoming: Incoming) -> Decision[Key]:
         for place, command in enumerate(triage.commands)
     ]
     messages += [_decision(decision, incoming, str(place)) for place, decision in enumerate(triage.decisions)]
-    return Decision(own=triage.key, guide=triage.guide, verdict=triage.verdict or "", messages=messages)
+    return Decision(
+        own=triage.key,
+        guide=triage.guide,
+        verdict=triage.verdict or "",
+        guide_tells=triage.verdict == STORM,
+        messages=messages,
+    )
 
 
 def _decision(decision: IntakeDecision, incoming: Incoming, place: str) -> Message:

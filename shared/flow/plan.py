@@ -112,7 +112,7 @@ class Plan(Generic[State]):
         except Exception as error:  # noqa: BLE001 - a bug costs its record only
             self.bugs.append((item.record, error))
             decision, messages = Decision(), [buried(item.record, error, self.room.service)]
-        in_guide = guide is not None and decision.guide is not None and decision.own is None
+        in_guide = guide is not None and decision.guide_tells
         if guide is not None and decision.guide is not None:
             self.last[guide.id] = incoming
             guide.see(item.offset, decision.guide, messages if in_guide else [], decision.verdict)

@@ -18,12 +18,14 @@ class Decision(Generic[State]):
     """What one record makes: new states (nothing: unchanged) and messages.
 
     `verdict` is what the guide said about this record; it is kept with the guide, so that it can be had again after
-    a crash that fell between writing the guide and writing the record's own document.
+    a crash that fell between writing the guide and writing the record's own document. `guide_tells` keeps the messages
+    with the guide too: then it has decided alone, and the own document only takes note.
     """
 
     own: State | None = None
     guide: State | None = None
     verdict: str = ""
+    guide_tells: bool = False
     messages: Sequence[Message] = ()
 
 

@@ -41,11 +41,11 @@ def on_signal(
     """Decide what one signal does, at its record's time.
 
     `guide` is the device's storm key (nothing: it has none yet). With a `verdict` the guide is not asked: at `storm` it
-    has counted the signal before, at anything else it has not.
+    has counted the signal before, at anything else it has not. What a storm counts, the signal's own key remembers too.
     """
-    if verdict == STORM:
-        return Triage()
     key = key or Key(tenant_id=signal.tenant_id, dedup_key=signal.key)
+    if verdict == STORM:
+        return Triage(key=_aware(key, signal_id))
     if signal_id is not None and key.remembers(signal_id):
         return _refused(Step(key), signal, "duplicate", now, changed=False)
     arrival = arrive(signal, signal_id, now, policy)
@@ -68,7 +68,15 @@ def _ask(key: Key, guide: Key, arrival: Arrival, policy: Policy) -> Triage:
     if not stormy:
         return replace(open_with(key, arrival).triage(), guide=guide, verdict=OPEN)
     step = gather(guide, arrival, policy)
-    return Triage(guide=step.key, verdict=STORM, commands=step.commands, decisions=step.decisions)
+    own = _aware(key, arrival.signal_id)
+    return Triage(key=own, guide=step.key, verdict=STORM, commands=step.commands, decisions=step.decisions)
+
+
+def _aware(key: Key, signal_id: bytes | None) -> Key | None:
+    """Return a key that knows the signal from now on, wherever it was counted; nothing if that is no news."""
+    if signal_id is None or key.remembers(signal_id):
+        return None
+    return evolve(key, recent=key.remember(signal_id))
 
 
 def _suppressed(key: Key, arrival: Arrival, policy: Policy) -> tuple[Decision, ...]:

@@ -18,6 +18,7 @@ from services.intake.handlers import CaseEvents, Signals, Timers
 from services.intake.policies import Policies
 from services.workflow.handlers import Commands
 from shared.contracts.envelope import Message
+from shared.contracts.tenant import Rules, Storm
 from shared.testing import MemoryDocuments
 from tests.unit.flow.simulation import EPOCH_MS, PARTITIONS, Broker, Record, SkippingLoop, Store, Trouble, World, run
 
@@ -30,11 +31,13 @@ def silence() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
-def build(seed: int, *, crash: float, fail: float) -> World:
+def build(seed: int, *, crash: float, fail: float, rules: Rules | None = None) -> World:
     random.seed(seed)  # tenacity draws its jitter there
     loop = SkippingLoop()
     trouble = Trouble(random.Random(seed), crash=crash, fail=fail)
     policies = Policies()
+    if rules is not None:
+        policies.changed("acme", "rules", "all", rules)
     signals, cases = Store(trouble), Store(trouble)
     return World(
         Broker(loop),
@@ -74,6 +77,27 @@ async def report(world: World, sent: Counter[str]) -> None:
         await asyncio.sleep(r.random() * 0.3)
 
 
+async def storm(world: World, sent: Counter[str]) -> None:
+    """Devices raise one new fault after the other, and say many things again that they said before."""
+    r = world.trouble.random
+    said: list[tuple[Message, int]] = []
+    for number in range(SIGNALS):
+        if said and r.random() < 0.4:
+            message, partition = r.choice(said[-20:])
+        else:
+            body = {"tenant_id": "acme", "device_id": f"d{r.randrange(2)}", "fault": f"F{r.randrange(12)}"}
+            body["occurred_at"] = stamp(world.broker.loop.time())
+            if r.random() < 0.3:
+                body["dedup_key"] = f"s{r.randrange(2)}"
+            headers = (("ce_type", b"callout.signal.raised.v1"), ("ce_id", f"{number}".encode()))
+            message = Message("device.signals.v1", None, orjson.dumps(body), headers)
+            partition = r.randrange(PARTITIONS)
+            said.append((message, partition))
+            sent["all"] += 1
+        world.broker.append(message, partition)
+        await asyncio.sleep(r.random() * 0.5)
+
+
 async def act(world: World, sent: set[str]) -> None:
     """People work the cases they see; now and then through a client that puts commands on a foreign partition."""
     r = world.trouble.random
@@ -111,11 +135,11 @@ async def tick(world: World) -> None:
                 world.broker.append(Message("intake.timers.v1", key, orjson.dumps(body), ()))
 
 
-async def live(world: World, raised: Counter[str], commands: set[str]) -> None:
+async def live(world: World, raised: Counter[str], commands: set[str], speak: Any = report) -> None:
     """A bad day, then a quiet one."""
     workers = [asyncio.create_task(world.work(name, p)) for name in world.rooms for p in range(PARTITIONS)]
     clock = asyncio.create_task(tick(world))
-    await asyncio.gather(report(world, raised), act(world, commands))
+    await asyncio.gather(speak(world, raised), act(world, commands))
     await asyncio.sleep(5)
     world.trouble.quiet = True
     await asyncio.sleep(120)
@@ -140,7 +164,7 @@ def wrong(world: World, raised: Counter[str], commands: set[str]) -> list[str]:
     counted: Counter[str] = Counter()
     for told in events.values():
         signal = told[-1][1]["case"]["signal"]
-        counted[signal["dedup_key"].split(":")[0]] += signal["count"]
+        counted["all" if "all" in raised else signal["dedup_key"].split(":")[0]] += signal["count"]
     if counted != raised:
         found.append(f"counted {dict(counted)}, sent {dict(raised)}")
     found += [f"{cause} took effect at {places}" for cause, places in causes.items() if len(places) > 1]
@@ -184,6 +208,21 @@ def day(seed: int, *, crash: float = 0.02, fail: float = 0.03) -> list[str]:
     commands: set[str] = set()
     run(live(world, raised, commands), world.broker.loop)
     return wrong(world, raised, commands)
+
+
+def stormy_day(seed: int) -> list[str]:
+    rules = Rules(storm=Storm(new_keys=2, window_seconds=20, quiet_minutes=0.1))
+    world = build(seed, crash=0.02, fail=0.03, rules=rules)
+    raised: Counter[str] = Counter()
+    commands: set[str] = set()
+    run(live(world, raised, commands, storm), world.broker.loop)
+    assert any(b'"reason":"storm"' in (r.value or b"") for r in world.broker.records("intake.decisions.v1"))
+    return wrong(world, raised, commands)
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES // 2))
+def test_a_stormy_day_on_which_senders_repeat_themselves_loses_nothing_and_doubles_nothing(seed: int) -> None:
+    assert stormy_day(seed) == []
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))

@@ -116,7 +116,7 @@ def signal_comes(outcome: Outcome, record: Record, now: Any, *, crash: bool) -> 
         if triage.verdict == "open":
             assert (again.key, again.commands, again.decisions) == (triage.key, triage.commands, triage.decisions)
         else:
-            assert (again.key, again.commands, again.decisions) == (None, (), ())
+            assert (again.key, again.commands, again.decisions) == (triage.key, (), ())
     if triage.key:
         outcome.keys[signal.key] = triage.key
     outcome.tell(triage)

@@ -27,7 +27,10 @@ POLICY = Policy(
     ),
     (Maintenance(fault="B", starts_at=after(20), until=after(24)),),
 )
+OTHER = "press-08"
 SIGNALS = {fault: Signal(tenant_id=TENANT, device_id=DEVICE, fault=fault) for fault in ("A", "B", "C", "D")}
+SHARED = [Signal(tenant_id=TENANT, device_id=device, fault="L", dedup_key="line") for device in (DEVICE, OTHER)]
+OTHERS = [Signal(tenant_id=TENANT, device_id=OTHER, fault=fault) for fault in ("A", "B")]
 
 
 def instant(told: str) -> datetime:
@@ -96,9 +99,12 @@ class Case:
 
 
 class World:
-    def __init__(self, seed: int, *, hand_back: bool = True) -> None:
+    def __init__(self, seed: int, *, hand_back: bool = True, senders_repeat: bool = False) -> None:
         self.random = random.Random(seed)
         self.hand_back = hand_back
+        self.senders_repeat = senders_repeat
+        self.sent: list[tuple[Signal, bytes]] = []
+        self.known: set[tuple[str, bytes]] = set()
         self.now = START
         self.keys: dict[str, Key] = {}
         self.cases: defaultdict[str, Case] = defaultdict(Case)
@@ -108,30 +114,43 @@ class World:
 
     def keep(self, name: str, triage: Triage) -> None:
         if triage.guide is not None:
-            self.keys[storm_key(DEVICE)] = triage.guide
+            self.keys[triage.guide.dedup_key] = triage.guide
         if triage.key is not None:
             self.keys[name] = from_document(to_document(triage.key)) if self.random.random() < 0.1 else triage.key
         for command in triage.commands:
             self.commands[command.case_id].append((command.name, command.data))
 
     def signal(self, kind: Kind) -> None:
-        late = self.random.randrange(12) if self.random.random() < 0.3 else 0
-        signal = SIGNALS[self.random.choice("AAABBCD")].model_copy(
-            update={"occurred_at": self.now - timedelta(seconds=late)}
-        )
-        facts = {"kind": kind, "signal": signal, "signal_id": None, "now": self.now, "policy": POLICY}
+        signal, signal_id = self.repeated() if self.senders_repeat and kind is Kind.RAISED else (self.drawn(), None)
+        storm = storm_key(signal.device_id)
+        facts = {"kind": kind, "signal": signal, "signal_id": signal_id, "now": self.now, "policy": POLICY}
         own = self.keys.get(signal.key)
-        guide = self.keys.get(storm_key(DEVICE)) if needs_guide(own, kind, signal, POLICY) else None
+        guide = self.keys.get(storm) if needs_guide(own, kind, signal, POLICY) else None
         triage = on_signal(own, guide, verdict=None, **facts)
-        self.counted += kind is Kind.RAISED and not any(d.name == "suppressed" for d in triage.decisions)
+        news = signal_id is None or (signal.key, signal_id) not in self.known
+        if kind is Kind.RAISED and not any(d.name == "suppressed" for d in triage.decisions):
+            self.counted += news
+            self.known |= {(signal.key, signal_id)} if signal_id else set()
         if triage.verdict is not None and triage.key is not None and self.random.random() < 0.3:
             triage = self.crash(own, triage, facts)
         self.keep(signal.key, triage)
 
+    def drawn(self) -> Signal:
+        late = self.random.randrange(12) if self.random.random() < 0.3 else 0
+        some = [*SHARED, *OTHERS, *SIGNALS.values()] if self.senders_repeat else [SIGNALS[f] for f in "AAABBCD"]
+        return self.random.choice(some).model_copy(update={"occurred_at": self.now - timedelta(seconds=late)})
+
+    def repeated(self) -> tuple[Signal, bytes]:
+        """A signal that was sent before, or a new one that may be sent again."""
+        if not self.sent or self.random.random() < 0.6:
+            self.sent.append((self.drawn(), self.random.randbytes(16)))
+            return self.sent[-1]
+        return self.random.choice(self.sent)
+
     def crash(self, own: Key | None, triage: Triage, facts: dict[str, Any]) -> Triage:
         """The guide is written and the key is not; before the record comes again, others write the key."""
         name = facts["signal"].key
-        self.keep(name, Triage(guide=triage.guide))
+        self.keep(name, Triage(guide=triage.guide, commands=triage.commands if triage.verdict == "storm" else ()))
         for _ in range(self.random.randrange(3)):
             self.case_event_heard()
         return on_signal(self.keys.get(name), None, verdict=triage.verdict, **facts)
@@ -222,6 +241,13 @@ def test_every_signal_is_in_exactly_one_count_whatever_races(part):
                 case = world.cases[key.case_id]
                 assert (case.ended, case.dedup_key) == (None, key.dedup_key), seed
                 assert (case.cleared, case.flapping) == (key.cleared, False), seed
+
+
+def test_a_signal_sent_again_is_counted_once_wherever_it_was_counted():
+    for seed in range(400):
+        world = World(seed, senders_repeat=True)
+        world.run()
+        assert world.uncounted() == 0, seed
 
 
 def test_without_handing_back_signals_would_be_lost():

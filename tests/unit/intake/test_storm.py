@@ -117,6 +117,24 @@ def test_a_signal_that_a_storm_counted_is_not_counted_again():
     assert desk.decided()[-1] == ("refused", "duplicate")
 
 
+def test_a_signal_that_a_storm_counted_is_known_once_its_key_has_a_case_of_its_own():
+    desk = Desk(rules(storm=Storm(new_keys=1, quiet_minutes=0.1)))
+    desk.raised(START, fault="A")
+    desk.raised(START, fault="B", signal_id=b"b" * 16)
+    assert desk.keys[f"{DEVICE}:B"].open is False
+    desk.raised(after(60), fault="B", signal_id=b"c" * 16)
+    desk.decided()
+    triage = desk.raised(after(61), fault="B", signal_id=b"b" * 16)
+    assert (desk.decided(), triage.key) == ([("refused", "duplicate")], None)
+    assert (desk.keys[f"{DEVICE}:B"].count, desk.keys[STORM_KEY].count) == (1, 1)
+
+
+def test_a_storm_leaves_nothing_behind_of_signals_without_an_id():
+    desk = Desk(rules(storm=Storm(new_keys=1)))
+    burst(desk, 5)
+    assert desk.keys.keys() == {f"{DEVICE}:F0", STORM_KEY}
+
+
 def test_the_case_of_a_storm_follows_the_rule_for_storms():
     some = (
         Rule(name="storms", fault="storm", priority=Priority.BLOCKER),
