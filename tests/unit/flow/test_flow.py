@@ -19,11 +19,11 @@ from services.intake.policies import Policies
 from services.workflow.handlers import Commands
 from shared.contracts.envelope import Message
 from shared.contracts.tenant import Rules, Storm
-from shared.tenancy import NEVER
 from shared.testing import MemoryDocuments
 from tests.unit.flow.simulation import EPOCH_MS, PARTITIONS, Broker, Record, SkippingLoop, Store, Trouble, World, run
 
 SCHEDULES = int(os.environ.get("FLOW_SCHEDULES", "40"))
+START = datetime.fromtimestamp(EPOCH_MS / 1000, UTC)
 SIGNALS, COMMANDS = 120, 40
 
 
@@ -38,7 +38,7 @@ def build(seed: int, *, crash: float, fail: float, rules: Rules | None = None) -
     trouble = Trouble(random.Random(seed), crash=crash, fail=fail)
     policies = Policies()
     if rules is not None:
-        policies.hear("acme", "rules", "all", rules.model_dump_json().encode(), NEVER)
+        policies.hear("acme", "rules", "all", rules.model_dump_json().encode(), START)
     signals, cases = Store(trouble), Store(trouble)
     return World(
         Broker(loop),
