@@ -42,6 +42,7 @@ def new_broker(settings: ServiceSettings) -> KafkaBroker:
         logger=None,
         graceful_timeout=settings.drain_seconds,
         allow_auto_create_topics=False,
+        metadata_max_age_ms=int(settings.metadata_refresh_seconds * 1000),
     )
 
 

@@ -81,6 +81,7 @@ class ServiceSettings(BaseSettings):
     max_records: int = Field(5_000, ge=1, le=50_000, description="Most records of one round")
     remembered_documents: int = Field(2_000, ge=0, le=1_000_000, description="Documents remembered per partition")
     retry_for_seconds: Seconds = Field(60, description="How long a batch is tried again in place")
+    metadata_refresh_seconds: Seconds = Field(30, description="How soon a change of a topic's partitions is noticed")
     tell_timeout_seconds: Seconds = Field(20, description="Longest transaction")
     transaction_timeout_seconds: Seconds = Field(15, description="After this Kafka ends a dead worker's transaction")
     mongodb_timeout_ms: int = Field(15_000, ge=100, le=300_000, description="Longest call of MongoDB")

@@ -157,9 +157,11 @@ class Subscription(ConsumerRebalanceListener, Generic[State]):  # type: ignore[m
         )
 
     async def _raise_alarm(self, *, kind: str, **facts: Any) -> None:  # noqa: ANN401 - as the alarm takes them
+        known = self.failed.is_set()
         if kind in FATAL:
             self.failed.set()
-        await self._alarm(kind=kind, **facts)
+        if not (known and kind == "partition_count"):  # all partitions notice it, and it is one matter
+            await self._alarm(kind=kind, **facts)
 
     def _teller(self, partition: TopicPartition) -> Teller:
         return Teller(
