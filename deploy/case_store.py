@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self
 
+import orjson
 from pymongo import AsyncMongoClient
 from pymongo.read_concern import ReadConcern
 
@@ -23,6 +24,9 @@ REPEATED: Final = {
     "device_id": ("device_id",),
     "dedup_key": ("signal", "dedup_key"),
 }
+#: What the rows of `notes` and `files` say.
+NOTE: Final = ("id", "author", "tenant", "visibility", "parent_note_id", "revision", "deleted")
+FILE: Final = ("id", "by", "tenant", "note_id")
 SORTS: Final = {
     "number": "case.number",
     "created_at": "case.created_at",
@@ -69,6 +73,13 @@ class CaseStore:
         document = await self._cases.find_one({"number": name} if by_number else {"_id": name.lower()}, {"case": 1})
         return as_json(document["case"]) if document and "case" in document else None
 
+    async def papers(self, name: str) -> dict[str, Any]:
+        """Return what the document keeps of notes and files, without their texts; nothing of them, nothing here."""
+        by_number = len(name) == 8 and name.isdecimal()
+        fields = {"notes": 1, "files": 1}
+        document = await self._cases.find_one({"number": name} if by_number else {"_id": name.lower()}, fields)
+        return read_papers(document or {})
+
     async def search(self, conditions: Mapping[str, Any], *, sort: str, limit: int) -> list[dict[str, Any]]:
         """Return the states of the cases that meet the conditions; `sort` is a key of `SORTS`, `-` before it: down."""
         place = SORTS[sort.removeprefix("-")]
@@ -106,6 +117,16 @@ class CaseStore:
                 yield read_stored(document)
 
 
+def read_papers(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return notes and files of a document as people read them."""
+    papers: dict[str, Any] = {}
+    for part, names in (("notes", NOTE), ("files", FILE)):
+        rows = orjson.loads(document[part]) if part in document else []
+        kept = [{name: value for name, value in zip(names, row, strict=True) if value} for row in rows]
+        papers |= {part: kept} if kept else {}
+    return papers
+
+
 def read_stored(document: Mapping[str, Any]) -> StoredCase:
     """Read what a document says of its case."""
     state = as_json(document["case"]) if "case" in document else None
@@ -118,6 +139,8 @@ def as_json(value: Any) -> Any:  # noqa: ANN401 - any value of a document
     match value:
         case datetime():
             return rfc3339(value)
+        case bytes():  # names that outsiders chose: kept as JSON
+            return orjson.loads(value)
         case dict():
             return {name: as_json(part) for name, part in value.items() if part is not None}
         case list() | tuple():

@@ -10,6 +10,7 @@ from shared.contracts.commands import command_type
 
 CASE_ID = "8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11"
 COMMAND_ID = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+NOTE_ID = "b1b0a5a4-7f25-5b3c-9f26-0d8c5a6f1e21"
 FILE_ID = "4c1c7e0e-7a36-4d4b-9d9c-2f6a1f0f7c55"
 AT = "2026-03-02T10:15:00.000Z"
 APPENDED_MS = 1_772_446_500_250
@@ -38,6 +39,22 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "escalate": {"comment": "The whole line stands still."},
     "deescalate": {},
     "request_close": {},
+    "update": {"fields": {"description": "Hot since Monday.", "part_model": None, "cc": ["erin@example.org"]}},
+    "tag": {"tags": ["spindle", "night"]},
+    "untag": {"tags": ["night"]},
+    "watch": {},
+    "unwatch": {"user": "erin"},
+    "add_note": {
+        "text": "On my way.",
+        "visibility": "internal",
+        "parent_note_id": NOTE_ID,
+        "attachments": [{"id": FILE_ID, "name": "spindle.jpg"}],
+        "mentions": ["erin"],
+    },
+    "edit_note": {"note_id": NOTE_ID, "text": "On my way, by noon."},
+    "delete_note": {"note_id": NOTE_ID},
+    "attach": {"attachment_id": FILE_ID, "name": "spindle.jpg", "note_id": NOTE_ID},
+    "detach": {"attachment_id": FILE_ID},
     "share": {"counterpart_tenant_id": "maker"},
     "delete": {},
 }
@@ -62,7 +79,7 @@ def signal(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in data.items() if value is not LEFT_OUT}
 
 
-def command(name: str, **fields: Any) -> dict[str, Any]:
+def command(name: str, /, **fields: Any) -> dict[str, Any]:
     """Return the data of a command with the least arguments it needs; `LEFT_OUT` leaves a field out."""
     data = {
         "case_id": CASE_ID,

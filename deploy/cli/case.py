@@ -11,6 +11,7 @@ from deploy.case_store import CaseStore
 from deploy.cli._ask import AsJson, ask, print_json
 from deploy.cli.connection import Connection, find_stack
 from deploy.cli.failure import ExitCode, Failure
+from deploy.command_arguments import as_meant, explained, names_case
 from shared.contracts.commands import COMMANDS
 from shared.contracts.ids import derived_id, fresh_id
 from shared.contracts.limits import ID_MAX, TENANT_PATTERN, UUID_PATTERN
@@ -27,13 +28,16 @@ def case(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="K=V", help="An argument; a dot makes an object, a value may be JSON."),
+        typer.Option(
+            "--set", metavar="K=V", help="An argument; a dot makes an object, a comma a list, a value may be JSON."
+        ),
     ] = None,
     tenant: Annotated[str | None, typer.Option(help="The case's tenant. Default: as stored.")] = None,
     actor: Annotated[str | None, typer.Option(help="Who asks. Default: the user who runs this.")] = None,
     role: Annotated[Role, typer.Option(help="As what.", case_sensitive=False)] = Role.AGENT,
     expected_version: Annotated[int | None, typer.Option(min=1, help="Refuse if the case is at another one.")] = None,
     command_id: Annotated[str | None, typer.Option(help="An id of yours: repeated, it takes effect once.")] = None,
+    explain: Annotated[bool, typer.Option("--arguments", help="Show what arguments the command takes.")] = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How long to wait.")] = OUTCOME_SECONDS,
     as_json: AsJson = False,
 ) -> None:
@@ -41,11 +45,17 @@ def case(
 
     Examples: `callout case start 10000001` · `callout case assign 10000001 --set assignee=ann` ·
     `callout case resolve 10000001 --set final_solution="bearing replaced" --role technician` ·
-    `callout case create --tenant acme --set case.title="Noise in gear box" --set case.severity=major`
+    `callout case create --tenant acme --set case.title="Noise in gear box" --set case.severity=major` ·
+    `callout case add_note 10000001 --set text="On my way" --set visibility=internal` ·
+    `callout case tag 10000001 --set tags=spindle,hot` · `callout case merge 10000002 --set into=10000001` ·
+    `callout case update --arguments`
     """
     if command not in COMMANDS:
         raise Failure(ExitCode.USAGE, f"There is no command {command!r}; these are: {', '.join(COMMANDS)}.")
-    arguments = _arguments(settings or [])
+    if explain:
+        _explain(command)
+        return
+    arguments = as_meant(command, _arguments(settings or []))
     identity = command_id or fresh_id()
     if not 0 < len(identity) <= ID_MAX:
         raise Failure(ExitCode.USAGE, f"--command-id has 1 to {ID_MAX} characters.")
@@ -55,6 +65,8 @@ def case(
     data["actor"] = {"id": actor or getpass.getuser(), "role": role.value, "tenant_id": tenant_id}
     if expected_version is not None:
         data["expected_version"] = expected_version
+    if (other := names_case(command, arguments)) is not None:
+        arguments[other] = _resolve(stack, command, str(arguments.get(other) or ""), tenant, identity)[0]
     outcome = _send(stack, command, data | arguments, identity, timeout)
     if as_json:
         print_json(outcome)
@@ -62,6 +74,13 @@ def case(
         _tell(command, outcome)
     if not outcome["accepted"]:
         raise typer.Exit(ExitCode.REFUSED)
+
+
+def _explain(command: str) -> None:
+    lines = explained(command)
+    width = max((len(name) for name, _, _ in lines), default=0)
+    for name, kind, need in lines or [("(no arguments)", "", "")]:
+        typer.echo(f"{name.ljust(width)}  {need or 'optional' if kind else '':8}  {kind}".rstrip())
 
 
 def _arguments(settings: list[str]) -> dict[str, Any]:
@@ -130,4 +149,10 @@ def _tell(command: str, outcome: dict[str, Any]) -> None:
         typer.echo(f"refused: {outcome.get('code')}: {outcome.get('message', '')}")
         if fields := outcome.get("fields"):
             typer.echo(f"fields: {', '.join(fields)}")
+        if outcome.get("code") == "invalid_command":
+            typer.echo(f"arguments: callout case {command} --arguments")
+    if note := outcome.get("note_id"):
+        typer.echo(f"note: {note}")
     typer.echo(f"allowed now: {allowed}")
+    if flags := outcome.get("flags"):
+        typer.echo(f"flags: {', '.join(name for name, set_ in flags.items() if set_) or 'none'}")

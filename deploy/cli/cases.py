@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from deploy.case_history import read_history
 from deploy.case_store import SORTS, CaseStore
 from deploy.cli._ask import AsJson, aside, ask, print_json
 from deploy.cli.connection import find_stack
@@ -29,7 +30,7 @@ STATE_STYLES: Final = {
 SEVERITY_STYLES: Final = {"critical": "bold red", "major": "red", "minor": "yellow", "warning": "cyan", "info": "dim"}
 PIPED_WIDTH: Final = 200
 #: Shown in parts of their own.
-APART: Final = ("id", "number", "title", "signal", "status_history")
+APART: Final = ("id", "number", "title", "signal", "status_history", "notes", "files", "history")
 
 
 @app.command("list")
@@ -69,15 +70,22 @@ def list_(
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(metavar="ID", help="The case's id or 8-digit number.")],
+    history: Annotated[
+        bool, typer.Option("--history", help="And all that happened to it, texts of notes included, from the topic.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show all of one case.
 
-    Examples: `callout cases show 10000001` · `callout cases show 8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11 --json`
+    Examples: `callout cases show 10000001 --history` ·
+    `callout cases show 8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11 --json`
     """
-    found = ask(_find(find_stack().mongodb_uri, name))
+    stack = find_stack()
+    found = ask(_find(stack.mongodb_uri, name))
     if found is None:
         raise Failure(ExitCode.CHECK_FAILED, f"There is no case {name}; `callout cases list` shows those that are.")
+    if history:
+        found["history"] = ask(read_history(stack.bootstrap_servers, found["id"]))
     if as_json:
         print_json(found)
         return
@@ -86,11 +94,14 @@ def show(
     console.print(f"  id {found['id']}", markup=False)
     for line in _lines({key: value for key, value in found.items() if key not in APART}):
         console.print(f"  {line}", markup=False)
-    for part in ("signal", "status_history"):
-        if found.get(part):
+    parts = {part: _lines(found[part]) for part in ("signal", "status_history") if found.get(part)}
+    parts |= {part: [_row(row) for row in found[part]] for part in ("notes", "files") if found.get(part)}
+    parts["history"] = [_happened(event) for event in found.get("history", ())]
+    for part, lines in parts.items():
+        if lines:
             console.print(part.replace("_", " "), style="bold")
-            for line in _lines(found[part]):
-                console.print(f"  {line}", markup=False)
+        for line in lines:
+            console.print(f"  {line}", markup=False)
 
 
 async def _search(
@@ -102,7 +113,8 @@ async def _search(
 
 async def _find(mongodb_uri: str, name: str) -> dict[str, Any] | None:
     async with CaseStore(mongodb_uri) as store:
-        return await store.find(name)
+        found = await store.find(name)
+        return None if found is None else found | await store.papers(name)
 
 
 def cases_table(cases: list[dict[str, Any]], *, now: datetime) -> Table:
@@ -147,6 +159,20 @@ def age(since: datetime, now: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit} {seconds % size // next_size}{next_unit}"
     return f"{seconds}s"
+
+
+def _row(row: dict[str, Any]) -> str:
+    """Return a note or a file in one line."""
+    who = row.get("author") or row.get("by")
+    told = [str(row["id"]), f"by {who}", str(row.get("visibility", ""))]
+    told += [f"{name} {row[name]}" for name in ("parent_note_id", "note_id", "revision") if name in row]
+    return "  ".join(filter(None, [*told, "deleted" if row.get("deleted") else ""]))
+
+
+def _happened(event: dict[str, Any]) -> str:
+    """Return an event in one line."""
+    change = ", ".join(_lines(event["change"]))
+    return f"{event['seq']:>4}  {event['at']}  {event['name']:<20}  {event['actor']['id']}  {change}"
 
 
 def _lines(value: Any, name: str = "") -> list[str]:  # noqa: ANN401 - any JSON value

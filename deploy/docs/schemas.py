@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from shared.contracts import tenant
+from shared.contracts.case_fields import PATCH
 from shared.contracts.catalogue import CATALOGUE, TENANT_CONFIG, Topic
 
 Schema = dict[str, Any]
@@ -13,6 +14,7 @@ REFERENCE: Final = "#/components/schemas/{model}"
 #: In this order a person reads a schema; what is not named comes after.
 ORDER: Final = ("description", "type", "allOf", "anyOf", "const", "enum", "pattern", "format", "required", "properties")
 LITERAL: Final = frozenset({"const", "default", "enum", "examples"})
+LEFT_OUT: Final = frozenset({"title", "discriminator", PATCH})
 
 
 def message_bodies(topic: Topic) -> Mapping[str, TypeAdapter[Any]]:
@@ -45,18 +47,24 @@ def tidy(schema: Any) -> Any:  # noqa: ANN401 - any part of a JSON schema
         return [tidy(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    told = {word: _part(word, part) for word, part in schema.items() if word not in {"title", "discriminator"}}
+    patch = bool(schema.get(PATCH))
+    told = {word: _part(word, part, patch=patch) for word, part in schema.items() if word not in LEFT_OUT}
     if "$ref" in told and len(told) > 1:
         told = {"allOf": [{"$ref": told.pop("$ref")}], **told}
     return dict(sorted(told.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
 
 
-def _part(word: str, part: Any) -> Any:  # noqa: ANN401 - any part of a JSON schema
+def _part(word: str, part: Any, *, patch: bool) -> Any:  # noqa: ANN401 - any part of a JSON schema
     if word == "properties":
-        return {name: tidy(_optional(field)) for name, field in part.items()}
+        return {name: tidy(_nullable(field) if patch else _optional(field)) for name, field in part.items()}
     if word == "description":
         return " ".join(part.split())
     return part if word in LITERAL else tidy(part)
+
+
+def _nullable(field: Schema) -> Schema:
+    """Return a field of a merge patch: null takes its value away, so it is not the same as leaving it out."""
+    return {word: part for word, part in field.items() if word != "default"}
 
 
 def _optional(field: Schema) -> Schema:

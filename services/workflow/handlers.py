@@ -1,35 +1,28 @@
 """What workflow hears: commands to cases. Each is decided, written and told by the flow."""
 
-import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
-from hashlib import sha256
 from typing import Any
-
-import orjson
 
 from services.workflow import store
 from services.workflow.audit import audited
 from services.workflow.domain import (
     Accepted,
     Case,
-    Event,
     Outcome,
     Refused,
     Repeated,
     Tenant,
-    allowed,
     decide,
 )
+from services.workflow.domain.evolution import evolve
+from services.workflow.telling import event_message, outcome_message, snapshot_message, unread_message
 from shared.config import Tenants
-from shared.contracts.case import CASE_STATE, Actor
+from shared.contracts.case import Actor
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CASE_OUTCOMES, CASE_SNAPSHOTS, OPS_AUDIT
 from shared.contracts.commands import Create, command_name
-from shared.contracts.envelope import Incoming, Message, Record, appended_at, encode, message
-from shared.contracts.events import OUTCOME, SNAPSHOT, Cause, event_type
-from shared.contracts.fields import rfc3339
+from shared.contracts.envelope import Incoming, Message, Record, appended_at
+from shared.contracts.events import Cause
 from shared.contracts.ids import derived_id
 from shared.contracts.words import DeadCode, RefusalCode
 from shared.errors import Unreadable
@@ -41,8 +34,6 @@ SOURCE = "/callout/workflow"
 NOTHING_SET = Tenancy(Tenant)
 FIRST_NUMBER = 10_000_001
 BLOCK = 100
-#: The last field of the state of a deleted case; what outsiders write cannot end like this.
-DELETED = re.compile(rb',"deleted_at":"[^"]+"}$')
 ANSWERED = {
     DeadCode.INVALID_DATA: RefusalCode.INVALID_COMMAND,
     DeadCode.UNKNOWN_TYPE: RefusalCode.UNKNOWN_COMMAND,
@@ -104,15 +95,17 @@ class Commands(Room[Case]):
                 return _told(decision, incoming, tenant)
             case Refused():
                 outcome = Outcome(command_id=incoming.id, actor=actor, refused=decision)
-                return Decision(messages=(_outcome(outcome, own, incoming, tenant), *audited(decision, own, incoming)))
+                return Decision(
+                    messages=(outcome_message(outcome, own, incoming, tenant), *audited(decision, own, incoming))
+                )
             case Repeated():
                 outcome = Outcome(command_id=incoming.id, actor=actor, seq=decision.seq, version=decision.version)
-                return Decision(messages=(_outcome(outcome, own, incoming, tenant),))
+                return Decision(messages=(outcome_message(outcome, own, incoming, tenant),))
 
     def derive(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the snapshot after the last event of each case."""
         last = {told.key: told for told in messages if told.topic == CASE_EVENTS.name}
-        return [_snapshot(event) for event in last.values()]
+        return [snapshot_message(event) for event in last.values()]
 
     def unreadable(self, record: Record, error: Unreadable) -> Sequence[Message]:
         """Answer what can be answered; the rest is dead."""
@@ -123,7 +116,7 @@ class Commands(Room[Case]):
         body: dict[str, Any] = {"command_id": command_id, "case_id": case_id, "accepted": False, "code": code}
         body |= {"message": error.reason, "fields": error.facts.get("fields", ()), "allowed": ()}
         place = (record.topic, record.partition, record.offset)
-        return (_outcome_message(body, appended_at(record), derived_id("outcome", command_id, *place), None),)
+        return (unread_message(body, appended_at(record), derived_id("outcome", command_id, *place)),)
 
     def from_document(self, document: dict[str, Any]) -> Case:
         """Read a case from its document."""
@@ -138,103 +131,8 @@ def _told(accepted: Accepted, incoming: Incoming, tenant: Tenant) -> Decision[Ca
     messages = []
     digest = accepted.case.hash
     for event in accepted.events:
-        told, digest = _event(event, digest, incoming.traceparent)
+        told, digest = event_message(event, digest, incoming.traceparent)
         messages.append(told)
-    case = replace(accepted.case, hash=digest)
-    messages += [_outcome(outcome, case, incoming, tenant) for outcome in accepted.outcomes]
+    case = evolve(accepted.case, hash=digest)
+    messages += [outcome_message(outcome, case, incoming, tenant) for outcome in accepted.outcomes]
     return Decision(own=case, messages=messages)
-
-
-def _event(event: Event, previous: str, traceparent: str | None) -> tuple[Message, str]:
-    state, cause = event.state, event.cause
-    value = encode(
-        {
-            "case_id": state.id,
-            "number": state.number,
-            "seq": state.seq,
-            "at": rfc3339(state.updated_at),
-            "actor": event.actor,
-            "cause": cause,
-            "change": event.change,
-        }
-    )
-    value = value[:-1] + b',"case":' + CASE_STATE.dump_json(state, exclude_none=True) + b"}"
-    digest = sha256((previous + sha256(value).hexdigest()).encode()).hexdigest()
-    chain = (
-        ("ce_sequence", str(state.seq).encode()),
-        ("ce_prevhash", previous.encode()),
-        ("ce_hash", digest.encode()),
-    )
-    told = message(
-        CASE_EVENTS,
-        type_=event_type(event.name),
-        id_=derived_id("event", state.id, state.seq, cause.id, cause.topic, cause.partition, cause.offset),
-        source=SOURCE,
-        time=state.updated_at,
-        value=value,
-        key=state.id,
-        tenant=state.tenant_id,
-        subject=state.id,
-        cause_id=cause.id,
-        traceparent=traceparent,
-        extensions=chain,
-    )
-    return told, digest
-
-
-def _snapshot(event: Message) -> Message:
-    """Return the state after an event, as the last word on the case; of a deleted case a tombstone."""
-    value = event.value or b""
-    state = value[value.rindex(b',"case":') + len(b',"case":') : -1]
-    headers = dict(event.headers)
-    replaced = {
-        "ce_type": SNAPSHOT.encode(),
-        "ce_id": derived_id("snapshot", headers["ce_id"].decode()).encode(),
-        "ce_causeid": headers["ce_id"],
-    }
-    deleted = DELETED.search(state, len(state) - 64) is not None
-    return Message(CASE_SNAPSHOTS.name, event.key, None if deleted else state, tuple((headers | replaced).items()))
-
-
-def _outcome(outcome: Outcome, case: Case | None, incoming: Incoming, tenant: Tenant) -> Message:
-    body: dict[str, Any] = {
-        "command_id": outcome.command_id,
-        "case_id": incoming.data.case_id,
-        "accepted": outcome.refused is None,
-        "allowed": _allowed(outcome, case, incoming.now, tenant),
-    }
-    if outcome.refused is None:
-        body |= {"seq": outcome.seq, "version": outcome.version}
-        id_ = derived_id("outcome", outcome.command_id, incoming.data.case_id)
-    else:
-        refused = outcome.refused
-        body |= {"code": refused.code, "message": refused.message, "fields": refused.fields}
-        id_ = derived_id("outcome", outcome.command_id, incoming.topic, incoming.partition, incoming.offset)
-    return _outcome_message(body, incoming.now, id_, incoming.data.tenant_id, incoming.traceparent)
-
-
-def _allowed(outcome: Outcome, case: Case | None, now: datetime, tenant: Tenant) -> tuple[str, ...]:
-    """Return what is possible now; nothing of a case that the sender may not know of."""
-    if outcome.refused is not None and outcome.refused.code is RefusalCode.NOT_FOUND:
-        return ()
-    return allowed(case, outcome.actor, now, tenant)
-
-
-def _outcome_message(
-    body: dict[str, Any], now: datetime, id_: str, tenant: str | None, traceparent: str | None = None
-) -> Message:
-    return message(
-        CASE_OUTCOMES,
-        type_=OUTCOME,
-        id_=id_,
-        source=SOURCE,
-        time=now,
-        value=orjson.dumps(
-            {name: value for name, value in body.items() if value not in (None, ()) or name == "allowed"}
-        ),
-        key=body["command_id"],
-        tenant=tenant,
-        subject=body["case_id"],
-        cause_id=body["command_id"],
-        traceparent=traceparent,
-    )

@@ -1,5 +1,6 @@
 """How a case is written down: case <-> document, without I/O."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -13,7 +14,17 @@ from shared.contracts.words import NoteVisibility
 from shared.errors import UnknownSchema
 
 SCHEMA: Final = 1
+#: Parts whose names are outsiders' words: kept as JSON, for a name in a document must be ours.
+OUTSIDERS: Final = ("details", "classification")
 WORDS: Final = ("visibility", "state", "case_type", "ticket_class", "priority", "severity", "origin", "channel")
+WORDS_IN: Final = {
+    "created_by": ("role",),
+    "updated_by": ("role",),
+    "signal": ("condition",),
+    "status_history": ("state", "reason"),
+    "links": ("kind",),
+    "contacts": ("type",),
+}
 INSTANTS: Final = ("cleared_at", "flapping_at", "ended_at")
 
 Document = dict[str, Any]
@@ -52,6 +63,8 @@ def from_document(document: Document) -> Case:
     if document["schema"] != SCHEMA:
         raise UnknownSchema(f"case {document['_id']} has schema {document['schema']}, known is {SCHEMA}")
     state = document.get("case")
+    if state is not None:
+        state = state | {name: orjson.loads(state[name]) for name in OUTSIDERS if name in state}
     return Case(
         id=document["_id"],
         state=None if state is None else CASE_STATE.validate_python(state),
@@ -114,20 +127,26 @@ def _searchable(state: CaseState) -> Document:
 
 def _state(state: CaseState) -> Document:
     body: Document = CASE_STATE.dump_python(state, exclude_none=True)
-    for name in WORDS:
+    for name in OUTSIDERS:
         if name in body:
-            body[name] = body[name].value
-    body["created_by"]["role"] = state.created_by.role.value
-    body["updated_by"]["role"] = state.updated_by.role.value
-    if "signal" in body:
-        body["signal"]["condition"] = body["signal"]["condition"].value
-    for step in body["status_history"]:
-        step["state"] = step["state"].value
-        if "reason" in step:
-            step["reason"] = step["reason"].value
+            body[name] = orjson.dumps(body[name])
+    _plain(body, WORDS)
+    for name, words in WORDS_IN.items():
+        part = body.get(name)
+        if part:
+            for item in part if isinstance(part, tuple) else (part,):
+                _plain(item, words)
+    for contact in body["contacts"]:
+        for way in contact["details"]:
+            _plain(way, ("type",))
     for facet in ("escalation", "close_request"):
         if facet in body:
-            body[facet]["by"]["role"] = body[facet]["by"]["role"].value
-    for link in body["links"]:
-        link["kind"] = link["kind"].value
+            _plain(body[facet]["by"], ("role",))
     return body
+
+
+def _plain(part: Document, words: Iterable[str]) -> None:
+    """Put bare text in place of the words of a vocabulary."""
+    for word in words:
+        if word in part:
+            part[word] = part[word].value

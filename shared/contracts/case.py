@@ -1,7 +1,7 @@
 """The state of a case as every event, snapshot and view tells it (domain A7.1)."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
@@ -10,6 +10,7 @@ from shared.contracts.fields import (
     CaseCode,
     CaseId,
     DeviceId,
+    Email,
     Id,
     Instant,
     Reference,
@@ -23,6 +24,8 @@ from shared.contracts.words import (
     CaseType,
     Channel,
     Condition,
+    ContactType,
+    ContactWay,
     HoldReason,
     LinkKind,
     Origin,
@@ -56,6 +59,28 @@ class Machine:
     model: Word | None = None
     brand: Word | None = None
     technology: Word | None = None
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactDetail:
+    """One way to reach a contact: a number or an address."""
+
+    type: ContactWay
+    value: Annotated[str, Field(min_length=1, max_length=254)]
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A person to turn to: a registered user (of `tenant_id`, else of whoever takes part), or a name and ways."""
+
+    type: ContactType = ContactType.TECHNICAL
+    user: Id | None = None
+    tenant_id: TenantId | None = None
+    first_name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    last_name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    details: Annotated[tuple[ContactDetail, ...], Field(max_length=limits.CONTACT_WAYS_MAX)] = ()
 
 
 @with_config(CONFIG)
@@ -139,6 +164,8 @@ class CaseState:
     case_type: CaseType = CaseType.TECHNICAL
     case_code: CaseCode | None = None
     ticket_class: TicketClass | None = None
+    classification: dict[str, str] | None = None
+    details: dict[str, Any] | None = None
     priority: Priority = Priority.MEDIUM
     severity: Severity = Severity.MINOR
     device_id: DeviceId | None = None
@@ -150,7 +177,11 @@ class CaseState:
     occurred_at: Instant | None = None
     origin: Origin
     channel: Channel
+    contacts: tuple[Contact, ...] = ()
+    cc: tuple[Email, ...] = ()
     assignees: tuple[Id, ...] = ()
+    teams: tuple[Id, ...] = ()
+    watchers: tuple[Id, ...] = ()
     tags: tuple[Tag, ...] = ()
     template_id: Id | None = None
     solution_suggestion: Text | None = None

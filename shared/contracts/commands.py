@@ -6,21 +6,31 @@ from pydantic import Field
 
 from shared.contracts import limits
 from shared.contracts.case_command import CaseCommand
-from shared.contracts.fields import Count, Id, Instant, Model, TenantId, Text, Word
+from shared.contracts.case_fields import Fields
+from shared.contracts.fields import Count, Id, Instant, TenantId, Text, Word
+from shared.contracts.fields import Tag as TagWord
 from shared.contracts.new_case import Create, NewCase, NewSignal
+from shared.contracts.note_commands import AddNote, Attach, Attached, DeleteNote, Detach, EditNote, Reply
 from shared.contracts.words import HoldReason, Severity
 
-__all__ = ["COMMANDS", "CaseCommand", "Create", "NewCase", "NewSignal", "command_name", "command_type"]
+__all__ = [
+    "COMMANDS",
+    "AddNote",
+    "Attach",
+    "Attached",
+    "CaseCommand",
+    "Create",
+    "DeleteNote",
+    "Detach",
+    "EditNote",
+    "NewCase",
+    "NewSignal",
+    "Reply",
+    "command_name",
+    "command_type",
+]
 
-
-class Attached(Model):
-    """A file that was stored before, by its id and its name."""
-
-    id: Id
-    name: Annotated[str, Field(min_length=1, max_length=limits.FILE_NAME_MAX)]
-
-
-Attachments = Annotated[tuple[Attached, ...], Field(max_length=limits.ATTACHMENTS_MAX)]
+Tags = Annotated[tuple[TagWord, ...], Field(min_length=1, max_length=limits.TAGS_MAX)]
 
 
 class Occur(CaseCommand):
@@ -77,13 +87,6 @@ class RequestAction(CaseCommand):
 
 class Resume(CaseCommand):
     """Go on with the work after a pause."""
-
-
-class Reply(CaseCommand):
-    """Answer as the customer, by a text or files; a case that waited for it goes on."""
-
-    text: Text | None = None
-    attachments: Attachments = ()
 
 
 class Requeue(CaseCommand):
@@ -143,6 +146,36 @@ class RequestClose(CaseCommand):
     """Tell, as the customer, that the case can be closed."""
 
 
+class Update(CaseCommand):
+    """Change fields."""
+
+    fields: Fields
+
+
+class Tag(CaseCommand):
+    """Add labels."""
+
+    tags: Tags
+
+
+class Untag(CaseCommand):
+    """Take labels off."""
+
+    tags: Tags
+
+
+class Watch(CaseCommand):
+    """Have a person (nobody named: the actor) hear of what happens to the case."""
+
+    user: Id | None = None
+
+
+class Unwatch(CaseCommand):
+    """Spare a person (nobody named: the actor) what happens to the case."""
+
+    user: Id | None = None
+
+
 class Share(CaseCommand):
     """Let another tenant take part; there is no way back."""
 
@@ -175,6 +208,16 @@ COMMANDS: Final[dict[str, type[CaseCommand]]] = {
     "escalate": Escalate,
     "deescalate": Deescalate,
     "request_close": RequestClose,
+    "update": Update,
+    "tag": Tag,
+    "untag": Untag,
+    "watch": Watch,
+    "unwatch": Unwatch,
+    "add_note": AddNote,
+    "edit_note": EditNote,
+    "delete_note": DeleteNote,
+    "attach": Attach,
+    "detach": Detach,
     "share": Share,
     "delete": Delete,
 }

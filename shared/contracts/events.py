@@ -32,7 +32,16 @@ EVENTS: Final = (
     "close_requested",
     "shared",
     "deleted",
+    "updated",
+    "tagged",
+    "untagged",
+    "watched",
+    "unwatched",
     "note_added",
+    "note_edited",
+    "note_deleted",
+    "attached",
+    "detached",
 )
 SNAPSHOT: Final = "callout.case.snapshot.v1"
 OUTCOME: Final = "callout.case.outcome.v1"
@@ -58,7 +67,10 @@ class CaseEvent(Model):
     """One change of one case; `change` has the fields that changed and the command's own text, `case` the state after.
 
     Of `occurrences_returned`, `change` has `count`, `last_at` and, where known, `first_at`: the signals handed back.
-    Of `note_added` and `action_requested` it has `note`: `id`, `visibility`, `text`, `attachments` as far as there are.
+    Of `note_added` and `action_requested` it has `note`: `id`, `visibility` and, as far as there are, `text`,
+    `parent_note_id`, `attachments`, `mentions`; of `note_edited` the new `text` and the `revision`, counted from 1; of
+    `note_deleted` the `attachments` that went with it. Of `attached` and `detached` it has `attachment`: `id`,
+    `visibility` and, as far as there are, `name`, `note_id`.
     """
 
     case_id: CaseId
@@ -71,8 +83,20 @@ class CaseEvent(Model):
     case: CaseState
 
 
+class Flags(Model):
+    """What whoever asked can do with the case now, in four words."""
+
+    modifiable: bool
+    cancellable: bool
+    reopen: bool
+    respond: bool
+
+
 class CaseOutcome(Model):
-    """What became of one command: accepted (`seq`, `version`) or refused (`code`, `message`); what is `allowed` now."""
+    """What became of one command: accepted (`seq`, `version`) or refused (`code`, `message`); what is `allowed` now.
+
+    People are told `flags` too, who wrote a note its `note_id`.
+    """
 
     command_id: Id
     case_id: str
@@ -83,3 +107,5 @@ class CaseOutcome(Model):
     message: str | None = None
     fields: tuple[str, ...] | None = None
     allowed: tuple[str, ...] = ()
+    flags: Flags | None = None
+    note_id: Id | None = None

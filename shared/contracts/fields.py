@@ -66,6 +66,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=limits.TEXT_MAX
 Title = Annotated[str, StringConstraints(min_length=1, max_length=limits.TITLE_MAX)]
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=limits.REFERENCE_MAX)]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=limits.TAG_MAX)]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)]
 CaseCode = Annotated[str, StringConstraints(pattern=limits.CASE_CODE_PATTERN)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Count = Annotated[int, Field(ge=1, le=10**12)]

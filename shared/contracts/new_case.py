@@ -7,6 +7,14 @@ from pydantic import Field
 from shared.contracts import limits
 from shared.contracts.case import Link, Machine
 from shared.contracts.case_command import CaseCommand
+from shared.contracts.case_fields import (
+    Addresses,
+    Classification,
+    Contacts,
+    CustomerReference,
+    Teams,
+    Watchers,
+)
 from shared.contracts.fields import (
     CaseCode,
     Count,
@@ -21,7 +29,7 @@ from shared.contracts.fields import (
     Title,
     Word,
 )
-from shared.contracts.raw import Raw
+from shared.contracts.raw import Details, Raw
 from shared.contracts.signals import Measurement
 from shared.contracts.words import (
     CaseType,
@@ -47,13 +55,19 @@ class NewSignal(Model):
 
 
 class NewCase(Model):
-    """The fields a case can be created with."""
+    """The fields a case can be created with.
 
-    title: Title
+    `title` may be left out where the template has one; `fallback_title` is taken if there is neither.
+    """
+
+    title: Title | None = None
+    fallback_title: Title | None = None
     description: Text | None = None
     case_type: CaseType = CaseType.TECHNICAL
     case_code: CaseCode | None = None
     ticket_class: TicketClass | None = None
+    classification: Classification | None = None
+    details: Details | None = None
     priority: Priority = Priority.MEDIUM
     severity: Severity = Severity.MINOR
     visibility: Visibility | None = None
@@ -63,11 +77,15 @@ class NewCase(Model):
     part_model: Word | None = None
     primary_ref: Reference | None = None
     secondary_ref: Reference | None = None
-    customer_reference: Annotated[str, Field(min_length=1, max_length=limits.CUSTOMER_REFERENCE_MAX)] | None = None
+    customer_reference: CustomerReference | None = None
     occurred_at: Instant | None = None
     origin: Origin | None = None
     channel: Channel | None = None
+    contacts: Contacts = ()
+    cc: Addresses = ()
     assignees: Annotated[tuple[Id, ...], Field(max_length=limits.ASSIGNEES_MAX)] = ()
+    teams: Teams = ()
+    watchers: Watchers = ()
     tags: Annotated[tuple[Tag, ...], Field(max_length=limits.TAGS_MAX)] = ()
     template_id: Id | None = None
     solution_suggestion: Text | None = None

@@ -31,6 +31,20 @@ def check_raw(value: object, text: bytes, *, code: Literal["too_large", "raw_too
         raise PydanticCustomError("too_deep", "what goes to `raw` is nested more than 100 deep")
 
 
+def check_details(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the extra fields of a case as every reader can read them.
+
+    Raises:
+        PydanticCustomError: if they are too many or too deep to stay with the case.
+    """
+    text = raw_json(value)
+    if len(text) > limits.DETAILS_BYTES_MAX:
+        raise PydanticCustomError("too_large", "`details` are larger than 8 KiB")
+    check_raw(value, text)
+    told: dict[str, Any] = from_json(text)
+    return told
+
+
 def _spelled(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     if isinstance(value, dict):
         return {name: _spelled(child) for name, child in value.items()}
@@ -61,3 +75,4 @@ def _bounded(value: dict[str, Any]) -> dict[str, Any]:
 
 
 Raw = Annotated[dict[str, Any], AfterValidator(_bounded)]
+Details = Annotated[dict[str, Any], AfterValidator(check_details)]

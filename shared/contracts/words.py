@@ -79,6 +79,21 @@ class NoteVisibility(Word):
     EXTERNAL = "external"
 
 
+class ContactType(Word):
+    """What a contact is there for."""
+
+    NOTIFICATION = "notification"
+    TECHNICAL = "technical"
+    ORDERING = "ordering"
+
+
+class ContactWay(Word):
+    """How a contact is reached."""
+
+    PHONE = "phone"
+    EMAIL = "email"
+
+
 class HoldReason(Word):
     """What a case on hold waits for."""
 

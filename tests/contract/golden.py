@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.contracts import catalogue, commands, events, intake, ops, settled_letters, signals, tenant
 from shared.contracts.catalogue import Topic
-from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, command, signal
+from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, NOTE_ID, command, signal
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
 from tests.contract.golden_tenant import TENANT_DATA
 
@@ -59,6 +59,9 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
     refusal |= {"message": "A closed case cannot be started.", "allowed": ["reopen"]}
     yield catalogue.CASE_OUTCOMES, events.OUTCOME, events.OUTCOME, COMMAND_ID, outcome, {}
     yield catalogue.CASE_OUTCOMES, f"{events.OUTCOME}.refused", events.OUTCOME, COMMAND_ID, refusal, {}
+    noted = outcome | {"note_id": NOTE_ID}
+    noted["flags"] = {"modifiable": True, "cancellable": True, "reopen": False, "respond": False}
+    yield catalogue.CASE_OUTCOMES, f"{events.OUTCOME}.noted", events.OUTCOME, COMMAND_ID, noted, {}
     for name, facts in DECISIONS.items():
         type_ = intake.decision_type(name)
         body = {

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from tests.builders import AT, CASE_ID, COMMAND_ID, FILE_ID
+from tests.builders import AT, CASE_ID, COMMAND_ID, FILE_ID, NOTE_ID
 
 SYSTEM = {"id": "intake", "role": "system", "tenant_id": "acme"}
 ANN = {"id": "ann", "role": "agent", "tenant_id": "acme"}
-NOTE_ID = "b1b0a5a4-7f25-5b3c-9f26-0d8c5a6f1e21"
 LATER = "2026-03-02T10:20:00.000Z"
 CASE: dict[str, Any] = {
     "id": CASE_ID,
@@ -76,6 +75,23 @@ CHANGES: dict[str, dict[str, Any]] = {
     "close_requested": {"close_request": {"by": ANN, "at": LATER}},
     "shared": {"visibility": "shared", "counterpart_tenant_id": "maker"},
     "deleted": {"deleted_at": LATER},
+    "updated": {
+        "description": "Hot since Monday.",
+        "part_model": None,
+        "cc": ["erin@example.org"],
+        "contacts": [{"type": "technical", "last_name": "Meyer", "details": [{"type": "phone", "value": "+49 30 1"}]}],
+        "teams": ["night"],
+        "details": {"documents": {"type": "DETAILED", "formats": ["PDF"]}},
+        "classification": {"application": "MES"},
+    },
+    "tagged": {"tags": ["spindle", "night"]},
+    "untagged": {"tags": ["spindle"]},
+    "watched": {"watchers": ["ann"], "user": "ann"},
+    "unwatched": {"watchers": [], "user": "erin"},
+    "note_edited": {"note": {"id": NOTE_ID, "visibility": "external", "text": "On my way, by noon.", "revision": 1}},
+    "note_deleted": {"note": {"id": NOTE_ID, "visibility": "external", "attachments": [{"id": FILE_ID}]}},
+    "attached": {"attachment": {"id": FILE_ID, "visibility": "external", "note_id": NOTE_ID, "name": "spindle.jpg"}},
+    "detached": {"attachment": {"id": FILE_ID, "visibility": "external", "note_id": NOTE_ID}},
     "note_added": {
         "note": {
             "id": NOTE_ID,
@@ -86,7 +102,21 @@ CHANGES: dict[str, dict[str, Any]] = {
     },
 }
 #: Parts of a change that are no fields of the state.
-ASIDE = {"raw", "measurements", "count", "first_at", "last_at", "at", "summary", "assignee", "reason", "text", "note"}
+ASIDE = {
+    "raw",
+    "measurements",
+    "count",
+    "first_at",
+    "last_at",
+    "at",
+    "summary",
+    "assignee",
+    "reason",
+    "text",
+    "note",
+    "attachment",
+    "user",
+}
 FULL_CREATE = {
     "case": {
         "title": "Spindle over temperature",

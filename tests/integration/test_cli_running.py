@@ -156,6 +156,34 @@ def test_a_case_is_driven_to_its_end_and_refusals_are_told(desk: Desk, case: dic
     assert shown["resolution"] == {"final_solution": "bearing replaced", "outcome": "repaired"}
 
 
+def test_what_is_said_about_a_case_is_kept_as_an_index_and_told_as_history(desk: Desk, case: dict[str, Any]) -> None:
+    number = case["number"]
+    words = ("case", "add_note", number, "--set", "text=On my way", "--set", "visibility=internal", "--set")
+    note = desk.json(*words, "mentions=erin,omar", "--json")["note_id"]
+    edited = desk.run("case", "edit_note", number, "--set", f"note_id={note}", "--set", "text=By noon").stdout
+    assert "flags: modifiable, cancellable" in edited
+    desk.run("case", "attach", number, "--set", "attachment_id=f-1", "--set", "name=photo.jpg")
+    desk.run("case", "update", number, "--set", "fields.cc=a@example.org", "--set", 'fields.details={"a.b": {"$x": 1}}')
+    shown = desk.json("cases", "show", number, "--history", "--json")
+    assert [(each["id"], each["visibility"], each["revision"]) for each in shown["notes"]] == [(note, "internal", 1)]
+    assert [each["id"] for each in shown["files"]] == ["f-1"]
+    assert (shown["cc"], shown["details"]) == (["a@example.org"], {"a.b": {"$x": 1}})
+    names = ["created", "note_added", "note_edited", "attached", "updated"]
+    assert [(event["seq"], event["name"]) for event in shown["history"]] == list(enumerate(names, 1))
+    assert shown["history"][1]["change"]["note"]["text"] == "On my way"
+    told = desk.run("cases", "show", number, "--history").stdout
+    assert "By noon" in told
+    assert "By noon" not in desk.run("cases", "show", number).stdout
+    desk.verify()
+
+
+def test_a_command_says_what_arguments_it_takes(desk: Desk, case: dict[str, Any]) -> None:
+    assert "parts | vendor" in desk.run("case", "hold", "--arguments").stdout
+    refused = desk.run("case", "hold", case["number"], "--set", "reason=bored", code=4).stdout
+    assert "fields: reason" in refused
+    assert "callout case hold --arguments" in refused
+
+
 def test_a_command_repeated_under_its_id_takes_effect_once(desk: Desk, case: dict[str, Any]) -> None:
     words = ("case", "start", case["id"], "--command-id", f"mine-{case['number']}", "--json")
     assert desk.json(*words)["version"] == desk.json(*words)["version"] == 2

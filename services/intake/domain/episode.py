@@ -124,8 +124,11 @@ def _extra(arrival: Arrival) -> dict[str, Any]:
 
 def _new_case(key: Key, first_at: datetime, last_at: datetime, rule: Rule | None) -> dict[str, Any]:
     report = key.report
+    plain = f"{report.fault} on {report.device_id}"[: limits.TITLE_MAX]
+    # A template has a better title than ours; workflow knows it.
     case = {
-        "title": report.title or f"{report.fault} on {report.device_id}"[: limits.TITLE_MAX],
+        "title": report.title or (None if report.template else plain),
+        "fallback_title": plain if report.template and not report.title else None,
         "description": report.description,
         "case_code": report.case_code,
         "severity": report.severity.value,

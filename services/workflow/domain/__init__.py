@@ -12,7 +12,8 @@ from services.workflow.domain.case import (
     Repeated,
 )
 from services.workflow.domain.decide import decide
-from services.workflow.domain.rules import allowed
+from services.workflow.domain.notes import note_id
+from services.workflow.domain.rules import allowed, flags
 from services.workflow.domain.tenant import Tenant
 from services.workflow.domain.transitions import TRANSITIONS, Transition
 
@@ -31,4 +32,6 @@ __all__ = [
     "Transition",
     "allowed",
     "decide",
+    "flags",
+    "note_id",
 ]

@@ -1,13 +1,18 @@
 """How a case begins: its first state, from what was given and who gave it."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
-from services.workflow.domain.case import Case, Event, Refused
-from services.workflow.domain.steps import condition_of
+from services.workflow.domain.case import MACHINES, Case, Event, Refused
+from services.workflow.domain.steps import condition_of, plain
+from services.workflow.domain.tenant import Tenant
+from shared.contracts import limits
 from shared.contracts.case import CaseState, SignalState, StatusChange
 from shared.contracts.commands import Create, NewCase, NewSignal
 from shared.contracts.events import Cause
+from shared.contracts.tenant_cases import Template
 from shared.contracts.words import Channel, Condition, Origin, RefusalCode, Role, State, Visibility
 
 FOLD_BYTES_MAX: Final = 8 * 1024 * 1024  # of all events that one creation brings: a document can hold 16 MiB
@@ -35,20 +40,117 @@ TOO_MUCH: Final = Refused(
 )
 
 
-def create(stub: Case, command: Create, *, cause: Cause, now: datetime, number: str) -> tuple[Case, Event] | Refused:
+NO_TITLE: Final = Refused(
+    RefusalCode.INVALID_COMMAND, "Give the case a title, or a template that has one.", ("case.title",)
+)
+NO_TEMPLATE: Final = Refused(
+    RefusalCode.INVALID_COMMAND, "There is no such template; leave it out, or name one that is.", ("case.template_id",)
+)
+#: Of a case that names a template: what the creator left open comes from there.
+FROM_TEMPLATE: Final = (
+    "title",
+    "description",
+    "case_type",
+    "case_code",
+    "ticket_class",
+    "priority",
+    "severity",
+    "part_model",
+    "solution_suggestion",
+)
+
+
+#: What a case has as it was given.
+TAKEN_OVER: Final = (
+    "counterpart_tenant_id",
+    "title",
+    "description",
+    "case_type",
+    "case_code",
+    "ticket_class",
+    "classification",
+    "details",
+    "priority",
+    "severity",
+    "device_id",
+    "machine",
+    "part_model",
+    "primary_ref",
+    "secondary_ref",
+    "customer_reference",
+    "occurred_at",
+    "contacts",
+    "cc",
+    "teams",
+    "watchers",
+    "template_id",
+    "solution_suggestion",
+    "links",
+)
+_taken_over: Final = attrgetter(*TAKEN_OVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A creation with what its template adds, and the version that did."""
+
+    given: NewCase
+    added: dict[str, Any]
+    version: int | None = None
+
+
+def create(
+    stub: Case, command: Create, *, cause: Cause, now: datetime, number: str, tenant: Tenant
+) -> tuple[Case, Event] | Refused:
     """Return the new case and its first event."""
-    given = command.case
+    filled = _fill(command, tenant)
+    if isinstance(filled, Refused):
+        return filled
+    given = filled.given
     counterpart = given.counterpart_tenant_id
     visibility = given.visibility or _visibility(command)
     if counterpart == command.tenant_id or (visibility is Visibility.SHARED and counterpart is None):
         return NOBODY_TO_SHARE_WITH
     if stub.parked and len(stub.parked) * (len(given.model_dump_json().encode()) + EVENT_BYTES) > FOLD_BYTES_MAX:
         return TOO_MUCH
-    state = _first_state(command, visibility, number=number, now=now)
+    state = _first_state(command, given, visibility, number=number, now=now)
     cleared_at = _cleared_at(given.signal)
     case = Case(id=stub.id, state=state, hash=stub.hash, cleared_at=cleared_at)
-    event = Event(name="created", change=_change(command), state=state, cause=cause, actor=command.actor)
+    event = Event(name="created", change=_change(command, filled), state=state, cause=cause, actor=command.actor)
     return case, event
+
+
+def _fill(command: Create, tenant: Tenant) -> Filled | Refused:
+    """Return what the case begins with: the creator's words, then the template's, then, for a title, the last resort.
+
+    A machine cannot mend its signal: a template that it names in vain is passed over.
+    """
+    given = command.case
+    added: dict[str, Any] = {}
+    template: Template | None = None
+    if given.template_id is not None:
+        template = tenant.data.template(given.template_id)
+        if template is None and command.actor.role not in MACHINES:
+            return NO_TEMPLATE
+        if template is not None:
+            added = _of_template(given, template)
+    title = given.title or added.get("title") or given.fallback_title
+    if title is None:
+        return NO_TITLE
+    if title != given.title:
+        added["title"] = title
+    version = template.version if template is not None else None
+    return Filled(given.model_copy(update=added) if added else given, added, version)
+
+
+def _of_template(given: NewCase, template: Template) -> dict[str, Any]:
+    said = given.model_fields_set
+    values = {name: getattr(template, name) for name in FROM_TEMPLATE if name not in said}
+    added = {name: value for name, value in values.items() if value is not None}
+    if template.tags:
+        tags = tuple(dict.fromkeys((*given.tags, *template.tags)))
+        added["tags"] = tags[: max(limits.TAGS_MAX, len(given.tags))]
+    return added
 
 
 def _visibility(command: Create) -> Visibility:
@@ -56,37 +158,19 @@ def _visibility(command: Create) -> Visibility:
     return Visibility.SHARED if shared else Visibility.INTERNAL
 
 
-def _first_state(command: Create, visibility: Visibility, *, number: str, now: datetime) -> CaseState:
-    given = command.case
+def _first_state(command: Create, given: NewCase, visibility: Visibility, *, number: str, now: datetime) -> CaseState:
     origin, channel = ORIGINS[command.actor.role]
     return CaseState(
+        **dict(zip(TAKEN_OVER, _taken_over(given), strict=True)),
         id=command.case_id,
         number=number,
         tenant_id=command.tenant_id,
-        counterpart_tenant_id=given.counterpart_tenant_id,
         visibility=visibility,
         state=State.NEW,
-        title=given.title,
-        description=given.description,
-        case_type=given.case_type,
-        case_code=given.case_code,
-        ticket_class=given.ticket_class,
-        priority=given.priority,
-        severity=given.severity,
-        device_id=given.device_id,
-        machine=given.machine,
-        part_model=given.part_model,
-        primary_ref=given.primary_ref,
-        secondary_ref=given.secondary_ref,
-        customer_reference=given.customer_reference,
-        occurred_at=given.occurred_at,
         origin=given.origin or origin,
         channel=given.channel or channel,
         assignees=tuple(dict.fromkeys(given.assignees)),
         tags=tuple(dict.fromkeys(given.tags)),
-        template_id=given.template_id,
-        solution_suggestion=given.solution_suggestion,
-        links=given.links,
         signal=_signal(given),
         status_history=(StatusChange(state=State.NEW, at=now),),
         created_at=now,
@@ -116,8 +200,13 @@ def _cleared_at(new: NewSignal | None) -> datetime | None:
     return new.last_at if new is not None and new.condition is Condition.CLEARED else None
 
 
-def _change(command: Create) -> dict[str, object]:
-    change: dict[str, Any] = command.case.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+def _change(command: Create, filled: Filled) -> dict[str, object]:
+    change: dict[str, Any] = command.case.model_dump(
+        mode="json", exclude_unset=True, exclude_none=True, exclude={"fallback_title"}
+    )
+    change |= {name: plain(value) for name, value in filled.added.items()}
+    if filled.version is not None:
+        change["template_version"] = filled.version
     for name in ("raw", "measurements", "clock_skew"):
         value = getattr(command, name)
         if value is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
-from services.workflow.domain import attention, signals, waiting, work
+from services.workflow.domain import attention, files, labels, notes, signals, waiting, work
 from services.workflow.domain.case import (
     MACHINES,
     Accepted,
@@ -21,6 +21,8 @@ from services.workflow.domain.guards import Scene
 from services.workflow.domain.rules import find_rule, refuse_new
 from services.workflow.domain.steps import Step, carry_out, commit
 from services.workflow.domain.tenant import UNSET, Tenant
+from shared.contracts import limits
+from shared.contracts.case import CASE_STATE
 from shared.contracts.commands import COMMANDS, CaseCommand, Create
 from shared.contracts.events import Cause
 from shared.contracts.words import RefusalCode
@@ -50,10 +52,26 @@ EFFECTS: Final[Mapping[str, Callable[[Scene, Any], Step | Refused]]] = {
     "escalate": attention.escalate,
     "deescalate": attention.deescalate,
     "request_close": attention.request_close,
+    "update": labels.update,
+    "tag": labels.tag,
+    "untag": labels.untag,
+    "watch": labels.watch,
+    "unwatch": labels.unwatch,
+    "add_note": notes.add_note,
+    "edit_note": notes.edit_note,
+    "delete_note": notes.delete_note,
+    "attach": files.attach,
+    "detach": files.detach,
     "share": attention.share,
     "delete": work.delete,
 }
 
+#: What people let a case grow by, without a bound of its own that is narrow enough.
+GROWING: Final = frozenset({"update", "tag", "watch"})
+
+TOO_LARGE: Final = Refused(
+    RefusalCode.LIMIT_EXCEEDED, "The case would grow larger than a message may be; put long texts into notes or files."
+)
 TOO_MANY_PARKED: Final = Refused(
     RefusalCode.LIMIT_EXCEEDED, "Too many commands wait for this case to be created; create it first."
 )
@@ -88,7 +106,10 @@ def decide(
     step = EFFECTS[name](scene, command)
     if isinstance(step, Refused):
         return step
-    return carry_out(scene, step, rule.to, cause)
+    accepted = carry_out(scene, step, rule.to, cause)
+    if name in GROWING and len(CASE_STATE.dump_json(accepted.events[-1].state)) > limits.CASE_BYTES_MAX:
+        return TOO_LARGE
+    return accepted
 
 
 def _begin(
@@ -108,7 +129,7 @@ def _begin(
         return refused
     if number is None:
         raise ValueError("a new case needs a number")
-    created = create(stub, cast("Create", command), cause=cause, now=now, number=number)
+    created = create(stub, cast("Create", command), cause=cause, now=now, number=number, tenant=tenant)
     if isinstance(created, Refused):
         return created
     case, event = created

@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from services.workflow.domain.case import Case, Refused
 from services.workflow.domain.tenant import UNSET, Tenant
-from shared.contracts.case import Actor, CaseState
+from shared.contracts.case import Actor, CaseState, Contact
 from shared.contracts.words import Condition, RefusalCode, Role, Visibility
 
 
@@ -23,11 +23,13 @@ class Scene:
     tenant: Tenant = UNSET
 
 
+CUSTOMERS: Final = frozenset({Role.OPERATOR, Role.CONTACT})
 Guard = Callable[[Scene], Refused | None]
 DESK: Final = frozenset({Role.AGENT, Role.TECHNICIAN, Role.DISPATCHER})
 
 NOT_OWN: Final = Refused(
-    RefusalCode.FORBIDDEN, "Only the person who created the case may do this; ask the service desk instead."
+    RefusalCode.FORBIDDEN,
+    "Only the person who created the case, or a registered contact of it, may do this; ask the service desk instead.",
 )
 NOT_CLEARED: Final = Refused(
     RefusalCode.FORBIDDEN,
@@ -50,10 +52,10 @@ NOT_ESCALATED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is not 
 
 
 def is_own(scene: Scene) -> Refused | None:
-    """Refuse everybody but the creator of the case."""
-    creator = scene.state.created_by
-    own = creator.id == scene.actor.id and creator.tenant_id == scene.actor.tenant_id
-    return None if own else NOT_OWN
+    """Refuse everybody but the creator of the case and its registered contacts."""
+    creator, actor = scene.state.created_by, scene.actor
+    own = creator.id == actor.id and creator.tenant_id == actor.tenant_id
+    return None if own or any(_names(contact, actor) for contact in scene.state.contacts) else NOT_OWN
 
 
 def is_settled_by_itself(scene: Scene) -> Refused | None:
@@ -88,6 +90,12 @@ def is_in_reopen_window(scene: Scene) -> Refused | None:
         RefusalCode.REOPEN_WINDOW_EXPIRED,
         f"The case was closed more than {days} working days ago; create a new case and link it with this one.",
     )
+
+
+def _names(contact: Contact, actor: Actor) -> bool:
+    """Tell whether a contact is this customer; without a tenant, of whoever takes part."""
+    customer = actor.role in CUSTOMERS and contact.tenant_id in {None, actor.tenant_id}
+    return customer and contact.user == actor.id
 
 
 def is_shared(scene: Scene) -> Refused | None:

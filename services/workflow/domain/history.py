@@ -4,12 +4,12 @@ Every event carries the state after it; what the state does not show follows fro
 adds a field to `Case` that is no part of its state says here how events bring it about.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, NoteRef, Papers
+from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, FileRef, NoteRef, Papers
 from services.workflow.domain.decide import PARKABLE, decide
 from services.workflow.domain.evolution import evolve
 from shared.contracts.case import Actor
@@ -45,8 +45,8 @@ def remember(case: Case, told: Told) -> Case:
             known["cleared_at"] = _later(case.cleared_at, _instant(told.change["at"]))
         case "flapping_changed":
             known["flapping_at"] = _later(case.flapping_at, _instant(told.change["at"]))
-        case "note_added" | "action_requested":
-            known["papers"] = _with_note(case.papers, told)
+        case name if name in FILED:
+            known["papers"] = FILED[name](case.papers, told)
         case "reopened":
             known["ended_at"] = None
         case name if name in ENDING:
@@ -75,8 +75,42 @@ def _with_note(papers: Papers, told: Told) -> Papers:
         author_id=told.actor.id,
         author_tenant_id=told.actor.tenant_id,
         visibility=NoteVisibility(note["visibility"]),
+        parent_id=note.get("parent_note_id"),
     )
-    return evolve(papers, notes=(*papers.notes, added))
+    files = tuple(_file(told, file["id"], added.id) for file in note.get("attachments", ()))
+    return evolve(papers, notes=(*papers.notes, added), files=papers.files + files)
+
+
+def _with_note_changed(papers: Papers, told: Told) -> Papers:
+    note = told.change["note"]
+    gone = {file["id"] for file in note.get("attachments", ())}
+    changed = {"revision": note["revision"]} if told.name == "note_edited" else {"deleted": True}
+    notes = tuple(evolve(each, **changed) if each.id == note["id"] else each for each in papers.notes)
+    return evolve(papers, notes=notes, files=tuple(file for file in papers.files if file.id not in gone))
+
+
+def _with_file(papers: Papers, told: Told) -> Papers:
+    file = told.change["attachment"]
+    return evolve(papers, files=(*papers.files, _file(told, file["id"], file.get("note_id"))))
+
+
+def _without_file(papers: Papers, told: Told) -> Papers:
+    gone = told.change["attachment"]["id"]
+    return evolve(papers, files=tuple(file for file in papers.files if file.id != gone))
+
+
+def _file(told: Told, id_: str, note_id: str | None) -> FileRef:
+    return FileRef(id=id_, by_id=told.actor.id, by_tenant_id=told.actor.tenant_id, note_id=note_id)
+
+
+FILED: Final[Mapping[str, Callable[[Papers, Told], Papers]]] = {
+    "note_added": _with_note,
+    "action_requested": _with_note,
+    "note_edited": _with_note_changed,
+    "note_deleted": _with_note_changed,
+    "attached": _with_file,
+    "detached": _without_file,
+}
 
 
 def _cleared_on_arrival(change: Mapping[str, Any]) -> datetime | None:

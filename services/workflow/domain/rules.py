@@ -1,5 +1,6 @@
 """Whether a command may be taken at all: the rules in their order, and what is allowed now."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from services.workflow.domain.case import Case, Refused
@@ -8,7 +9,7 @@ from services.workflow.domain.tenant import UNSET, Tenant
 from services.workflow.domain.transitions import ROLES_OF, RULES, RULES_OF, Rule
 from shared.contracts.case import Actor, CaseState
 from shared.contracts.commands import CaseCommand
-from shared.contracts.words import RefusalCode, Role, Visibility
+from shared.contracts.words import RefusalCode, Role, State, Visibility
 
 
 def allowed(case: Case | None, actor: Actor, now: datetime, tenant: Tenant = UNSET) -> tuple[str, ...]:
@@ -20,6 +21,16 @@ def allowed(case: Case | None, actor: Actor, now: datetime, tenant: Tenant = UNS
     scene = Scene(case, case.state, actor, max(now, case.state.updated_at), tenant=tenant)
     rules = RULES_OF[case.state.state, actor.role]
     return tuple(rule.command for rule in rules if not any(guard(scene) for guard in rule.guards))
+
+
+def flags(case: Case, names: Collection[str]) -> dict[str, bool]:
+    """Return what of these commands, all that are allowed now, the four flags of a case sum up."""
+    return {
+        "modifiable": "add_note" in names,
+        "cancellable": "cancel" in names,
+        "reopen": "reopen" in names,
+        "respond": case.state is not None and not case.deleted and case.state.state is State.ACTION_REQUIRED,
+    }
 
 
 def find_rule(scene: Scene, name: str, command: CaseCommand) -> Rule | Refused:

@@ -1,6 +1,6 @@
 """One step of a case: what an effect wants changed, and how it is brought into the state and told."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -13,8 +13,6 @@ from shared.contracts import limits
 from shared.contracts.case import (
     Actor,
     CaseState,
-    CloseRequest,
-    Escalation,
     Resolution,
     SignalState,
     StatusChange,
@@ -129,7 +127,9 @@ def plain(value: object) -> object:
             return value.value
         case tuple():
             return [plain(part) for part in value]
-        case Resolution() | Escalation() | CloseRequest() | Actor():
+        case dict():
+            return {name: plain(part) for name, part in value.items()}
+        case _ if is_dataclass(value):
             parts = ((each.name, getattr(value, each.name)) for each in fields(value))
             return {name: plain(part) for name, part in parts if part is not None}
         case _:

@@ -35,12 +35,16 @@ def _who(*roles: Role, **guarded: Guard) -> Who:
 BY_MACHINES: Final = _who(Role.DEVICE, Role.SYSTEM)
 DESK: Final = (Role.AGENT, Role.TECHNICIAN, Role.DISPATCHER)
 CUSTOMERS: Final = (Role.OPERATOR, Role.CONTACT)
+TAKING_PART: Final = _who(*DESK, *CUSTOMERS)
 CREATORS: Final = frozenset({Role.DEVICE, Role.OPERATOR, Role.CONTACT, Role.AGENT, Role.TECHNICIAN, Role.SYSTEM})
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row of the table; `to` is nothing where the state stays, guards hold for the role or for everybody."""
+    """One row of the table; `to` is nothing where the state stays, guards hold for the role or for everybody.
+
+    The id is that of the description of the domain; of commands that it does not number, `-`.
+    """
 
     id: str
     command: str
@@ -100,6 +104,22 @@ TRANSITIONS: Final = (
     Transition("T22", "flag_flapping", ANY, None, BY_MACHINES, (has_signal,)),
     Transition("T23", "share", CHANGEABLE, None, _who(*DESK), (is_internal,)),
     Transition("T24", "delete", ANY, None, _who(Role.DISPATCHER)),
+    Transition("-", "update", OPEN, None, _who(*DESK, operator=is_own, contact=is_own)),
+    Transition("-", "tag", CHANGEABLE, None, _who(*DESK)),
+    Transition("-", "untag", CHANGEABLE, None, _who(*DESK)),
+    Transition("-", "watch", CHANGEABLE, None, TAKING_PART),
+    Transition("-", "unwatch", CHANGEABLE, None, TAKING_PART),
+    *(
+        row
+        for name in ("add_note", "edit_note", "attach")
+        for row in (
+            Transition("-", name, OPEN, None, TAKING_PART),
+            Transition("-", name, (State.CLOSED,), None, TAKING_PART, (is_in_reopen_window,)),
+        )
+    ),
+    Transition("-", "delete_note", CHANGEABLE, None, TAKING_PART),
+    Transition("-", "detach", CHANGEABLE, None, TAKING_PART),
+    Transition("-", "detach", ANY, None, _who(Role.SYSTEM)),
 )
 
 

@@ -2,10 +2,10 @@
 
 from services.workflow.domain.case import Refused
 from services.workflow.domain.guards import Scene
-from services.workflow.domain.notes import write
+from services.workflow.domain.notes import Draft, write
 from services.workflow.domain.steps import Step
 from shared.contracts.commands import Hold, Reply, RequestAction, Resume
-from shared.contracts.words import NoteVisibility, RefusalCode, State
+from shared.contracts.words import RefusalCode, State
 
 NOTHING_SAID: Refused = Refused(
     RefusalCode.INVALID_COMMAND, "A reply has a text or a file; give `text` or `attachments`.", ("text", "attachments")
@@ -19,7 +19,7 @@ def hold(_scene: Scene, command: Hold) -> Step:
 
 def request_action(scene: Scene, command: RequestAction) -> Step | Refused:
     """Ask the customer, by an external note."""
-    note = write(scene, NoteVisibility.EXTERNAL, text=command.text)
+    note = write(scene, Draft(text=command.text))
     if isinstance(note, Refused):
         return note
     return Step(event="action_requested", fields=note.fields, text=note.text, internal=note.internal)
@@ -36,4 +36,4 @@ def reply(scene: Scene, command: Reply) -> Step | Refused:
         return NOTHING_SAID
     waits = scene.state.state is State.ACTION_REQUIRED
     then = Step(event="resumed", text={"reason": "reply"}) if waits else None
-    return write(scene, NoteVisibility.EXTERNAL, text=command.text, attachments=command.attachments, then=then)
+    return write(scene, Draft(text=command.text, attachments=command.attachments), then=then)

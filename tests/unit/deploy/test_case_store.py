@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
-from deploy.case_store import REPEATED, read_stored
+from deploy.case_store import REPEATED, read_papers, read_stored
 from deploy.cli.cases import age
 from services.workflow import store
 from services.workflow.domain import Case
@@ -71,3 +72,30 @@ def test_a_stub_has_no_state() -> None:
 )
 def test_an_age_is_told_in_its_two_largest_units(span: timedelta, told: str) -> None:
     assert age(AT, AT + span) == told
+
+
+def test_notes_and_files_are_read_without_what_is_not_there() -> None:
+    document = {
+        "notes": orjson.dumps(
+            [("n-1", "ann", "acme", "internal", None, 2, False), ("n-2", "bob", "acme", "external", "n-1", 0, True)]
+        ),
+        "files": orjson.dumps([("f-1", "ann", "acme", "n-1"), ("f-2", "ann", "acme", None)]),
+    }
+    assert read_papers(document) == {
+        "notes": [
+            {"id": "n-1", "author": "ann", "tenant": "acme", "visibility": "internal", "revision": 2},
+            {
+                "id": "n-2",
+                "author": "bob",
+                "tenant": "acme",
+                "visibility": "external",
+                "parent_note_id": "n-1",
+                "deleted": True,
+            },
+        ],
+        "files": [
+            {"id": "f-1", "by": "ann", "tenant": "acme", "note_id": "n-1"},
+            {"id": "f-2", "by": "ann", "tenant": "acme"},
+        ],
+    }
+    assert read_papers({}) == read_papers({"notes": b"[]", "files": b"[]"}) == {}

@@ -46,6 +46,14 @@ def command(name: str, by: Actor = AGENT, /, **arguments: Any) -> CaseCommand:
         "reopen": {"reason": "It is back"},
         "escalate": {"comment": "The line stands still"},
         "share": {"counterpart_tenant_id": "maker"},
+        "update": {"fields": {"description": "Hot since Monday"}},
+        "tag": {"tags": ("hot",)},
+        "untag": {"tags": ("hot",)},
+        "add_note": {"text": "I see"},
+        "edit_note": {"note_id": "n-1", "text": "I see it"},
+        "delete_note": {"note_id": "n-1"},
+        "attach": {"attachment_id": "f-2", "name": "photo.jpg"},
+        "detach": {"attachment_id": "f-1"},
     }
     base = {"case_id": CASE_ID, "tenant_id": "acme", "actor": by}
     return COMMANDS[name].model_validate(base | least.get(name, {}) | arguments)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from services.workflow.domain import Refused
-from services.workflow.handlers import DELETED, _event, _snapshot
+from services.workflow.telling import DELETED, event_message, snapshot_message
 from shared.contracts.case import CASE_STATE, CloseRequest, Escalation
 from shared.contracts.words import RefusalCode, State, Visibility
 from tests.unit.workflow.builders import (
@@ -147,10 +147,10 @@ def test_when_a_case_is_deleted_then_a_stone_stays_and_signals_come_back():
 def test_when_a_case_is_deleted_then_its_snapshot_is_a_tombstone_from_then_on():
     case = by_device(description=',"deleted_at":"2026-01-02T09:09:00.000Z"}')
     decision = accepted(told(case, "assign"))
-    assert _snapshot(_event(decision.events[0], "0" * 64, None)[0]).value is not None
+    assert snapshot_message(event_message(decision.events[0], "0" * 64, None)[0]).value is not None
     deleted = accepted(told(case, "delete", DISPATCHER))
     told_later = accepted(told(deleted.case, "occur", DEVICE, last_at=minute(60)))
     for event in (*deleted.events, *told_later.events):
-        snapshot = _snapshot(_event(event, "0" * 64, None)[0])
+        snapshot = snapshot_message(event_message(event, "0" * 64, None)[0])
         assert (snapshot.key, snapshot.value) == (case.id.encode(), None)
     assert re.search(DELETED, CASE_STATE.dump_json(state_of(deleted.case), exclude_none=True))

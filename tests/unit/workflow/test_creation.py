@@ -3,12 +3,17 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
-from services.workflow.domain import Refused
-from shared.contracts.case import Link, Machine, StatusChange
+from services.workflow.domain import Refused, Tenant, decide
+from services.workflow.domain.tenant import UNSET
+from shared.contracts import limits
+from shared.contracts.case import Contact, ContactDetail, Link, Machine, StatusChange
+from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import (
     Channel,
     Condition,
+    ContactWay,
     LinkKind,
     Origin,
     RefusalCode,
@@ -18,6 +23,7 @@ from shared.contracts.words import (
     Visibility,
 )
 from tests.unit.workflow.builders import (
+    AGENT,
     CASE_ID,
     DEVICE,
     START,
@@ -26,6 +32,8 @@ from tests.unit.workflow.builders import (
     after,
     by_device,
     by_operator,
+    cause,
+    command,
     minute,
     signal,
     state_of,
@@ -147,3 +155,108 @@ def test_when_the_condition_has_cleared_already_then_the_case_is_resolved_at_onc
     assert state.signal.first_at == state.signal.last_at == minute(-5)
     recurred = state_of(after(decision.case, "occur", DEVICE, last_at=minute(-4)))
     assert (recurred.state, recurred.signal.condition) == (State.IN_PROGRESS, Condition.ACTIVE)
+
+
+TEMPLATE = {
+    "version": 3,
+    "title": "Spindle runs hot",
+    "description": "The spindle is above 90 degrees.",
+    "case_type": "damage",
+    "case_code": "0004-0001",
+    "priority": "high",
+    "severity": "critical",
+    "solution_suggestion": "Replace the bearing.",
+    "tags": ["hot", "spindle"],
+}
+TENANT = Tenant(TenantData({"template": {"spindle": json.dumps(TEMPLATE).encode()}}))
+
+
+def created(by, tenant, /, **case):
+    given = command("create", by, case=case)
+    return decide(None, "create", given, cause=cause(), now=START, number="10000001", tenant=tenant)
+
+
+def test_when_a_case_is_created_from_a_template_then_what_was_left_open_comes_from_there():
+    decision = accepted(created(AGENT, TENANT, template_id="spindle", tags=("mine", "hot")))
+    state = state_of(decision.case)
+    assert (state.title, state.description) == ("Spindle runs hot", "The spindle is above 90 degrees.")
+    assert (state.case_type, state.case_code, state.priority) == ("damage", "0004-0001", "high")
+    assert (state.severity, state.solution_suggestion) == ("critical", "Replace the bearing.")
+    assert (state.tags, state.template_id) == (("mine", "hot", "spindle"), "spindle")
+    assert decision.events[0].change == {
+        "template_id": "spindle",
+        "template_version": 3,
+        "title": "Spindle runs hot",
+        "description": "The spindle is above 90 degrees.",
+        "case_type": "damage",
+        "case_code": "0004-0001",
+        "priority": "high",
+        "severity": "critical",
+        "solution_suggestion": "Replace the bearing.",
+        "tags": ["mine", "hot", "spindle"],
+    }
+
+
+def test_when_the_creator_says_something_then_it_counts_more_than_the_template():
+    said = {"title": "Mine", "severity": Severity.INFO, "solution_suggestion": "Wait"}
+    state = state_of(accepted(created(AGENT, TENANT, template_id="spindle", **said)).case)
+    assert (state.title, state.severity, state.solution_suggestion) == ("Mine", Severity.INFO, "Wait")
+    assert state.description == "The spindle is above 90 degrees."
+
+
+def test_when_a_template_has_more_tags_than_a_case_can_have_then_the_creators_come_first():
+    tags = tuple(f"t{number}" for number in range(limits.TAGS_MAX - 1))
+    state = state_of(accepted(created(AGENT, TENANT, template_id="spindle", tags=tags)).case)
+    assert state.tags == (*tags, "hot")
+
+
+def test_when_a_person_names_a_template_that_is_not_there_then_the_case_is_refused():
+    decision = created(AGENT, TENANT, template_id="motor", title="Hot")
+    assert isinstance(decision, Refused)
+    assert (decision.code, decision.fields) == (RefusalCode.INVALID_COMMAND, ("case.template_id",))
+
+
+@pytest.mark.parametrize("tenant", [TENANT, UNSET])
+def test_when_a_machine_names_a_template_that_is_not_there_then_its_case_begins_all_the_same(tenant):
+    decision = accepted(created(DEVICE, tenant, template_id="motor", fallback_title="E417 on press-07"))
+    assert (state_of(decision.case).title, state_of(decision.case).template_id) == ("E417 on press-07", "motor")
+    assert decision.events[0].change == {"template_id": "motor", "title": "E417 on press-07"}
+
+
+def test_when_nobody_knows_a_title_then_the_case_is_refused():
+    untitled = Tenant(TenantData({"template": {"bare": b'{"version": 1}'}}))
+    decision = created(AGENT, untitled, template_id="bare")
+    assert isinstance(decision, Refused)
+    assert (decision.code, decision.fields) == (RefusalCode.INVALID_COMMAND, ("case.title",))
+
+
+def test_when_a_title_is_given_then_the_fallback_is_not_told():
+    decision = accepted(created(DEVICE, UNSET, title="Hot", fallback_title="E417 on press-07"))
+    assert decision.events[0].change == {"title": "Hot"}
+
+
+def test_when_people_and_classes_are_given_then_the_case_has_them():
+    given = {
+        "contacts": (Contact(last_name="Meyer", details=(ContactDetail(type=ContactWay.PHONE, value="+49 30 1"),)),),
+        "cc": ("a@example.org", "a@example.org"),
+        "teams": ("night",),
+        "watchers": ("erin", "erin"),
+        "classification": {"Application": "MES"},
+        "details": {"documents": {"type": "DETAILED"}},
+    }
+    state = state_of(accepted(created(AGENT, UNSET, title="Hot", **given)).case)
+    assert (state.contacts, state.cc, state.teams) == (given["contacts"], ("a@example.org",), ("night",))
+    assert (state.watchers, state.classification) == (("erin",), {"Application": "MES"})
+    assert state.details == {"documents": {"type": "DETAILED"}}
+
+
+@pytest.mark.parametrize(
+    ("details", "fine"),
+    [({"x": "y" * 8000}, True), ({"x": "y" * 9000}, False), ({"x": json.loads("[" * 150 + "]" * 150)}, False)],
+)
+def test_when_extra_fields_are_too_large_or_too_deep_then_the_command_is_not_even_read(details, fine):
+    if fine:
+        assert state_of(accepted(created(AGENT, UNSET, title="Hot", details=details)).case).details == details
+    else:
+        with pytest.raises(ValidationError, match="details"):
+            created(AGENT, UNSET, title="Hot", details=details)

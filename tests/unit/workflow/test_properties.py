@@ -11,12 +11,23 @@ from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.workflow.domain import Accepted, Case, Refused, allowed
+from services.workflow.domain import Accepted, Case, Refused, allowed, note_id
 from services.workflow.store import from_document, to_document
-from shared.contracts.case import CASE_STATE, CaseState
+from shared.contracts.case import CASE_STATE, CaseState, Contact, Machine
 from shared.contracts.commands import COMMANDS
-from shared.contracts.words import RefusalCode, Role, Severity, State
-from tests.unit.workflow.builders import DEVICE, START, actor, after, by_device, by_operator, minute, state_of, told
+from shared.contracts.words import HoldReason, NoteVisibility, Priority, RefusalCode, Role, Severity, State
+from tests.unit.workflow.builders import (
+    CASE_ID,
+    DEVICE,
+    START,
+    actor,
+    after,
+    by_device,
+    by_operator,
+    minute,
+    state_of,
+    told,
+)
 
 ENDED = {"CLOSED", "CANCELLED", "ARCHIVED"}
 BOOKKEEPING = {"status_history", "updated_at", "updated_by", "version", "seq"}
@@ -26,6 +37,24 @@ occurs = st.fixed_dictionaries(
     {"count": st.integers(1, 9), "last_at": minutes},
     optional={"first_at": minutes, "severity": st.sampled_from(Severity)},
 )
+tags = st.lists(st.sampled_from(["hot", "loud"]), min_size=1, unique=True).map(tuple)
+notes = st.integers(0, 10).map(lambda number: note_id(CASE_ID, f"c-{number}"))
+files = st.sampled_from(["f-1", "f-2", "f-3"])
+attachments = st.lists(files, max_size=2).map(lambda ids: tuple({"id": id_, "name": "photo.jpg"} for id_ in ids))
+fields_given = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": st.sampled_from(["Cold", None]),
+        "description": st.sampled_from(["Since Monday", None]),
+        "priority": st.sampled_from(Priority),
+        "machine": st.sampled_from([Machine(serial="SN-1"), None]),
+        "contacts": st.sampled_from([(Contact(user="operator-1"),), None]),
+        "cc": st.sampled_from([("a@example.org",), None]),
+        "teams": st.sampled_from([("night",), ()]),
+        "details": st.sampled_from([{"a.b": {"$x": [1, None]}}, None]),
+        "classification": st.sampled_from([{"$Type": "x.y"}, None]),
+    },
+)
 ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "occur": occurs,
     "clear": st.fixed_dictionaries({"at": minutes}),
@@ -34,6 +63,19 @@ ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "unassign": st.fixed_dictionaries({"assignee": st.sampled_from(["me", "erin", "omar", None])}),
     "resolve": st.fixed_dictionaries({"summary": st.sampled_from(["New bearing", None])}),
     "close": st.fixed_dictionaries({}, optional={"outcome": st.just("done")}),
+    "hold": st.fixed_dictionaries({"reason": st.sampled_from(HoldReason)}),
+    "tag": st.fixed_dictionaries({"tags": tags}),
+    "untag": st.fixed_dictionaries({"tags": tags}),
+    "watch": st.fixed_dictionaries({}, optional={"user": st.just("erin")}),
+    "add_note": st.fixed_dictionaries(
+        {"text": st.just("I see"), "attachments": attachments},
+        optional={"visibility": st.sampled_from(NoteVisibility), "parent_note_id": notes},
+    ),
+    "edit_note": st.fixed_dictionaries({"note_id": notes}),
+    "delete_note": st.fixed_dictionaries({"note_id": notes}),
+    "attach": st.fixed_dictionaries({"attachment_id": files}, optional={"note_id": notes}),
+    "detach": st.fixed_dictionaries({"attachment_id": files}),
+    "update": st.fixed_dictionaries({"fields": fields_given}),
 }
 PEOPLE = st.sampled_from([Role.AGENT, Role.TECHNICIAN, Role.DISPATCHER, Role.OPERATOR])
 
@@ -176,6 +218,9 @@ def test_whatever_course_a_case_takes_then_what_is_accepted_was_allowed(course: 
             RefusalCode.INVALID_COMMAND,
             RefusalCode.FORBIDDEN,
             RefusalCode.LIMIT_EXCEEDED,
+            RefusalCode.NOT_FOUND,
+            RefusalCode.DELETED,
+            RefusalCode.DUPLICATE,
         }
 
 

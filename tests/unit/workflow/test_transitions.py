@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from services.workflow.domain import TRANSITIONS, Accepted, Case, Refused, allowed
+from services.workflow.domain.case import FileRef, NoteRef, Papers
 from shared.contracts.case import Escalation
 from shared.contracts.commands import COMMANDS
-from shared.contracts.words import Condition, RefusalCode, Role, State, Visibility
+from shared.contracts.words import Condition, NoteVisibility, RefusalCode, Role, State, Visibility
 from tests.unit.workflow.builders import AGENT, CASE_ID, actor, after, by_device, minute, signal, state_of, told
 
 # Rows: command; columns: from; cells: to. `.` stays, `-` is not possible.
@@ -37,8 +38,18 @@ clear             .               .               .               .             
 flag_flapping     .               .               .               .               .           .           .         .
 share             .               .               .               .               .           .           .         -
 delete            .               .               .               .               .           .           .         .
+update            .               .               .               .               .           -           -         -
+tag               .               .               .               .               .           .           .         -
+untag             .               .               .               .               .           .           .         -
+watch             .               .               .               .               .           .           .         -
+unwatch           .               .               .               .               .           .           .         -
+add_note          .               .               .               .               .           .           -         -
+edit_note         .               .               .               .               .           .           -         -
+delete_note       .               .               .               .               .           .           .         -
+attach            .               .               .               .               .           .           -         -
+detach            .               .               .               .               .           .           .         .
 """  # noqa: E501 - a table to be read across
-# `yes`, `own` cases only, `resolved` or `ended` ones only, `alone`: only what settled itself.
+# `yes`, `own` cases only, `resolved`, `ended` or `living` (not archived) ones only, `alone`: only what settled itself.
 WHO = """
                   device operator contact  agent technician dispatcher system   subscriber auditor
 occur             yes    -        -        -     -          -          yes      -          -
@@ -63,6 +74,16 @@ clear             yes    -        -        -     -          -          yes      
 flag_flapping     yes    -        -        -     -          -          yes      -          -
 share             -      -        -        yes   yes        yes        -        -          -
 delete            -      -        -        -     -          yes        -        -          -
+update            -      own      own      yes   yes        yes        -        -          -
+tag               -      -        -        yes   yes        yes        -        -          -
+untag             -      -        -        yes   yes        yes        -        -          -
+watch             -      yes      yes      yes   yes        yes        -        -          -
+unwatch           -      yes      yes      yes   yes        yes        -        -          -
+add_note          -      yes      yes      yes   yes        yes        -        -          -
+edit_note         -      yes      yes      yes   yes        yes        -        -          -
+delete_note       -      yes      yes      yes   yes        yes        -        -          -
+attach            -      yes      yes      yes   yes        yes        -        -          -
+detach            -      living   living   living living     living     yes      -          -
 """
 #: What must be true of the facets of a case, and the refusal if it is not.
 FACETS: dict[str, tuple[str, bool, RefusalCode]] = {
@@ -83,8 +104,15 @@ CELLS, ROLES = read_table(MATRIX), read_table(WHO)
 NAMES = [name for name in COMMANDS if name != "create"]
 
 
-def standing(state: State, *, created_by: Role = Role.DEVICE, shared: bool = False, escalated: bool = False) -> Case:
-    """Return a case of a signal on which a person acted, in any state, whatever led there."""
+def standing(
+    state: State,
+    *,
+    created_by: Role = Role.DEVICE,
+    by: Role = Role.AGENT,
+    shared: bool = False,
+    escalated: bool = False,
+) -> Case:
+    """Return a case of a signal on which a person (`by`) acted, in any state, whatever led there."""
     case = after(None, "create", actor(created_by), now=minute(0), case={"title": "Hot", "signal": signal()})
     if state in {State.RESOLVED, State.CLOSED, State.ARCHIVED}:
         case = after(case, "resolve", AGENT, now=minute(0.1))
@@ -92,12 +120,15 @@ def standing(state: State, *, created_by: Role = Role.DEVICE, shared: bool = Fal
         case = after(case, "close", AGENT, now=minute(2))
     if state is State.CANCELLED:
         case = after(case, "cancel", AGENT, now=minute(2))
-    changes: dict[str, Any] = {"state": state}
+    note = NoteRef(id="n-1", visibility=NoteVisibility.EXTERNAL, author_id=f"{by}-1", author_tenant_id="acme")
+    file = FileRef(id="f-1", by_id=f"{by}-1", by_tenant_id="acme")
+    changes: dict[str, Any] = {"state": state, "tags": ("hot",), "watchers": (f"{by}-1",)}
     if shared:
         changes |= {"visibility": Visibility.SHARED, "counterpart_tenant_id": "maker"}
     if escalated:
         changes["escalation"] = Escalation(level=1, by=AGENT, at=minute(1), comment="!")
-    return replace(case, state=replace(state_of(case), **changes), touched=True)
+    papers = Papers(notes=(note,), files=(file,))
+    return replace(case, state=replace(state_of(case), **changes), touched=True, papers=papers)
 
 
 def expected(state: State, name: str, role: Role, *, own: bool, **facets: bool) -> State | RefusalCode:
@@ -105,6 +136,7 @@ def expected(state: State, name: str, role: Role, *, own: bool, **facets: bool) 
     if who == "-":
         return RefusalCode.FORBIDDEN
     wrong_state = (who == "resolved" and state is not State.RESOLVED) or (who == "ended" and state not in ENDED)
+    wrong_state = wrong_state or (who == "living" and state is State.ARCHIVED)
     if cell == "-" or wrong_state:
         return RefusalCode.INVALID_TRANSITION
     if who == "alone" or (who == "own" and not own):
@@ -137,7 +169,7 @@ def test_when_somebody_gives_a_command_then_the_table_decides(state, role):
     own = role in {Role.OPERATOR, Role.CONTACT}
     for shared, escalated, mine in product((False, True), (False, True), (False, True) if own else (False,)):
         facets = {"shared": shared, "escalated": escalated}
-        case = standing(state, created_by=role if mine else Role.DEVICE, **facets)
+        case = standing(state, created_by=role if mine else Role.DEVICE, by=role, **facets)
         for name in NAMES:
             found = actual(case, name, role)
             assert found == expected(state, name, role, own=mine, **facets), (name, facets, mine)
@@ -194,7 +226,7 @@ def possible(case: Case, role: Role) -> set[str]:
 @pytest.mark.parametrize("created_by", [Role.DEVICE, Role.OPERATOR])
 @pytest.mark.parametrize("assignees", [(), ("erin",), ("erin", "technician-1")])
 def test_whatever_the_case_then_allowed_is_what_would_be_accepted(state, role, created_by, assignees):
-    case = standing(state, created_by=created_by)
+    case = standing(state, created_by=created_by, by=role)
     case = replace(case, state=replace(state_of(case), assignees=assignees))
     names = allowed(case, actor(role), minute(10))
     assert set(names) == possible(case, role)
@@ -205,8 +237,9 @@ def test_when_the_reopen_window_is_over_then_reopen_is_not_allowed():
     case = standing(State.CLOSED)
     assert "reopen" in allowed(case, AGENT, minute(10))
     assert "reply" in allowed(case, actor("operator"), minute(10))
-    assert allowed(case, AGENT, minute(60 * 24 * 40)) == ("share",)
-    assert allowed(case, actor("operator"), minute(60 * 24 * 40)) == ()
+    late = minute(60 * 24 * 40)
+    assert allowed(case, actor("operator"), late) == ("watch", "unwatch", "delete_note", "detach")
+    assert {"share", "tag", "untag"} == set(allowed(case, AGENT, late)) - set(allowed(case, actor("operator"), late))
 
 
 def test_when_no_signal_opened_the_case_then_devices_are_allowed_nothing():
@@ -240,5 +273,5 @@ def test_when_the_condition_cleared_before_anybody_acted_then_the_system_may_res
 
 def test_every_transition_names_its_row_and_only_known_commands():
     assert {row.command for row in TRANSITIONS} | {"create"} == set(COMMANDS)
-    assert all(row.id.startswith("T") and row.start and row.who for row in TRANSITIONS)
+    assert all(row.id[0] in "T-" and row.start and row.who for row in TRANSITIONS)
     assert standing(State.NEW).id == CASE_ID
