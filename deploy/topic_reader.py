@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Final, Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -46,6 +47,16 @@ class TopicReader:
         """Return where the topics end for a reader of committed records, now."""
         ends: Positions = await self._consumer.end_offsets(list(self._consumer.assignment()))
         return ends
+
+    async def starts(self, since: datetime | None = None) -> Positions:
+        """Return where the topics begin, or where what was appended since an instant does (the end, if nothing was)."""
+        partitions = list(self._consumer.assignment())
+        if since is None:
+            starts: Positions = await self._consumer.beginning_offsets(partitions)
+            return starts
+        found = await self._consumer.offsets_for_times(dict.fromkeys(partitions, int(since.timestamp() * 1000)))
+        ends = await self.ends()
+        return {partition: ends[partition] if place is None else place.offset for partition, place in found.items()}
 
     async def skip_to(self, ends: Positions) -> None:
         """Read on from these places."""

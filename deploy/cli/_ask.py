@@ -1,13 +1,13 @@
 """What commands share that ask a running stack: one loop, one answer, and one sentence when none comes."""
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from rich.console import Console
 
+from deploy import record_view
 from deploy.cli.failure import ExitCode, Failure
 
 Answer = TypeVar("Answer")
@@ -36,4 +36,4 @@ def ask(question: Coroutine[Any, Any, Answer]) -> Answer:
 def print_json(value: object) -> None:
     """Print a value as JSON: indented for people, on one line for programs."""
     indent = 2 if Console().is_terminal else None
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+    typer.echo(record_view.as_json(value, indent=indent))
