@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from pymongo.errors import ConnectionFailure
 from rich.console import Console
 
-from deploy.cli import case, cases, config, dead, demo, fleet, lag, rebuild, replay, topics, up, verify
+from deploy.cli import case, cases, config, dead, demo, fleet, lag, rebuild, replay, tail, topics, up, verify
 from deploy.cli.connection import FILE_VARIABLE
 from deploy.cli.failure import ExitCode, Failure
 
@@ -37,6 +37,7 @@ app.command("case")(case.case)
 app.command("verify")(verify.verify)
 app.add_typer(rebuild.app, name="rebuild")
 app.command("lag")(lag.lag)
+app.command("tail")(tail.tail)
 app.add_typer(dead.app, name="dead")
 app.command("fleet")(fleet.fleet)
 app.command("replay")(replay.replay)
