@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -60,7 +61,10 @@ def main() -> None:
             values = dict(line.split("=", 1) for line in arguments.env.read_text().splitlines())
         servers = Servers(values["KAFKA_BOOTSTRAP_SERVERS"], values["MONGODB_URI"], folder)
         sizes = Sizes.long() if arguments.long else Sizes.quick() if arguments.quick else Sizes()
-        findings, failed = asyncio.run(_measure(servers, sizes, arguments.measures or list(MEASURES)))
+        try:
+            findings, failed = asyncio.run(_measure(servers, sizes, arguments.measures or list(MEASURES)))
+        except asyncio.CancelledError:
+            sys.exit("ended")
     if findings:
         (print_markdown if arguments.markdown else print_table)(findings)
     if failed:
@@ -68,7 +72,13 @@ def main() -> None:
 
 
 async def _measure(servers: Servers, sizes: Sizes, names: list[str]) -> tuple[list[Finding], list[str]]:
-    """Return what was found, and which measures failed: one costs the others nothing."""
+    """Return what was found, and which measures failed: one costs the others nothing.
+
+    SIGTERM ends as Ctrl-C does: what was started is stopped.
+    """
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     findings: list[Finding] = []
     failed = []
     for name in names:

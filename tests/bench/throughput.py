@@ -42,7 +42,7 @@ class Sizes:
     drain: int = 15_000
     tenant_signals: int = 12_000
     stored: tuple[int, ...] = (1_000, 10_000, 100_000)
-    side_by_side: int = 800
+    side_by_side: int = 1_600
 
     @classmethod
     def long(cls) -> "Sizes":
