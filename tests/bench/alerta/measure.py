@@ -38,8 +38,6 @@ async def compare(servers: Servers, sizes: Sizes) -> list[Finding]:
         async with callout(servers, waits=waits) as system:
             results += await _all(system, sizes)
     dead = await dead_letters(servers) - dead
-    for result in results:
-        sys.stdout.write(orjson.dumps(figures(result)).decode() + "\n")
     sys.stdout.write(table(results) + "\n")
     sys.stdout.flush()
     return _findings(results, dead)
@@ -48,7 +46,12 @@ async def compare(servers: Servers, sizes: Sizes) -> list[Finding]:
 async def _all(system: System, sizes: Sizes) -> list[Result]:
     name = f"s{time.time_ns() % 10**9}"
     await run(warm_up(name), system)
-    return [await run(trial, system) for trial in trials(sizes.side_by_side, name)]
+    results = []
+    for trial in trials(sizes.side_by_side, name):
+        results.append(await run(trial, system))
+        sys.stdout.write(orjson.dumps(figures(results[-1])).decode() + "\n")
+        sys.stdout.flush()
+    return results
 
 
 def figures(result: Result) -> dict[str, Any]:
