@@ -80,6 +80,7 @@ class TopicReader:
                     records = [record for record in records if record.offset < ends[partition]]
                 if records:
                     yield records
+                    heard_at = time.monotonic()  # what was done with them is no silence
             left = await self._before(ends)
             if time.monotonic() - heard_at > STALLED_SECONDS:
                 raise KafkaTimeoutError(f"no records of {left[0].topic} for {STALLED_SECONDS} s")

@@ -1,5 +1,6 @@
 """How `callout dead retry` and `drop` go: look, say what would be done, ask, do it, say what was done."""
 
+import asyncio
 import sys
 import time
 from collections import Counter
@@ -110,6 +111,9 @@ async def _act(
             )
             try:
                 return await desk.settle(plan.ends)
+            except asyncio.CancelledError:
+                aside.print(f"Stopped. {letters_of(desk.done.count)} {PAST[act]}; run it again for the rest.")
+                raise
             except Displaced as error:
                 raise Failure(
                     ExitCode.REFUSED,
@@ -119,7 +123,7 @@ async def _act(
             except NotSent as error:
                 raise Failure(
                     ExitCode.NOT_REACHABLE,
-                    f"Kafka does not take it ({error}). {letters_of(desk.done.count)} are {PAST[act]}; run it again.",
+                    f"Kafka does not take it ({error}). {letters_of(desk.done.count)} {PAST[act]}; run it again.",
                 ) from error
 
 

@@ -49,13 +49,14 @@ class Post:
     def __init__(self, bootstrap_servers: str) -> None:
         self._servers = bootstrap_servers
         self._producer: AIOKafkaProducer | None = None
+        self._failed = False
         self._next = 0
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._producer is not None:
+        if self._producer is not None and self._failed:
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(STOP_SECONDS):
                     await self._producer.abort_transaction()
@@ -64,6 +65,8 @@ class Post:
     async def open(self) -> None:
         """Shut out all others."""
         await self.close()
+        asyncio.get_running_loop().set_exception_handler(_quietly)
+        self._failed = False
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._servers,
             acks="all",
@@ -84,11 +87,11 @@ class Post:
             return
         with contextlib.suppress(Exception):
             async with asyncio.timeout(STOP_SECONDS):
-                await producer.stop()
-                return
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(1):
-                # A stop that was cut short leaves the sender and the sockets behind.
+                if not self._failed:
+                    await producer.stop()
+                    return
+                # Its own stop would wait for what can be sent no more.
+                producer._closed = True  # noqa: SLF001
                 await producer._sender.close()  # noqa: SLF001
                 await producer.client.close()
 
@@ -103,9 +106,11 @@ class Post:
         if self._producer is None:
             raise NotSent("the post is closed")
         sent: list[asyncio.Future[Any]] = []
+        failed_before, self._failed = self._failed, True
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 await self._transact(self._producer, sent, messages)
+            self._failed = failed_before
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise Displaced("somebody else settles dead letters now") from error
         except TOO_LARGE as error:
@@ -146,6 +151,12 @@ class Post:
         # A partition's next batch waits until the one before is on its way: all first ones go first.
         turns = zip_longest(*([(*place, batch) for batch in batches] for place, batches in places.items()))
         return [batch for turn in turns for batch in turn if batch is not None]
+
+
+def _quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of the library's own futures: what fails is raised where it was asked for."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 def _look_away(future: "asyncio.Future[Any]") -> None:

@@ -254,7 +254,11 @@ def test_an_event_told_twice_is_found(desk: Desk, case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("verify",), ("lag", "--once"), ("cases", "list"), ("config", "get"), ("fleet", "--signals", "1")]
+    "words",
+    [
+        *(("verify",), ("lag", "--once"), ("cases", "list"), ("config", "get"), ("fleet", "--signals", "1")),
+        *(("tail", "case.events.v1"), ("dead", "list"), ("dead", "retry", "--all", "--yes")),
+    ],
 )
 def test_a_stack_that_is_not_there_is_told_with_exit_code_3(words: tuple[str, ...]) -> None:
     nowhere = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "MONGODB_URI": "mongodb://127.0.0.1:9/?directConnection=true"}
