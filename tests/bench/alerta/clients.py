@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tests.bench.alerta.trials import CLIENTS, Signal, Trial
 
-COUNT_SECONDS = 30
+COUNT_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
