@@ -48,6 +48,7 @@ class Commands(Room[Case]):
     tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, OPS_AUDIT)
     service = "workflow"
     exclusive = True
+    answers = True
 
     def __init__(self, counters: Documents, tenants: Tenants[Tenant] = NOTHING_SET) -> None:
         self._counters = counters
