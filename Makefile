@@ -43,7 +43,7 @@ format: venv ## Mend the style
 test: venv ## All tests but the long ones, on a real Kafka and MongoDB
 	$(BIN)/pytest
 
-bench: venv ## Measure against raw floors in the same run (BENCH='--long memory')
+bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')
 	$(BIN)/python -m tests.bench $(BENCH)
 
 chaos: venv ## 400 blows under load (CHAOS_BLOWS, CHAOS_SEED)
