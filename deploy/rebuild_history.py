@@ -14,6 +14,7 @@ import orjson
 from services.workflow.domain.case import Case
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.history import Told, remember
+from services.workflow.domain.timing import begin
 from shared.contracts.case import CASE_STATE, Actor
 from shared.contracts.words import Role
 
@@ -92,7 +93,8 @@ class Histories:
         while self._tracks:
             _, track = self._tracks.popitem()
             if track.last is not None:
-                yield evolve(track.case, state=CASE_STATE.validate_python(orjson.loads(track.last)["case"]))
+                state = CASE_STATE.validate_python(orjson.loads(track.last)["case"])
+                yield evolve(track.case, state=state, timing=begin(state))
 
     def _count(self, body: dict[str, Any]) -> None:
         self.events += 1

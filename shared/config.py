@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -32,10 +32,19 @@ class Tenants(Protocol[Shown]):
 
 
 class TenantConfig(Generic[View]):
-    """Reads the topic from its beginning and goes on reading; what cannot be read is passed over and logged."""
+    """Reads the topic from its beginning and goes on reading; what cannot be read is passed over and logged.
 
-    def __init__(self, bootstrap_servers: str, tenancy: Tenancy[View]) -> None:
+    `heard` is told each moment that is asked for: the time of a record, by the brokers' clock.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        tenancy: Tenancy[View],
+        heard: Callable[[datetime], None] = lambda _at: None,
+    ) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._heard = heard
         self._tenancy = tenancy
         self._reader: AIOKafkaConsumer | None = None
         self._asker: AIOKafkaConsumer | None = None
@@ -59,6 +68,7 @@ class TenantConfig(Generic[View]):
         Raises:
             TransientError: if that cannot be known now.
         """
+        self._heard(until)
         if until <= self._through:
             return
         self._wanted = max(self._wanted, until)

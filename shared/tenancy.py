@@ -37,11 +37,18 @@ class Tenancy(Generic[View]):
     """The tenants' data as of a record's time, in the form that a service wants it (`build`).
 
     A change counts for the records that were appended at its own time or later. Bodies are held as the bytes they came
-    in; the forms that were asked for are remembered, at most `VIEWS_MAX`.
+    in; the forms that were asked for are remembered, at most `VIEWS_MAX`. `heard` is told the tenant and the kind of
+    each change.
     """
 
-    def __init__(self, build: Callable[[TenantData], View], kinds: Collection[str] = tuple(KINDS)) -> None:
+    def __init__(
+        self,
+        build: Callable[[TenantData], View],
+        kinds: Collection[str] = tuple(KINDS),
+        heard: Callable[[str, str], None] = lambda _tenant_id, _kind: None,
+    ) -> None:
         self._build = build
+        self._heard = heard
         self._kinds = {kind: kind for kind in kinds}
         self._tenants: dict[str, dict[str, dict[str, _Version]]] = {}
         self._deleted: deque[tuple[datetime, str, str, str]] = deque()
@@ -95,6 +102,7 @@ class Tenancy(Generic[View]):
         if body is None:
             self._deleted.append((since, tenant_id, kind, name))
         self._forget_deleted(since - KEPT)
+        self._heard(tenant_id, kind)
 
     def _forget_deleted(self, until: datetime) -> None:
         while self._deleted and self._deleted[0][0] <= until:
@@ -109,7 +117,8 @@ class Tenancy(Generic[View]):
 
     def _built_from(self, kinds: dict[str, dict[str, _Version]], as_of: datetime) -> _Built[View]:
         bodies: dict[str, dict[str, bytes]] = {}
-        since, until = NEVER, ALWAYS
+        changed: dict[str, datetime] = {}
+        until = ALWAYS
         for kind, versions in kinds.items():
             for name, newest in versions.items():
                 version: _Version | None = newest
@@ -117,10 +126,10 @@ class Tenancy(Generic[View]):
                     until = min(until, version.since)
                     version = version.before
                 if version is not None:
-                    since = max(since, version.since)
+                    changed[kind] = max(changed.get(kind, NEVER), version.since)
                     if version.body is not None:
                         bodies.setdefault(kind, {})[name] = version.body
-        return _Built(since, until, self._build(TenantData(bodies)))
+        return _Built(max(changed.values(), default=NEVER), until, self._build(TenantData(bodies, changed)))
 
 
 def _lately(version: _Version | None, until: datetime) -> _Version | None:

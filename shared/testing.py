@@ -1,6 +1,7 @@
 """Stand-ins for tests, held to the same contract tests as the real things."""
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final
 
@@ -9,6 +10,13 @@ from bson.codec_options import CodecOptions
 
 from shared.storage import Document, Write
 
+MEETS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "$lte": operator.le,
+    "$lt": operator.lt,
+    "$gte": operator.ge,
+    "$in": lambda value, wanted: value in wanted,
+    "$nin": lambda value, wanted: value not in wanted,
+}
 OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 
 
@@ -25,7 +33,7 @@ class MemoryDocuments:
     async def query(
         self, conditions: Mapping[str, Any], *, sort: str = "_id", limit: int = 0, fields: Sequence[str] = ()
     ) -> list[Document]:
-        """Return the documents that meet the conditions (equality and `$lte`), in order."""
+        """Return the documents that meet the conditions, in order: equality, and what `MEETS` has."""
         found = [d for d in self.stored.values() if all(_meets(d.get(k), v) for k, v in conditions.items())]
         name = sort.lstrip("-")
         found.sort(key=lambda d: (d.get(name) is not None, d.get(name)), reverse=sort.startswith("-"))
@@ -60,5 +68,5 @@ def _through_bson(document: Document) -> Document:
 
 def _meets(value: Any, condition: Any) -> bool:  # noqa: ANN401 - any stored value
     if isinstance(condition, Mapping):
-        return value is not None and value <= condition["$lte"]
+        return value is not None and all(MEETS[name](value, wanted) for name, wanted in condition.items())
     return bool(value == condition)

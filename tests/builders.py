@@ -57,6 +57,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "detach": {"attachment_id": FILE_ID},
     "share": {"counterpart_tenant_id": "maker"},
     "delete": {},
+    "wake": {"due_at": AT},
 }
 
 

@@ -3,12 +3,13 @@
 from services.intake.handlers import CaseEvents, Signals, Timers
 from services.intake.policies import Policies
 from services.intake.settings import IntakeSettings
-from services.intake.timers import Clock
+from services.intake.timers import KEYS_DUE
 from shared import storage
 from shared.config import TenantConfig
 from shared.flow import Subscription
 from shared.ops import Operations
 from shared.service import Service, new_broker
+from shared.timers import BrokerTime, Clock, Wakes
 
 
 def build(settings: IntakeSettings) -> Service:
@@ -16,7 +17,8 @@ def build(settings: IntakeSettings) -> Service:
     database = storage.connect(settings.mongodb_uri, "callout_intake", timeout_ms=settings.mongodb_timeout_ms)
     broker = new_broker(settings)
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
-    config = TenantConfig(settings.kafka_bootstrap_servers, Policies())
+    brokers = BrokerTime()
+    config = TenantConfig(settings.kafka_bootstrap_servers, Policies(), brokers.has_been)
     signals, events, timers = (
         Subscription(
             broker,
@@ -29,9 +31,10 @@ def build(settings: IntakeSettings) -> Service:
         for room in (Signals(config), CaseEvents(config), Timers(config))
     )
     clock = Clock(
-        timers,
-        database.documents("signals"),
-        settings.kafka_bootstrap_servers,
+        [Wakes(KEYS_DUE, database.documents("signals"))],
+        owns=lambda: timers.owns(0),
+        bootstrap_servers=settings.kafka_bootstrap_servers,
         interval_seconds=settings.clock_interval_seconds,
+        brokers=brokers,
     )
     return Service(settings, broker, [signals, events, timers], database, operations, before=[config], after=[clock])

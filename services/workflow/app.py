@@ -1,14 +1,20 @@
 """What workflow is made of."""
 
+from typing import Any
+
 from services.workflow.domain import Tenant
 from services.workflow.handlers import Commands
+from services.workflow.reports import Machines
 from services.workflow.settings import WorkflowSettings
+from services.workflow.timers import CASES_DUE, Retiming
 from shared import storage
 from shared.config import TenantConfig
-from shared.flow import Subscription
+from shared.flow import Room, Subscription
 from shared.ops import Operations
 from shared.service import Service, new_broker
+from shared.storage import Documents
 from shared.tenancy import Tenancy
+from shared.timers import BrokerTime, Clock, Wakes
 
 #: What decisions about cases take into account.
 KINDS = ("calendar", "settings", "user", "team", "counterpart", "sla", "codes", "template")
@@ -19,13 +25,29 @@ def build(settings: WorkflowSettings) -> Service:
     database = storage.connect(settings.mongodb_uri, "callout_workflow", timeout_ms=settings.mongodb_timeout_ms)
     broker = new_broker(settings)
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
-    config = TenantConfig(settings.kafka_bootstrap_servers, Tenancy(Tenant, KINDS))
-    commands = Subscription(
-        broker,
-        Commands(database.documents("counters"), config),
-        documents=database.documents("cases"),
-        sources=database.documents("sources"),
-        settings=settings.flow(),
-        alarm=operations.alarm,
+    cases, brokers = database.documents("cases"), BrokerTime()
+    retiming = Retiming(cases)
+    tenancy = Tenancy(Tenant, KINDS, retiming.heard)
+    retiming.follow(tenancy)
+    config = TenantConfig(settings.kafka_bootstrap_servers, tenancy, brokers.has_been)
+
+    def hear(room: Room[Any], documents: Documents) -> Subscription[Any]:
+        return Subscription(
+            broker,
+            room,
+            documents=documents,
+            sources=database.documents("sources"),
+            settings=settings.flow(),
+            alarm=operations.alarm,
+        )
+
+    commands = hear(Commands(database.documents("counters"), config), cases)
+    machines = hear(Machines(), database.documents("reliability"))
+    clock = Clock(
+        [Wakes(CASES_DUE, cases), retiming],
+        owns=lambda: commands.owns(0),
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        interval_seconds=settings.clock_interval_seconds,
+        brokers=brokers,
     )
-    return Service(settings, broker, [commands], database, operations, before=[config])
+    return Service(settings, broker, [commands, machines], database, operations, before=[config], after=[clock])

@@ -16,10 +16,19 @@ from services.workflow.domain import (
     decide,
 )
 from services.workflow.domain.evolution import evolve
+from services.workflow.reports import report_message
 from services.workflow.telling import event_message, outcome_message, snapshot_message, unread_message
 from shared.config import Tenants
 from shared.contracts.case import Actor
-from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CASE_OUTCOMES, CASE_SNAPSHOTS, OPS_AUDIT
+from shared.contracts.catalogue import (
+    CASE_COMMANDS,
+    CASE_EVENTS,
+    CASE_OUTCOMES,
+    CASE_SNAPSHOTS,
+    OPS_AUDIT,
+    OPS_RELIABILITY,
+    OPS_SLA,
+)
 from shared.contracts.commands import Create, command_name
 from shared.contracts.envelope import Incoming, Message, Record, appended_at
 from shared.contracts.events import Cause
@@ -45,7 +54,7 @@ class Commands(Room[Case]):
     """Every change of a case is a command, decided here and nowhere else."""
 
     topic = CASE_COMMANDS
-    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, OPS_AUDIT)
+    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, OPS_AUDIT, OPS_SLA, OPS_RELIABILITY)
     service = "workflow"
     exclusive = True
     answers = True
@@ -92,6 +101,8 @@ class Commands(Room[Case]):
             tenant=tenant,
         )
         match decision:
+            case Accepted(case=after) if after is own and not decision.reports:
+                return Decision()
             case Accepted():
                 return _told(decision, incoming, tenant)
             case Refused():
@@ -136,4 +147,5 @@ def _told(accepted: Accepted, incoming: Incoming, tenant: Tenant) -> Decision[Ca
         messages.append(told)
     case = evolve(accepted.case, hash=digest)
     messages += [outcome_message(outcome, case, incoming, tenant) for outcome in accepted.outcomes]
+    messages += [report_message(report, incoming) for report in accepted.reports]
     return Decision(own=case, messages=messages)

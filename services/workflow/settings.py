@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
+from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.settings import ServiceSettings
+from shared.settings import Seconds, ServiceSettings
 
 
 class WorkflowSettings(ServiceSettings):
@@ -12,3 +13,5 @@ class WorkflowSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="WORKFLOW_")
     service: ClassVar[str] = "workflow"
+
+    clock_interval_seconds: Seconds = Field(1, description="How often workflow looks for cases that are due")

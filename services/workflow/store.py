@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 
 from services.workflow.domain import Case, Parked
 from services.workflow.domain.case import NO_PAPERS, FileRef, NoteRef, Papers
+from services.workflow.domain.timing import Timing
 from shared.contracts.case import CASE_STATE, CaseState
 from shared.contracts.events import Cause
-from shared.contracts.words import NoteVisibility
+from shared.contracts.fields import rfc3339
+from shared.contracts.words import NoteVisibility, State
 from shared.errors import UnknownSchema
 
 SCHEMA: Final = 1
@@ -48,6 +51,8 @@ def to_document(case: Case) -> Document:
         document["parked"] = [asdict(parked) for parked in case.parked]
     if case.papers is not NO_PAPERS:
         document |= _papers(case.papers)
+    if case.timing is not None and case.state is not None:
+        document |= _timing(case.timing, case.state)
     if case.state is not None:
         document |= _searchable(case.state)
         document["case"] = _state(case.state)
@@ -77,7 +82,30 @@ def from_document(document: Document) -> Case:
         parked=tuple(Parked(**(parked | {"cause": Cause(**parked["cause"])})) for parked in document.get("parked", ())),
         papers=_read_papers(document),
         recent=tuple(map(tuple, orjson.loads(document["recent"]))),
+        timing=_read_timing(document),
     )
+
+
+def timed_key(tenant_id: str, settings_at: datetime | None) -> str:
+    """Return what tells, in order, which cases of a tenant were timed by older settings."""
+    return f"{tenant_id}|{rfc3339(settings_at) if settings_at else ''}"
+
+
+def _timing(timing: Timing, state: CaseState) -> Document:
+    """Return what the clock looks for (`due_at`, and `timed` as long as settings still matter) and what was told."""
+    found: Document = {"timing": {"first_response": timing.first_response, "resolution": timing.resolution}}
+    if timing.settings_at is not None:
+        found["timing"]["settings_at"] = timing.settings_at
+    if timing.due_at is not None:
+        found["due_at"] = timing.due_at
+    if state.state is not State.ARCHIVED and state.deleted_at is None:
+        found["timed"] = timed_key(state.tenant_id, timing.settings_at)
+    return found
+
+
+def _read_timing(document: Document) -> Timing | None:
+    found = document.get("timing")
+    return None if found is None else Timing(**found, due_at=document.get("due_at"))
 
 
 def _papers(papers: Papers) -> Document:

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
-from shared.contracts import commands, events, intake, limits, ops, settled_letters, signals, tenant
+from shared.contracts import commands, events, intake, limits, measures, ops, settled_letters, signals, tenant
 from shared.contracts.case import CASE_STATE
 
 Body = TypeAdapter[Any]
@@ -120,6 +120,22 @@ OPS_AUDIT: Final = Topic(
     extensions=("ce_prevhash", "ce_hash"),
 )
 
+OPS_SLA: Final = Topic(
+    name="ops.sla.v1",
+    key="case_id",
+    key_of=lambda data: str(data.case_id),
+    types={measures.SLA: TypeAdapter(measures.SlaShare)},
+)
+OPS_RELIABILITY: Final = Topic(
+    name="ops.reliability.v1",
+    key="<tenant>/<case or model>",
+    key_of=lambda data: f"{data.tenant_id}/{getattr(data, 'case_id', data.model)}",
+    types={
+        measures.CASE_RELIABILITY: TypeAdapter(measures.CaseMeasures),
+        measures.MODEL_RELIABILITY: TypeAdapter(measures.ModelReliability),
+    },
+    compact=True,
+)
 OPS_DEAD_LETTERS: Final = Topic(
     name="ops.dead_letters.v1",
     key="topic of the letters",
@@ -144,6 +160,8 @@ CATALOGUE: Final[dict[str, Topic]] = {
         OPS_HEALTH,
         OPS_METRICS,
         OPS_AUDIT,
+        OPS_SLA,
+        OPS_RELIABILITY,
         OPS_DEAD_LETTERS,
     )
 }

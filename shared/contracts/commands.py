@@ -186,6 +186,15 @@ class Delete(CaseCommand):
     """Take the case out of use; its history stays."""
 
 
+class Wake(CaseCommand):
+    """Do what time alone has in store for the case by now: the clock's own command.
+
+    It is answered with an outcome only if it changes the case; one that comes early, or twice, does nothing.
+    """
+
+    due_at: Instant | None = None
+
+
 COMMANDS: Final[dict[str, type[CaseCommand]]] = {
     "create": Create,
     "occur": Occur,
@@ -220,6 +229,7 @@ COMMANDS: Final[dict[str, type[CaseCommand]]] = {
     "detach": Detach,
     "share": Share,
     "delete": Delete,
+    "wake": Wake,
 }
 
 

@@ -1,6 +1,7 @@
 """What one tenant has set, as of one moment."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Final, TypeVar
 
@@ -15,14 +16,22 @@ DEFAULT: Final = "default"
 Body = TypeVar("Body", bound=Model)
 KIND_OF: Final[dict[type[Model], str]] = {model: kind for kind, model in KINDS.items()}
 NOTHING_SET: Final[Mapping[str, Mapping[str, bytes]]] = {}
+NEVER_CHANGED: Final[Mapping[str, datetime]] = {}
 
 
 class TenantData:
     """Bodies by kind and name, as JSON that was found valid; each is read when first asked for."""
 
-    def __init__(self, bodies: Mapping[str, Mapping[str, bytes]] = NOTHING_SET) -> None:
+    def __init__(
+        self, bodies: Mapping[str, Mapping[str, bytes]] = NOTHING_SET, changed: Mapping[str, datetime] = NEVER_CHANGED
+    ) -> None:
         self._bodies = bodies
+        self._changed = changed
         self._read: dict[tuple[str, str], Model] = {}
+
+    def changed_at(self, kinds: Collection[str]) -> datetime | None:
+        """Return when something of these kinds last changed, as far as that is known."""
+        return max((at for kind, at in self._changed.items() if kind in kinds), default=None)
 
     @property
     def settings(self) -> Settings:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.contracts import catalogue, commands, events, intake, ops, settled_letters, signals, tenant
+from shared.contracts import catalogue, commands, events, intake, measures, ops, settled_letters, signals, tenant
 from shared.contracts.catalogue import Topic
 from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, NOTE_ID, command, signal
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
+from tests.contract.golden_measures import MEASURES, MODEL, SHARE
 from tests.contract.golden_tenant import TENANT_DATA
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -110,6 +111,11 @@ def _operations() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[s
     done |= {"after": "2b" * 32, "reason": "CHG-17", "correlation_id": EVENT_ID, "event_id": COMMAND_ID}
     done |= {"chain": EVENT_ID, "n": 1, "details": {"file": "acme.yaml"}}
     yield catalogue.OPS_AUDIT, ops.AUDIT, ops.AUDIT, rules, done, {"ce_tenant": "acme", **chain}
+    mine = {"ce_tenant": "acme"}
+    yield catalogue.OPS_SLA, measures.SLA, measures.SLA, CASE_ID, SHARE, mine
+    of_cases, of_models = measures.CASE_RELIABILITY, measures.MODEL_RELIABILITY
+    yield catalogue.OPS_RELIABILITY, of_cases, of_cases, f"acme/{CASE_ID}", MEASURES, mine
+    yield catalogue.OPS_RELIABILITY, of_models, of_models, "acme/X2", MODEL, mine
     letters = {"topic": "device.signals.v1.dead", "partition": 0, "ranges": [{"first": 0, "last": 499}]}
     letters |= {"count": 498, "first_at": AT, "last_at": LATER, "by": "ann"}
     dead = catalogue.OPS_DEAD_LETTERS

@@ -175,6 +175,20 @@ async def test_a_query_for_what_is_due_leaves_out_what_never_is(documents: Docum
     )
 
 
+async def test_a_query_takes_bounds_and_lists_and_leaves_out_what_has_no_such_field(documents: Documents) -> None:
+    bodies = [{"_id": f"q{n}", "revision": 1, "place": f"a|{n}"} for n in range(5)]
+    bodies.append({"_id": "q-none", "revision": 1})
+    await documents.replace([Write(str(body["_id"]), 0, body) for body in bodies])
+
+    async def found(**conditions: Any) -> list[str]:
+        query = {name.replace("id_", "_id"): condition for name, condition in conditions.items()}
+        return [document["_id"] for document in await documents.query(query, sort="place")]
+
+    assert await found(place={"$gte": "a|1", "$lt": "a|3"}) == ["q1", "q2"]
+    assert await found(place={"$lte": "a|4"}, id_={"$nin": ["q0", "q3"]}) == ["q1", "q2", "q4"]
+    assert await found(place={"$lte": "a|4"}, id_={"$in": ["q0", "q-none", "other"]}) == ["q0"]
+
+
 async def test_an_index_may_be_asked_for_again(documents: Documents) -> None:
     await documents.index("wake_at", sparse=True)
     await documents.index("wake_at", sparse=True)

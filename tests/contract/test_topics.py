@@ -51,6 +51,8 @@ def test_only_what_asks_for_something_is_sent_again() -> None:
 def test_keys_are_told_in_words_that_the_models_have() -> None:
     keys = {topic.name: topic.key for topic in CATALOGUE.values()}
     assert {name for name, key in keys.items() if key == "case_id"} == {
-        *("case.commands.v1", "case.events.v1", "case.snapshots.v1"),
+        *("case.commands.v1", "case.events.v1", "case.snapshots.v1", "ops.sla.v1"),
     }
-    assert {topic.name for topic in CATALOGUE.values() if topic.compact} == {"case.snapshots.v1", "tenant.config.v1"}
+    assert {topic.name for topic in CATALOGUE.values() if topic.compact} == {
+        *("case.snapshots.v1", "tenant.config.v1", "ops.reliability.v1"),
+    }

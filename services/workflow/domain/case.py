@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from services.workflow.domain.timing import Timing
 from shared.contracts.case import Actor, CaseState
 from shared.contracts.events import Cause
+from shared.contracts.measures import CaseMeasures, SlaShare
 from shared.contracts.words import NoteVisibility, RefusalCode, Role
 
 NO_HASH: Final = "0" * 64
@@ -76,6 +78,7 @@ class Case:
     recent: tuple[tuple[str, int, int], ...] = ()
     deleted: bool = False
     papers: Papers = NO_PAPERS
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +122,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The case after the command, the events in order, and the outcomes to tell; a parked command has none yet."""
+    """The case after the command, the events in order, and the outcomes to tell; a parked command has none yet.
+
+    `reports` are what operations learn of it.
+    """
 
     case: Case
     events: tuple[Event, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    reports: tuple[SlaShare | CaseMeasures, ...] = ()
 
 
 Decision = Accepted | Refused | Repeated

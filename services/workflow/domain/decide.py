@@ -21,6 +21,7 @@ from services.workflow.domain.guards import Scene
 from services.workflow.domain.rules import find_rule, refuse_new
 from services.workflow.domain.steps import Step, carry_out, commit
 from services.workflow.domain.tenant import UNSET, Tenant
+from services.workflow.domain.waking import wake
 from shared.contracts import limits
 from shared.contracts.case import CASE_STATE
 from shared.contracts.commands import COMMANDS, CaseCommand, Create
@@ -103,6 +104,8 @@ def decide(
     rule = find_rule(scene, name, command)
     if isinstance(rule, Refused):
         return rule
+    if name == "wake":
+        return wake(scene, cause)
     step = EFFECTS[name](scene, command)
     if isinstance(step, Refused):
         return step
@@ -133,7 +136,7 @@ def _begin(
     if isinstance(created, Refused):
         return created
     case, event = created
-    return _fold(commit(case, (event,)), stub.parked, tenant)
+    return _fold(commit(case, (event,), tenant), stub.parked, tenant)
 
 
 def _park(stub: Case, parked: Parked) -> Decision:
@@ -147,6 +150,7 @@ def _park(stub: Case, parked: Parked) -> Decision:
 
 def _fold(accepted: Accepted, waiting: tuple[Parked, ...], tenant: Tenant) -> Accepted:
     case, events, outcomes = accepted.case, list(accepted.events), list(accepted.outcomes)
+    reports = list(accepted.reports)
     for parked in waiting:
         command = COMMANDS[parked.name].model_validate_json(parked.data)
         cause, now = parked.cause, parked.now
@@ -155,9 +159,10 @@ def _fold(accepted: Accepted, waiting: tuple[Parked, ...], tenant: Tenant) -> Ac
             case = decision.case
             events += decision.events
             outcomes += decision.outcomes
+            reports += decision.reports
         elif isinstance(decision, Refused):
             outcomes.append(Outcome(command_id=parked.cause.id, actor=command.actor, refused=decision))
-    return Accepted(case, tuple(events), tuple(outcomes))
+    return Accepted(case, tuple(events), tuple(outcomes), tuple(reports))
 
 
 def _text(command: CaseCommand) -> bytes:

@@ -8,20 +8,26 @@ from typing import Any, Final
 from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, Event, Outcome
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
+from services.workflow.domain.reliability import measured
+from services.workflow.domain.tenant import Tenant
+from services.workflow.domain.timing import look, missed
 from services.workflow.domain.transitions import UNRESOLVED
 from shared.contracts import limits
 from shared.contracts.case import (
     Actor,
     CaseState,
+    Escalation,
     Resolution,
     SignalState,
     StatusChange,
 )
 from shared.contracts.events import Cause
 from shared.contracts.fields import rfc3339
-from shared.contracts.words import Condition, HoldReason, Role, State
+from shared.contracts.words import Clock, Condition, HoldReason, Role, State
 
 CLEARED: Final = "Condition cleared"
+MEASURED: Final = frozenset({"closed", "cancelled", "reopened"})
+PROMISES: Final = {Clock.FIRST_RESPONSE: "first response", Clock.RESOLUTION: "resolution"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,7 @@ def carry_out(scene: Scene, step: Step, to: State | None, cause: Cause) -> Accep
         events.append(Event(name=step.event, change=tell(step, new), state=state, cause=cause, actor=scene.actor))
         if step.internal:
             case = evolve(case, **step.internal)
-    return commit(case, tuple(events))
+    return commit(case, tuple(events), scene.tenant)
 
 
 def take(state: CaseState, step: Step, to: State | None, *, actor: Actor, at: datetime, version: int) -> CaseState:
@@ -84,8 +90,11 @@ def tell(step: Step, to: State | None) -> dict[str, object]:
     return change
 
 
-def commit(case: Case, events: tuple[Event, ...]) -> Accepted:
-    """Return one accepted command: its events, and the resolution they bring if nobody ever acted on the case."""
+def commit(case: Case, events: tuple[Event, ...], tenant: Tenant) -> Accepted:
+    """Return one accepted command: its events, and what follows from them by itself.
+
+    That is the resolution of a case on which nobody ever acted, and the escalation of one whose time is up.
+    """
     last = events[-1]
     actor, cause, state = last.actor, last.cause, last.state
     touched = case.touched or actor.role not in MACHINES
@@ -93,14 +102,22 @@ def commit(case: Case, events: tuple[Event, ...]) -> Accepted:
         resolved = _resolve(state, case.cleared_at, cause)
         events = (*events, resolved)
         state = resolved.state
+    timing, shares = look(case.timing, case.state, state, tenant, state.updated_at)
+    broken = missed(shares, state, tenant) if shares else None
+    if broken is not None:
+        escalated = _escalate(state, broken, cause)
+        events = (*events, escalated)
+        state = escalated.state
     after = evolve(
         case,
         state=state,
+        timing=timing,
         touched=touched,
         recent=(*case.recent[1 - RECENT_MAX :], (cause.id, state.seq, state.version)),
     )
     outcome = Outcome(command_id=cause.id, actor=actor, seq=state.seq, version=state.version)
-    return Accepted(after, events, (outcome,))
+    ends = tuple(measured(event.state, case.cleared_at, tenant) for event in events if event.name in MEASURED)
+    return Accepted(after, events, (outcome,), (*shares, *ends))
 
 
 def lengthen(
@@ -144,6 +161,22 @@ def relief(state: CaseState) -> dict[str, Any]:
 def _is_settled(state: CaseState) -> bool:
     signal: SignalState | None = state.signal
     return state.state in UNRESOLVED and signal is not None and signal.condition is Condition.CLEARED
+
+
+def time_is_up(clock: Clock) -> str:
+    """Return why a case is escalated by itself."""
+    return f"The time for the {PROMISES[clock]} is up."
+
+
+def _escalate(state: CaseState, broken: Clock, cause: Cause) -> Event:
+    system = Actor(id="workflow", role=Role.SYSTEM, tenant_id=state.tenant_id)
+    step = Step(
+        event="escalated",
+        moves=False,
+        fields={"escalation": Escalation(level=1, by=system, at=state.updated_at, comment=time_is_up(broken))},
+    )
+    after = take(state, step, None, actor=system, at=state.updated_at, version=state.version)
+    return Event(name=step.event, change=tell(step, None), state=after, cause=cause, actor=system)
 
 
 def _resolve(state: CaseState, cleared_at: datetime, cause: Cause) -> Event:

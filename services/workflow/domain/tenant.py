@@ -6,6 +6,9 @@ from typing import Final
 from services.workflow.domain.calendar import Calendar
 from shared.contracts.tenant_data import TenantData
 
+#: The kinds of tenant data by which time is reckoned.
+TIMING: Final = frozenset({"calendar", "settings", "sla"})
+
 
 class Tenant:
     """One tenant as of the time of a record; calendars are made once."""
@@ -13,6 +16,7 @@ class Tenant:
     def __init__(self, data: TenantData) -> None:
         self.data = data
         self.settings = data.settings
+        self.timed_at = data.changed_at(TIMING)
         self._calendars: dict[str, Calendar] = {}
 
     @property

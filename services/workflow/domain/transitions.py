@@ -56,6 +56,7 @@ class Transition:
 
 # Creating (T1) has no row: it starts from nothing.
 TRANSITIONS: Final = (
+    Transition("T0", "wake", ANY, None, _who(Role.SYSTEM)),
     Transition("T2", "occur", UNRESOLVED, None, BY_MACHINES, (has_signal,)),
     Transition("T3", "occur", (State.RESOLVED,), State.IN_PROGRESS, BY_MACHINES, (has_signal,)),
     Transition("T4", "occur", ENDED, None, BY_MACHINES, (has_signal,)),

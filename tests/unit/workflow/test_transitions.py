@@ -37,6 +37,7 @@ request_close     .               .               .               .             
 clear             .               .               .               .               .           .           .         .
 flag_flapping     .               .               .               .               .           .           .         .
 share             .               .               .               .               .           .           .         -
+wake              .               .               .               .               .           .           .         .
 delete            .               .               .               .               .           .           .         .
 update            .               .               .               .               .           -           -         -
 tag               .               .               .               .               .           .           .         -
@@ -73,6 +74,7 @@ request_close     -      yes      yes      -     -          -          -        
 clear             yes    -        -        -     -          -          yes      -          -
 flag_flapping     yes    -        -        -     -          -          yes      -          -
 share             -      -        -        yes   yes        yes        -        -          -
+wake              -      -        -        -     -          -          yes      -          -
 delete            -      -        -        -     -          yes        -        -          -
 update            -      own      own      yes   yes        yes        -        -          -
 tag               -      -        -        yes   yes        yes        -        -          -
