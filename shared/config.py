@@ -37,6 +37,8 @@ class TenantConfig(Generic[View]):
     `heard` is told each moment that is asked for: the time of a record, by the brokers' clock.
     """
 
+    hears = (TENANT_CONFIG,)
+
     def __init__(
         self,
         bootstrap_servers: str,

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import structlog
 from aiokafka import AIOKafkaProducer
 
+from shared.contracts.catalogue import Topic
 from shared.contracts.envelope import Message
 from shared.flow.teller import partitioner
 from shared.storage import Documents
@@ -149,11 +150,13 @@ class Clock:
         self,
         finders: Sequence[Finder],
         *,
+        tells: Sequence[Topic],
         owns: Callable[[], bool],
         bootstrap_servers: str,
         interval_seconds: float,
         brokers: BrokerTime,
     ) -> None:
+        self.tells = tells
         self._finders = finders
         self._owns = owns
         self._bootstrap_servers = bootstrap_servers

@@ -6,6 +6,7 @@ from services.intake.settings import IntakeSettings
 from services.intake.timers import KEYS_DUE
 from shared import storage
 from shared.config import TenantConfig
+from shared.contracts.catalogue import INTAKE_TIMERS
 from shared.flow import Subscription
 from shared.ops import Operations
 from shared.service import Service, new_broker
@@ -32,6 +33,7 @@ def build(settings: IntakeSettings) -> Service:
     )
     clock = Clock(
         [Wakes(KEYS_DUE, database.documents("signals"))],
+        tells=(INTAKE_TIMERS,),
         owns=lambda: timers.owns(0),
         bootstrap_servers=settings.kafka_bootstrap_servers,
         interval_seconds=settings.clock_interval_seconds,

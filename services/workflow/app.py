@@ -1,14 +1,16 @@
 """What workflow is made of."""
 
+from dataclasses import replace
 from typing import Any
 
 from services.workflow.domain import Tenant
 from services.workflow.handlers import Commands
 from services.workflow.reports import Machines
 from services.workflow.settings import WorkflowSettings
-from services.workflow.timers import CASES_DUE, Retiming
+from services.workflow.timers import CASES_DUE, WAKE, Retiming
 from shared import storage
 from shared.config import TenantConfig
+from shared.contracts.catalogue import CASE_COMMANDS
 from shared.flow import Room, Subscription
 from shared.ops import Operations
 from shared.service import Service, new_broker
@@ -45,6 +47,7 @@ def build(settings: WorkflowSettings) -> Service:
     machines = hear(Machines(), database.documents("reliability"))
     clock = Clock(
         [Wakes(CASES_DUE, cases), retiming],
+        tells=(replace(CASE_COMMANDS, types={WAKE: CASE_COMMANDS.types[WAKE]}),),
         owns=lambda: commands.owns(0),
         bootstrap_servers=settings.kafka_bootstrap_servers,
         interval_seconds=settings.clock_interval_seconds,

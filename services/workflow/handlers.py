@@ -16,7 +16,7 @@ from services.workflow.domain import (
     decide,
 )
 from services.workflow.domain.evolution import evolve
-from services.workflow.reports import report_message
+from services.workflow.reports import OF_CASES, report_message
 from services.workflow.telling import event_message, outcome_message, snapshot_message, unread_message
 from shared.config import Tenants
 from shared.contracts.case import Actor
@@ -26,7 +26,6 @@ from shared.contracts.catalogue import (
     CASE_OUTCOMES,
     CASE_SNAPSHOTS,
     OPS_AUDIT,
-    OPS_RELIABILITY,
     OPS_SLA,
 )
 from shared.contracts.commands import Create, command_name
@@ -54,7 +53,7 @@ class Commands(Room[Case]):
     """Every change of a case is a command, decided here and nowhere else."""
 
     topic = CASE_COMMANDS
-    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, OPS_AUDIT, OPS_SLA, OPS_RELIABILITY)
+    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, OPS_AUDIT, OPS_SLA, OF_CASES)
     service = "workflow"
     exclusive = True
     answers = True

@@ -30,6 +30,8 @@ from shared.flow import Decision, Room
 SOURCE: Final = "/callout/workflow"
 SCHEMA: Final = 1
 MONTHS_MAX: Final = 24
+OF_CASES: Final = replace(OPS_RELIABILITY, types={CASE_RELIABILITY: OPS_RELIABILITY.types[CASE_RELIABILITY]})
+OF_MODELS: Final = replace(OPS_RELIABILITY, types={MODEL_RELIABILITY: OPS_RELIABILITY.types[MODEL_RELIABILITY]})
 
 
 def report_message(report: SlaShare | CaseMeasures, incoming: Incoming) -> Message:
@@ -61,8 +63,8 @@ class Figures:
 class Machines(Room[Figures]):
     """What became of cases, summed by machine model; any partition may write a model's document."""
 
-    topic = replace(OPS_RELIABILITY, types={CASE_RELIABILITY: OPS_RELIABILITY.types[CASE_RELIABILITY]})
-    tells = (OPS_RELIABILITY,)
+    topic = OF_CASES
+    tells = (OF_MODELS,)
     service = "workflow"
 
     def key(self, incoming: Incoming) -> str:
