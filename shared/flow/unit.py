@@ -70,6 +70,7 @@ class Unit(Generic[State]):
         self._teller: Teller | None = None
         self._committed = 0
         self._position = 0
+        self._horizon = 0
         self._partitions = 0
         self._below_floor_at: int | None = None
         self.stopped = False
@@ -98,6 +99,7 @@ class Unit(Generic[State]):
             async with asyncio.timeout(self._settings.own_timeout_seconds):
                 await teller.start()
                 committed = await self._consumer.committed(self._partition)
+                self._horizon = (await self._consumer.end_offsets([self._partition]))[self._partition]
                 self._partitions = await teller.partitions_of(self._partition.topic)
                 generation = await generation_of(self._partition.topic, self._partitions, self._sources)
                 await asyncio.gather(*(teller.partitions_of(topic.name) for topic in self._room.tells))
@@ -244,7 +246,7 @@ class Unit(Generic[State]):
             ids |= dict.fromkeys(item.guide for item in items if item.guide is not None)
         await self._ledger.load(documents, ids)
         while True:
-            plan = Plan(self._room, self._ledger.source, self._committed, documents)
+            plan = Plan(self._room, self._ledger.source, self._committed, self._horizon, documents)
             await self._ledger.load(documents, plan.missing(items))
             with self._figures.step("decide"):
                 count = plan.decide(items)

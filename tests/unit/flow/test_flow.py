@@ -79,12 +79,12 @@ async def report(world: World, sent: Counter[str]) -> None:
 
 
 async def storm(world: World, sent: Counter[str]) -> None:
-    """Devices raise one new fault after the other, and say many things again, through any partition."""
+    """Devices raise one new fault after the other, and say many things again that they said before."""
     r = world.trouble.random
-    said: list[Message] = []
+    said: list[tuple[Message, int]] = []
     for number in range(SIGNALS):
         if said and r.random() < 0.4:
-            message = r.choice(said[-20:])
+            message, partition = r.choice(said[-20:])
         else:
             body = {"tenant_id": "acme", "device_id": f"d{r.randrange(2)}", "fault": f"F{r.randrange(12)}"}
             body["occurred_at"] = stamp(world.broker.loop.time())
@@ -92,9 +92,10 @@ async def storm(world: World, sent: Counter[str]) -> None:
                 body["dedup_key"] = f"s{r.randrange(2)}"
             headers = (("ce_type", b"callout.signal.raised.v1"), ("ce_id", f"{number}".encode()))
             message = Message("device.signals.v1", None, orjson.dumps(body), headers)
-            said.append(message)
+            partition = r.randrange(PARTITIONS)
+            said.append((message, partition))
             sent["all"] += 1
-        world.broker.append(message, r.randrange(PARTITIONS))
+        world.broker.append(message, partition)
         await asyncio.sleep(r.random() * 0.5)
 
 
