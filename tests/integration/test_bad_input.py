@@ -150,7 +150,7 @@ REFUSED: list[tuple[Given, tuple[str, ...]]] = [
     (bad_command("invalid_command", command("occur", count=2**70), name="occur"), ("count",)),
     (bad_command("invalid_command", command("clear", at=1), name="clear"), ("at",)),
     (bad_command("invalid_command", command("cancel", reason="r" * 4001), name="cancel"), ("reason",)),
-    (bad_command("invalid_command", command("create", case={"title": None}), name="create"), ("case.title",)),
+    (bad_command("invalid_command", command("create", case={"title": 7}), name="create"), ("case.title",)),
     (bad_command("invalid_command", command("create", raw=nested(3)), name="create"), ("raw",)),
     (bad_command("invalid_command", command("create", raw={"x": nested(101)}), name="create"), ("raw",)),
 ]
