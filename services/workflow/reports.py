@@ -71,7 +71,13 @@ class Machines(Room[Figures]):
         """Return the document of the case's machine model."""
         return f"{incoming.data.tenant_id}|{incoming.data.model}"
 
-    def decide(self, incoming: Incoming, own: Figures | None, *_guide: object, **_more: object) -> Decision[Figures]:
+    def decide(
+        self,
+        incoming: Incoming,
+        own: Figures | None,
+        guide: Figures | None,  # noqa: ARG002
+        verdict: str | None,  # noqa: ARG002
+    ) -> Decision[Figures]:
         """Add one case to the sums."""
         case: CaseMeasures = incoming.data
         return Decision(own=(own or Figures(tenant_id=case.tenant_id, model=case.model)).plus(case))
