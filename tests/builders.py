@@ -10,6 +10,7 @@ from shared.contracts.commands import command_type
 
 CASE_ID = "8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11"
 COMMAND_ID = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+OTHER_ID = "5f8b9f0a-2f9e-5d33-8b0f-1c2d3e4f5a6b"
 NOTE_ID = "b1b0a5a4-7f25-5b3c-9f26-0d8c5a6f1e21"
 FILE_ID = "4c1c7e0e-7a36-4d4b-9d9c-2f6a1f0f7c55"
 AT = "2026-03-02T10:15:00.000Z"
@@ -40,6 +41,19 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "deescalate": {},
     "request_close": {},
     "update": {"fields": {"description": "Hot since Monday.", "part_model": None, "cc": ["erin@example.org"]}},
+    "link": {"kind": "child", "id": OTHER_ID, "attempt": 3, "path": [OTHER_ID], "levels": 1},
+    "unlink": {"kind": "work_order", "id": "WO-1"},
+    "merge": {"into": OTHER_ID},
+    "unmerge": {},
+    "refuse_link": {
+        "kind": "duplicate_of",
+        "id": OTHER_ID,
+        "attempt": 3,
+        "code": "invalid_transition",
+        "message": "The other case is not open; it takes no further cases in.",
+    },
+    "end_with_target": {"id": OTHER_ID, "attempt": 3, "at": AT, "archived": False},
+    "reopen_with_target": {"id": OTHER_ID, "attempt": 3},
     "tag": {"tags": ["spindle", "night"]},
     "untag": {"tags": ["night"]},
     "watch": {},

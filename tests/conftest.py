@@ -4,8 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.stack import PROJECT, RunningStack
+
+# A busy machine is slow now and then; no property is about that.
+settings.register_profile("callout", deadline=None)
+settings.load_profile("callout")
 
 RECORDED = PROJECT.parent / "shared" / "data"
 

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from services.intake import store
 from services.intake.domain import (
+    ENDED,
+    REOPENED,
+    RETURNED,
     STORM,
     Key,
     Kind,
@@ -31,10 +34,7 @@ from shared.contracts.signals import CLEARED
 from shared.flow import Decision, Room
 
 SOURCE: Final = "/callout/intake"
-HEARD: Final = {
-    event_type(name): name
-    for name in ("closed", "cancelled", "archived", "deleted", "reopened", "occurrences_returned")
-}
+HEARD: Final = {event_type(name): name for name in (*ENDED, *REOPENED, RETURNED)}
 SENT: Final = replace(
     CASE_COMMANDS,
     types={

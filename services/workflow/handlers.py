@@ -17,7 +17,13 @@ from services.workflow.domain import (
 )
 from services.workflow.domain.evolution import evolve
 from services.workflow.reports import OF_CASES, report_message
-from services.workflow.telling import event_message, outcome_message, snapshot_message, unread_message
+from services.workflow.telling import (
+    event_message,
+    outcome_message,
+    send_messages,
+    snapshot_message,
+    unread_message,
+)
 from shared.config import Tenants
 from shared.contracts.case import Actor
 from shared.contracts.catalogue import (
@@ -53,7 +59,7 @@ class Commands(Room[Case]):
     """Every change of a case is a command, decided here and nowhere else."""
 
     topic = CASE_COMMANDS
-    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, OPS_AUDIT, OPS_SLA, OF_CASES)
+    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, CASE_COMMANDS, OPS_AUDIT, OPS_SLA, OF_CASES)
     service = "workflow"
     exclusive = True
     answers = True
@@ -107,7 +113,11 @@ class Commands(Room[Case]):
             case Refused():
                 outcome = Outcome(command_id=incoming.id, actor=actor, refused=decision)
                 return Decision(
-                    messages=(outcome_message(outcome, own, incoming, tenant), *audited(decision, own, incoming))
+                    messages=(
+                        outcome_message(outcome, own, incoming, tenant),
+                        *audited(decision, own, incoming),
+                        *send_messages(decision.sends, incoming),
+                    )
                 )
             case Repeated():
                 outcome = Outcome(command_id=incoming.id, actor=actor, seq=decision.seq, version=decision.version)
@@ -147,4 +157,5 @@ def _told(accepted: Accepted, incoming: Incoming, tenant: Tenant) -> Decision[Ca
     case = evolve(accepted.case, hash=digest)
     messages += [outcome_message(outcome, case, incoming, tenant) for outcome in accepted.outcomes]
     messages += [report_message(report, incoming) for report in accepted.reports]
+    messages += send_messages(accepted.sends, incoming)
     return Decision(own=case, messages=messages)

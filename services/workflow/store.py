@@ -8,12 +8,12 @@ from typing import Any, Final
 import orjson
 
 from services.workflow.domain import Case, Parked
-from services.workflow.domain.case import NO_PAPERS, FileRef, NoteRef, Papers
+from services.workflow.domain.case import NO_PAPERS, NO_TIES, FileRef, Inbound, Merged, NoteRef, Papers, Ties
 from services.workflow.domain.timing import Timing
-from shared.contracts.case import CASE_STATE, CaseState
+from shared.contracts.case import BEFORE, CASE_STATE, CaseState
 from shared.contracts.events import Cause
 from shared.contracts.fields import rfc3339
-from shared.contracts.words import NoteVisibility, State
+from shared.contracts.words import LinkKind, NoteVisibility, State
 from shared.errors import UnknownSchema
 
 SCHEMA: Final = 1
@@ -53,6 +53,8 @@ def to_document(case: Case) -> Document:
         document |= _papers(case.papers)
     if case.timing is not None and case.state is not None:
         document |= _timing(case.timing, case.state)
+    if case.ties != NO_TIES:
+        document["ties"] = _ties(case.ties)
     if case.state is not None:
         document |= _searchable(case.state)
         document["case"] = _state(case.state)
@@ -80,6 +82,7 @@ def from_document(document: Document) -> Case:
         flapping_at=document.get("flapping_at"),
         ended_at=document.get("ended_at"),
         parked=tuple(Parked(**(parked | {"cause": Cause(**parked["cause"])})) for parked in document.get("parked", ())),
+        ties=_read_ties(document),
         papers=_read_papers(document),
         recent=tuple(map(tuple, orjson.loads(document["recent"]))),
         timing=_read_timing(document),
@@ -137,6 +140,29 @@ def _read_papers(document: Document) -> Papers:
         for id_, by_id, tenant_id, note_id in orjson.loads(document["files"])
     )
     return Papers(notes=notes, files=files)
+
+
+def _ties(ties: Ties) -> Document:
+    merged = ties.merged
+    stored: Document = {"inbound": [(tie.kind.value, tie.id, tie.attempt) for tie in ties.inbound]}
+    if ties.parent_attempt is not None:
+        stored["parent_attempt"] = ties.parent_attempt
+    if merged is not None:
+        before = BEFORE.dump_json(merged.before, exclude_defaults=True)
+        stored["merged"] = {"into": merged.into, "attempt": merged.attempt, "before": before}
+    return stored
+
+
+def _read_ties(document: Document) -> Ties:
+    stored = document.get("ties")
+    if stored is None:
+        return NO_TIES
+    merged = stored.get("merged")
+    return Ties(
+        merged=None if merged is None else Merged(**(merged | {"before": BEFORE.validate_json(merged["before"])})),
+        parent_attempt=stored.get("parent_attempt"),
+        inbound=tuple(Inbound(kind=LinkKind(kind), id=id_, attempt=number) for kind, id_, number in stored["inbound"]),
+    )
 
 
 def _searchable(state: CaseState) -> Document:

@@ -1,6 +1,7 @@
 """What workflow tells: events with their chain of hashes, snapshots, and an outcome of each command."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -8,15 +9,16 @@ from typing import Any, Final
 import orjson
 
 from services.workflow.domain import Case, Event, Outcome, Tenant, allowed, flags, note_id
-from services.workflow.domain.case import MACHINES
+from services.workflow.domain.case import MACHINES, Send
+from services.workflow.domain.steps import SYSTEM_ID
 from shared.contracts.case import CASE_STATE
-from shared.contracts.catalogue import CASE_EVENTS, CASE_OUTCOMES, CASE_SNAPSHOTS
-from shared.contracts.commands import command_name
+from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CASE_OUTCOMES, CASE_SNAPSHOTS
+from shared.contracts.commands import command_name, command_type
 from shared.contracts.envelope import Incoming, Message, encode, message
 from shared.contracts.events import OUTCOME, SNAPSHOT, event_type
 from shared.contracts.fields import rfc3339
 from shared.contracts.ids import derived_id
-from shared.contracts.words import RefusalCode
+from shared.contracts.words import RefusalCode, Role
 
 SOURCE: Final = "/callout/workflow"
 NOTING: Final = frozenset({"add_note", "reply", "request_action"})
@@ -74,6 +76,28 @@ def snapshot_message(event: Message) -> Message:
     }
     deleted = DELETED.search(state, len(state) - 64) is not None
     return Message(CASE_SNAPSHOTS.name, event.key, None if deleted else state, tuple((headers | replaced).items()))
+
+
+def send_messages(sends: Sequence[Send], incoming: Incoming) -> list[Message]:
+    """Return commands to other cases, in the name of the system; a repeated delivery makes the same again."""
+    tenant_id = incoming.data.tenant_id
+    actor = {"id": SYSTEM_ID, "role": Role.SYSTEM.value, "tenant_id": tenant_id}
+    return [
+        message(
+            CASE_COMMANDS,
+            type_=command_type(send.name),
+            id_=derived_id(send.name, incoming.place, send.case_id, place),
+            source=SOURCE,
+            time=incoming.now,
+            value=encode({"case_id": send.case_id, "tenant_id": tenant_id, "actor": actor, **send.arguments}),
+            key=send.case_id,
+            tenant=tenant_id,
+            subject=send.case_id,
+            cause_id=incoming.id,
+            traceparent=incoming.traceparent,
+        )
+        for place, send in enumerate(sends)
+    ]
 
 
 def outcome_message(outcome: Outcome, case: Case | None, incoming: Incoming, tenant: Tenant) -> Message:

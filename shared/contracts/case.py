@@ -86,10 +86,11 @@ class Contact:
 @with_config(CONFIG)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A tie to another case or to a thing of another system."""
+    """A tie to another case or to a thing of another system; `levels`: of a child, with its own children."""
 
     kind: LinkKind
     id: Id
+    levels: int | None = None
 
 
 @with_config(CONFIG)
@@ -204,4 +205,16 @@ class CaseState:
     deleted_at: Instant | None = None
 
 
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a merged case was, to be that again; `linked`: it named the other case as its original already."""
+
+    state: State
+    resolution: Resolution | None = None
+    close_request: CloseRequest | None = None
+    linked: bool = False
+
+
 CASE_STATE: TypeAdapter[CaseState] = TypeAdapter(CaseState)
+BEFORE: TypeAdapter[Before] = TypeAdapter(Before)

@@ -9,6 +9,15 @@ from shared.contracts.case_command import CaseCommand
 from shared.contracts.case_fields import Fields
 from shared.contracts.fields import Count, Id, Instant, TenantId, Text, Word
 from shared.contracts.fields import Tag as TagWord
+from shared.contracts.link_commands import (
+    EndWithTarget,
+    Link,
+    Merge,
+    RefuseLink,
+    ReopenWithTarget,
+    Unlink,
+    Unmerge,
+)
 from shared.contracts.new_case import Create, NewCase, NewSignal
 from shared.contracts.note_commands import AddNote, Attach, Attached, DeleteNote, Detach, EditNote, Reply
 from shared.contracts.words import HoldReason, Severity
@@ -23,9 +32,16 @@ __all__ = [
     "DeleteNote",
     "Detach",
     "EditNote",
+    "EndWithTarget",
+    "Link",
+    "Merge",
     "NewCase",
     "NewSignal",
+    "RefuseLink",
+    "ReopenWithTarget",
     "Reply",
+    "Unlink",
+    "Unmerge",
     "command_name",
     "command_type",
 ]
@@ -227,6 +243,13 @@ COMMANDS: Final[dict[str, type[CaseCommand]]] = {
     "delete_note": DeleteNote,
     "attach": Attach,
     "detach": Detach,
+    "link": Link,
+    "unlink": Unlink,
+    "merge": Merge,
+    "unmerge": Unmerge,
+    "refuse_link": RefuseLink,
+    "end_with_target": EndWithTarget,
+    "reopen_with_target": ReopenWithTarget,
     "share": Share,
     "delete": Delete,
     "wake": Wake,

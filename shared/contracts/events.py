@@ -37,6 +37,12 @@ EVENTS: Final = (
     "untagged",
     "watched",
     "unwatched",
+    "linked",
+    "unlinked",
+    "merged",
+    "unmerged",
+    "ended_with_target",
+    "reopened_with_target",
     "note_added",
     "note_edited",
     "note_deleted",
@@ -70,7 +76,8 @@ class CaseEvent(Model):
     Of `note_added` and `action_requested` it has `note`: `id`, `visibility` and, as far as there are, `text`,
     `parent_note_id`, `attachments`, `mentions`; of `note_edited` the new `text` and the `revision`, counted from 1; of
     `note_deleted` the `attachments` that went with it. Of `attached` and `detached` it has `attachment`: `id`,
-    `visibility` and, as far as there are, `name`, `note_id`.
+    `visibility` and, as far as there are, `name`, `note_id`. Of `linked` and `unlinked` it has the `link`; of `merged`
+    `into` and what the case was `before`; of what another case refused, `refused`: `code`, `message`.
     """
 
     case_id: CaseId

@@ -179,13 +179,15 @@ class Role(Word):
 
 
 class LinkKind(Word):
-    """How a case is linked with something else."""
+    """How a case is linked with something else: `duplicate` and `child` are what the other case is to this one."""
 
     WORK_ORDER = "work_order"
     SERVICE_JOB = "service_job"
     DUPLICATE_OF = "duplicate_of"
+    DUPLICATE = "duplicate"
     RECURRENCE_OF = "recurrence_of"
     PARENT = "parent"
+    CHILD = "child"
     EXTERNAL = "external"
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.builders import AT, CASE_ID, COMMAND_ID, FILE_ID, NOTE_ID
+from tests.builders import AT, CASE_ID, COMMAND_ID, FILE_ID, NOTE_ID, OTHER_ID
 
 SYSTEM = {"id": "intake", "role": "system", "tenant_id": "acme"}
 ANN = {"id": "ann", "role": "agent", "tenant_id": "acme"}
@@ -84,6 +84,25 @@ CHANGES: dict[str, dict[str, Any]] = {
         "details": {"documents": {"type": "DETAILED", "formats": ["PDF"]}},
         "classification": {"application": "MES"},
     },
+    "linked": {
+        "links": [{"kind": "child", "id": OTHER_ID, "levels": 1}],
+        "link": {"kind": "child", "id": OTHER_ID, "levels": 1, "attempt": 3},
+    },
+    "unlinked": {
+        "links": [],
+        "link": {"kind": "parent", "id": OTHER_ID},
+        "refused": {"code": "limit_exceeded", "message": "Parents and children make at most 3 levels."},
+    },
+    "merged": {
+        "state": "CANCELLED",
+        "resolution": {"outcome": "duplicate"},
+        "links": [{"kind": "duplicate_of", "id": OTHER_ID}],
+        "into": OTHER_ID,
+        "before": {"state": "IN_PROGRESS"},
+    },
+    "unmerged": {"state": "IN_PROGRESS", "resolution": None, "links": [], "into": OTHER_ID},
+    "ended_with_target": {"into": OTHER_ID, "at": LATER},
+    "reopened_with_target": {"into": OTHER_ID},
     "tagged": {"tags": ["spindle", "night"]},
     "untagged": {"tags": ["spindle"]},
     "watched": {"watchers": ["ann"], "user": "ann"},
@@ -116,6 +135,10 @@ ASIDE = {
     "note",
     "attachment",
     "user",
+    "link",
+    "refused",
+    "into",
+    "before",
 }
 FULL_CREATE = {
     "case": {

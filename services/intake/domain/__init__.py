@@ -7,12 +7,15 @@ from services.intake.domain.arrival import Kind
 from services.intake.domain.key import Flapping, Key, Report, Storm, wake_at
 from services.intake.domain.messages import Command, Decision, Triage
 from services.intake.domain.policy import Policy
-from services.intake.domain.sequel import on_case_event, on_wake
+from services.intake.domain.sequel import ENDED, REOPENED, RETURNED, on_case_event, on_wake
 from services.intake.domain.telling import settle
 from services.intake.domain.triage import OPEN, STORM, needs_guide, on_signal
 
 __all__ = [
+    "ENDED",
     "OPEN",
+    "REOPENED",
+    "RETURNED",
     "STORM",
     "Command",
     "Decision",

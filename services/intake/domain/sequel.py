@@ -15,8 +15,9 @@ from shared.contracts.events import CaseEvent
 from shared.contracts.intake import Wake
 from shared.contracts.words import Condition
 
-ENDED: Final = frozenset({"closed", "cancelled", "archived", "deleted"})
-REOPENED: Final = "reopened"
+#: A merged case counts on; it ends with the case that it was merged into.
+ENDED: Final = frozenset({"closed", "cancelled", "archived", "deleted", "ended_with_target"})
+REOPENED: Final = frozenset({"reopened", "unmerged", "reopened_with_target"})
 RETURNED: Final = "occurrences_returned"
 
 
@@ -32,7 +33,7 @@ def on_case_event(key: Key | None, *, name: str, event: CaseEvent, now: datetime
     if name in ENDED and key.open:
         told = tell(key, now)
         return Triage(key=replace(told.key, open=False), commands=told.commands)
-    if name == REOPENED and not key.open:
+    if name in REOPENED and not key.open:
         return Triage(key=replace(key, open=True), commands=_catch_up(key, signal))
     return Triage()
 

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from services.workflow.domain.timing import Timing
-from shared.contracts.case import Actor, CaseState
+from shared.contracts.case import Actor, Before, CaseState
 from shared.contracts.events import Cause
 from shared.contracts.measures import CaseMeasures, SlaShare
-from shared.contracts.words import NoteVisibility, RefusalCode, Role
+from shared.contracts.words import LinkKind, NoteVisibility, RefusalCode, Role
 
 NO_HASH: Final = "0" * 64
 RECENT_MAX: Final = 128
@@ -60,6 +60,45 @@ NO_PAPERS: Final = Papers()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """That a case was merged: into which one, by which event of its own, and what it was before."""
+
+    into: str
+    attempt: int
+    before: Before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """A case that is tied to this one as its child or duplicate, by which event of its own."""
+
+    kind: LinkKind
+    id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ties:
+    """What decisions need of other cases, beside the public links; `parent_attempt`: by which event it got a parent."""
+
+    merged: Merged | None = None
+    parent_attempt: int | None = None
+    inbound: tuple[Inbound, ...] = ()
+
+
+NO_TIES: Final = Ties()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """A command to another case, in the name of the system."""
+
+    name: str
+    case_id: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A case with what later decisions need beside its public state; without a state it is a stub.
 
@@ -79,6 +118,7 @@ class Case:
     deleted: bool = False
     papers: Papers = NO_PAPERS
     timing: Timing | None = None
+    ties: Ties = NO_TIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +134,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The command does nothing; the code is the contract, the message says what to do."""
+    """The command does nothing; the code is the contract, the message says what to do, `sends` tells another case."""
 
     code: RefusalCode
     message: str
     fields: tuple[str, ...] = ()
+    sends: tuple[Send, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +163,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The case after the command, the events in order, and the outcomes to tell; a parked command has none yet.
+    """The case after the command, the events in order, the outcomes to tell, and what to send to other cases.
 
-    `reports` are what operations learn of it.
+    `reports` are what operations learn of it. A parked command has no outcome yet; what two cases say to each other has
+    none where it changes nothing.
     """
 
     case: Case
     events: tuple[Event, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     reports: tuple[SlaShare | CaseMeasures, ...] = ()
+    sends: tuple[Send, ...] = ()
 
 
 Decision = Accepted | Refused | Repeated

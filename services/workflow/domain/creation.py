@@ -5,15 +5,16 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, Case, Event, Refused
+from services.workflow.domain.case import MACHINES, NO_TIES, Case, Event, Refused, Ties
+from services.workflow.domain.family import parent_of
 from services.workflow.domain.steps import condition_of, plain
 from services.workflow.domain.tenant import Tenant
 from shared.contracts import limits
-from shared.contracts.case import CaseState, SignalState, StatusChange
+from shared.contracts.case import CaseState, Link, SignalState, StatusChange
 from shared.contracts.commands import Create, NewCase, NewSignal
 from shared.contracts.events import Cause
 from shared.contracts.tenant_cases import Template
-from shared.contracts.words import Channel, Condition, Origin, RefusalCode, Role, State, Visibility
+from shared.contracts.words import Channel, Condition, LinkKind, Origin, RefusalCode, Role, State, Visibility
 
 FOLD_BYTES_MAX: Final = 8 * 1024 * 1024  # of all events that one creation brings: a document can hold 16 MiB
 EVENT_BYTES: Final = 2 * 1024  # of one event and its outcome, without what the case was given
@@ -45,6 +46,11 @@ NO_TITLE: Final = Refused(
 )
 NO_TEMPLATE: Final = Refused(
     RefusalCode.INVALID_COMMAND, "There is no such template; leave it out, or name one that is.", ("case.template_id",)
+)
+NOT_TO_BEGIN_WITH: Final = Refused(
+    RefusalCode.INVALID_COMMAND,
+    "A case begins without children and duplicates, with one parent at most, and without a link to itself.",
+    ("case.links",),
 )
 #: Of a case that names a template: what the creator left open comes from there.
 FROM_TEMPLATE: Final = (
@@ -85,7 +91,6 @@ TAKEN_OVER: Final = (
     "watchers",
     "template_id",
     "solution_suggestion",
-    "links",
 )
 _taken_over: Final = attrgetter(*TAKEN_OVER)
 
@@ -107,6 +112,9 @@ def create(
     if isinstance(filled, Refused):
         return filled
     given = filled.given
+    refused = _refuse_links(given, command.case_id)
+    if refused:
+        return refused
     counterpart = given.counterpart_tenant_id
     visibility = given.visibility or _visibility(command)
     if counterpart == command.tenant_id or (visibility is Visibility.SHARED and counterpart is None):
@@ -115,7 +123,8 @@ def create(
         return TOO_MUCH
     state = _first_state(command, given, visibility, number=number, now=now)
     cleared_at = _cleared_at(given.signal)
-    case = Case(id=stub.id, state=state, hash=stub.hash, cleared_at=cleared_at)
+    ties = Ties(parent_attempt=state.seq) if parent_of(state) is not None else NO_TIES
+    case = Case(id=stub.id, state=state, hash=stub.hash, cleared_at=cleared_at, ties=ties)
     event = Event(name="created", change=_change(command, filled), state=state, cause=cause, actor=command.actor)
     return case, event
 
@@ -153,6 +162,13 @@ def _of_template(given: NewCase, template: Template) -> dict[str, Any]:
     return added
 
 
+def _refuse_links(given: NewCase, case_id: str) -> Refused | None:
+    kinds = [link.kind for link in given.links]
+    if LinkKind.CHILD in kinds or LinkKind.DUPLICATE in kinds or kinds.count(LinkKind.PARENT) > 1:
+        return NOT_TO_BEGIN_WITH
+    return NOT_TO_BEGIN_WITH if any(link.id == case_id for link in given.links) else None
+
+
 def _visibility(command: Create) -> Visibility:
     shared = command.actor.role in SHARERS and command.case.counterpart_tenant_id is not None
     return Visibility.SHARED if shared else Visibility.INTERNAL
@@ -170,6 +186,7 @@ def _first_state(command: Create, given: NewCase, visibility: Visibility, *, num
         origin=given.origin or origin,
         channel=given.channel or channel,
         assignees=tuple(dict.fromkeys(given.assignees)),
+        links=tuple(dict.fromkeys(Link(kind=link.kind, id=link.id) for link in given.links)),
         tags=tuple(dict.fromkeys(given.tags)),
         signal=_signal(given),
         status_history=(StatusChange(state=State.NEW, at=now),),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, cast
 
-from services.workflow.domain import attention, files, labels, notes, signals, waiting, work
+from services.workflow.domain import attention, family, files, labels, links, merging, notes, signals, waiting, work
 from services.workflow.domain.case import (
     MACHINES,
     Accepted,
@@ -19,20 +19,20 @@ from services.workflow.domain.creation import create
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.rules import find_rule, refuse_new
-from services.workflow.domain.steps import Step, carry_out, commit
+from services.workflow.domain.steps import Relay, Step, carry_out, commit
 from services.workflow.domain.tenant import UNSET, Tenant
 from services.workflow.domain.waking import wake
 from shared.contracts import limits
 from shared.contracts.case import CASE_STATE
-from shared.contracts.commands import COMMANDS, CaseCommand, Create
+from shared.contracts.commands import COMMANDS, CaseCommand, Create, Link
 from shared.contracts.events import Cause
-from shared.contracts.words import RefusalCode
+from shared.contracts.words import LinkKind, RefusalCode, Role
 
 PARKABLE: Final = frozenset({"occur", "clear", "flag_flapping"})
 PARKED_MAX: Final = 1000
 PARKED_BYTES_MAX: Final = 512 * 1024
 
-EFFECTS: Final[Mapping[str, Callable[[Scene, Any], Step | Refused]]] = {
+EFFECTS: Final[Mapping[str, Callable[[Scene, Any], Step | Relay | Refused]]] = {
     "occur": signals.occur,
     "clear": signals.clear,
     "flag_flapping": signals.flag_flapping,
@@ -63,12 +63,20 @@ EFFECTS: Final[Mapping[str, Callable[[Scene, Any], Step | Refused]]] = {
     "delete_note": notes.delete_note,
     "attach": files.attach,
     "detach": files.detach,
+    "link": links.link,
+    "unlink": links.unlink,
+    "merge": merging.merge,
+    "unmerge": merging.unmerge,
+    "refuse_link": links.refuse_link,
+    "end_with_target": merging.end_with_target,
+    "reopen_with_target": merging.reopen_with_target,
     "share": attention.share,
     "delete": work.delete,
 }
 
 #: What people let a case grow by, without a bound of its own that is narrow enough.
-GROWING: Final = frozenset({"update", "tag", "watch"})
+LINK: Final = "link"
+GROWING: Final = frozenset({"update", "tag", "watch", "link"})
 
 TOO_LARGE: Final = Refused(
     RefusalCode.LIMIT_EXCEEDED, "The case would grow larger than a message may be; put long texts into notes or files."
@@ -101,6 +109,11 @@ def decide(
             return Repeated(seq, version)
     state = case.state
     scene = Scene(case, state, command.actor, max(now, state.updated_at), cause.id, tenant)
+    decision = _judge(scene, name, command, cause)
+    return _answered(decision, command) if type(decision) is Refused and name == LINK else decision
+
+
+def _judge(scene: Scene, name: str, command: CaseCommand, cause: Cause) -> Accepted | Refused:
     rule = find_rule(scene, name, command)
     if isinstance(rule, Refused):
         return rule
@@ -109,10 +122,21 @@ def decide(
     step = EFFECTS[name](scene, command)
     if isinstance(step, Refused):
         return step
+    if isinstance(step, Relay):
+        return Accepted(scene.case, sends=step.sends)
     accepted = carry_out(scene, step, rule.to, cause)
     if name in GROWING and len(CASE_STATE.dump_json(accepted.events[-1].state)) > limits.CASE_BYTES_MAX:
         return TOO_LARGE
     return accepted
+
+
+def _answered(refused: Refused, command: CaseCommand) -> Refused:
+    """Return a refusal that is told to the case which asked to be tied, if it was one and it was not told yet."""
+    link = cast("Link", command)
+    new = link.kind is LinkKind.DUPLICATE or len(link.path) == 1
+    if refused.sends or not new or link.attempt is None or link.actor.role is not Role.SYSTEM:
+        return refused
+    return family.refusal(refused, link, link.id, link.case_id)
 
 
 def _begin(
@@ -129,14 +153,16 @@ def _begin(
         return _park(stub, Parked(name=name, data=_text(command), cause=cause, now=now))
     refused = refuse_new(name, command)
     if refused:
-        return refused
+        return _answered(refused, command) if name == LINK else refused
     if number is None:
         raise ValueError("a new case needs a number")
     created = create(stub, cast("Create", command), cause=cause, now=now, number=number, tenant=tenant)
     if isinstance(created, Refused):
         return created
     case, event = created
-    return _fold(commit(case, (event,), tenant), stub.parked, tenant)
+    parent_id = family.parent_of(event.state)
+    sends = () if parent_id is None else (family.ask(event.state, parent_id, event.state.seq),)
+    return _fold(commit(case, (event,), tenant, sends), stub.parked, tenant)
 
 
 def _park(stub: Case, parked: Parked) -> Decision:
@@ -162,7 +188,7 @@ def _fold(accepted: Accepted, waiting: tuple[Parked, ...], tenant: Tenant) -> Ac
             reports += decision.reports
         elif isinstance(decision, Refused):
             outcomes.append(Outcome(command_id=parked.cause.id, actor=command.actor, refused=decision))
-    return Accepted(case, tuple(events), tuple(outcomes), tuple(reports))
+    return Accepted(case, tuple(events), tuple(outcomes), tuple(reports), accepted.sends)
 
 
 def _text(command: CaseCommand) -> bytes:

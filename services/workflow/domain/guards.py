@@ -48,6 +48,8 @@ SHARED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is shared alre
 ESCALATED: Final = Refused(
     RefusalCode.ALREADY_ESCALATED, "The case is escalated already; add a note to say more about it."
 )
+NOT_TIED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The cases are not tied so any more.", ("attempt",))
+NOT_MERGED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case was not merged into another one.")
 NOT_ESCALATED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is not escalated.")
 
 
@@ -111,6 +113,17 @@ def is_internal(scene: Scene) -> Refused | None:
 def is_calm(scene: Scene) -> Refused | None:
     """Refuse while the case is escalated."""
     return None if scene.state.escalation is None else ESCALATED
+
+
+def is_merged(scene: Scene) -> Refused | None:
+    """Refuse unless the case was merged into another one."""
+    return NOT_MERGED if scene.case.ties.merged is None else None
+
+
+def is_tied(scene: Scene) -> Refused | None:
+    """Refuse unless the case asked another one to take it in."""
+    ties = scene.case.ties
+    return NOT_TIED if ties.merged is None and ties.parent_attempt is None else None
 
 
 def is_escalated(scene: Scene) -> Refused | None:

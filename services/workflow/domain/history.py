@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, FileRef, NoteRef, Papers
+from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, FileRef, Merged, NoteRef, Papers, Ties
 from services.workflow.domain.decide import PARKABLE, decide
 from services.workflow.domain.evolution import evolve
-from shared.contracts.case import Actor
+from services.workflow.domain.family import with_inbound, without_inbound
+from shared.contracts.case import BEFORE, Actor
 from shared.contracts.commands import CaseCommand
 from shared.contracts.events import Cause
-from shared.contracts.words import Condition, NoteVisibility
-
-ENDING: Final = frozenset({"closed", "cancelled", "archived", "deleted"})
+from shared.contracts.words import Condition, LinkKind, NoteVisibility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +37,8 @@ def remember(case: Case, told: Told) -> Case:
     known: dict[str, Any] = {"recent": _recent(case.recent, told)}
     if told.actor.role not in MACHINES:
         known["touched"] = True
-    match told.name:
-        case "created":
-            known |= {"parked": (), "cleared_at": _cleared_on_arrival(told.change)}
-        case "condition_cleared":
-            known["cleared_at"] = _later(case.cleared_at, _instant(told.change["at"]))
-        case "flapping_changed":
-            known["flapping_at"] = _later(case.flapping_at, _instant(told.change["at"]))
-        case name if name in FILED:
-            known["papers"] = FILED[name](case.papers, told)
-        case "reopened":
-            known["ended_at"] = None
-        case name if name in ENDING:
-            known |= {"ended_at": case.ended_at or told.at, "deleted": case.deleted or name == "deleted"}
-    return evolve(case, **known)
+    brings = BROUGHT.get(told.name)
+    return evolve(case, **known) if brings is None else evolve(case, **known, **brings(case, told))
 
 
 def wait(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: datetime) -> Case:
@@ -66,6 +53,62 @@ def _recent(recent: tuple[tuple[str, int, int], ...], told: Told) -> tuple[tuple
     if recent and recent[-1][2] == told.version:
         return (*recent[:-1], this)
     return (*recent[1 - RECENT_MAX :], this)
+
+
+def _created(case: Case, told: Told) -> dict[str, Any]:
+    known: dict[str, Any] = {"parked": (), "cleared_at": _cleared_on_arrival(told.change)}
+    if any(link["kind"] == LinkKind.PARENT for link in told.change.get("links", ())):
+        known["ties"] = evolve(case.ties, parent_attempt=told.seq)
+    return known
+
+
+def _cleared(case: Case, told: Told) -> dict[str, Any]:
+    return {"cleared_at": _later(case.cleared_at, _instant(told.change["at"]))}
+
+
+def _flapped(case: Case, told: Told) -> dict[str, Any]:
+    return {"flapping_at": _later(case.flapping_at, _instant(told.change["at"]))}
+
+
+def _ended(case: Case, told: Told) -> dict[str, Any]:
+    return {"ended_at": case.ended_at or told.at, "deleted": case.deleted or told.name == "deleted"}
+
+
+def _reopened(_case: Case, _told: Told) -> dict[str, Any]:
+    return {"ended_at": None}
+
+
+def _ended_with_target(_case: Case, told: Told) -> dict[str, Any]:
+    return {"ended_at": _instant(told.change["at"])}
+
+
+def _merged(case: Case, told: Told) -> dict[str, Any]:
+    before = BEFORE.validate_python(told.change["before"])
+    return {"ties": evolve(case.ties, merged=Merged(into=told.change["into"], attempt=told.seq, before=before))}
+
+
+def _unmerged(case: Case, _told: Told) -> dict[str, Any]:
+    return {"ties": evolve(case.ties, merged=None), "ended_at": None}
+
+
+def _linked(case: Case, told: Told) -> dict[str, Any]:
+    return {"ties": _with_link(case.ties, told)}
+
+
+def _filed(case: Case, told: Told) -> dict[str, Any]:
+    return {"papers": FILED[told.name](case.papers, told)}
+
+
+def _with_link(ties: Ties, told: Told) -> Ties:
+    link = told.change["link"]
+    kind, id_ = LinkKind(link["kind"]), link["id"]
+    if kind is LinkKind.PARENT:
+        return evolve(ties, parent_attempt=told.seq if told.name == "linked" else None)
+    if kind not in {LinkKind.CHILD, LinkKind.DUPLICATE}:
+        return ties
+    if told.name == "unlinked":
+        return without_inbound(ties, kind, id_)
+    return with_inbound(ties, kind, id_, link["attempt"]) if "attempt" in link else ties
 
 
 def _with_note(papers: Papers, told: Told) -> Papers:
@@ -124,3 +167,22 @@ def _later(known: datetime | None, at: datetime) -> datetime:
 
 def _instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+BROUGHT: Final[Mapping[str, Callable[[Case, Told], dict[str, Any]]]] = {
+    "created": _created,
+    "condition_cleared": _cleared,
+    "flapping_changed": _flapped,
+    "closed": _ended,
+    "cancelled": _ended,
+    "archived": _ended,
+    "deleted": _ended,
+    "reopened": _reopened,
+    "reopened_with_target": _reopened,
+    "ended_with_target": _ended_with_target,
+    "merged": _merged,
+    "unmerged": _unmerged,
+    "linked": _linked,
+    "unlinked": _linked,
+    **dict.fromkeys(FILED, _filed),
+}

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, Event, Outcome
+from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, Event, Outcome, Send
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.reliability import measured
@@ -23,8 +23,9 @@ from shared.contracts.case import (
 )
 from shared.contracts.events import Cause
 from shared.contracts.fields import rfc3339
-from shared.contracts.words import Clock, Condition, HoldReason, Role, State
+from shared.contracts.words import Clock, Condition, HoldReason, LinkKind, Role, State
 
+SYSTEM_ID: Final = "workflow"
 CLEARED: Final = "Condition cleared"
 MEASURED: Final = frozenset({"closed", "cancelled", "reopened"})
 PROMISES: Final = {Clock.FIRST_RESPONSE: "first response", Clock.RESOLUTION: "resolution"}
@@ -49,12 +50,21 @@ class Step:
     text: dict[str, Any] = field(default_factory=dict)
     internal: dict[str, Any] = field(default_factory=dict)
     then: "Step | None" = None
+    sends: tuple[Send, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What an accepted command sends on without changing the case: there is no event of it."""
+
+    sends: tuple[Send, ...] = ()
 
 
 def carry_out(scene: Scene, step: Step, to: State | None, cause: Cause) -> Accepted:
     """Return the case after the steps of one command: one version, an event of each; `to` is the table's state."""
     case, state, version = scene.case, scene.state, scene.state.version + 1
     events: list[Event] = []
+    sends = step.sends
     following: Step | None = step
     while following is not None:
         step, following = following, following.then
@@ -65,7 +75,10 @@ def carry_out(scene: Scene, step: Step, to: State | None, cause: Cause) -> Accep
         events.append(Event(name=step.event, change=tell(step, new), state=state, cause=cause, actor=scene.actor))
         if step.internal:
             case = evolve(case, **step.internal)
-    return commit(case, tuple(events), scene.tenant)
+    if case.ties.inbound:
+        archived = state.state is State.ARCHIVED and scene.state.state is not State.ARCHIVED
+        sends += _to_duplicates(scene.case, case, archived=archived)
+    return commit(case, tuple(events), scene.tenant, sends)
 
 
 def take(state: CaseState, step: Step, to: State | None, *, actor: Actor, at: datetime, version: int) -> CaseState:
@@ -90,7 +103,7 @@ def tell(step: Step, to: State | None) -> dict[str, object]:
     return change
 
 
-def commit(case: Case, events: tuple[Event, ...], tenant: Tenant) -> Accepted:
+def commit(case: Case, events: tuple[Event, ...], tenant: Tenant, sends: tuple[Send, ...] = ()) -> Accepted:
     """Return one accepted command: its events, and what follows from them by itself.
 
     That is the resolution of a case on which nobody ever acted, and the escalation of one whose time is up.
@@ -117,7 +130,7 @@ def commit(case: Case, events: tuple[Event, ...], tenant: Tenant) -> Accepted:
     )
     outcome = Outcome(command_id=cause.id, actor=actor, seq=state.seq, version=state.version)
     ends = tuple(measured(event.state, case.cleared_at, tenant) for event in events if event.name in MEASURED)
-    return Accepted(after, events, (outcome,), (*shares, *ends))
+    return Accepted(after, events, (outcome,), (*shares, *ends), sends)
 
 
 def lengthen(
@@ -153,6 +166,24 @@ def plain(value: object) -> object:
             return value
 
 
+def _to_duplicates(before: Case, case: Case, *, archived: bool) -> tuple[Send, ...]:
+    """Return what the cases that were merged into this one are told when it ends, is archived or is open again."""
+    if archived:
+        name, facts = "end_with_target", {"at": case.ended_at, "archived": True}
+    elif (before.ended_at is None) == (case.ended_at is None):
+        return ()
+    elif case.ended_at is None:
+        name, facts = "reopen_with_target", {}
+    else:
+        name, facts = "end_with_target", {"at": case.ended_at}
+    told = {name: plain(value) for name, value in facts.items()}
+    return tuple(
+        Send(name=name, case_id=tie.id, arguments={"id": case.id, "attempt": tie.attempt, **told})
+        for tie in case.ties.inbound
+        if tie.kind is LinkKind.DUPLICATE
+    )
+
+
 def relief(state: CaseState) -> dict[str, Any]:
     """Return what ends the escalation of a case, if there is one."""
     return {} if state.escalation is None else {"escalation": None}
@@ -169,7 +200,7 @@ def time_is_up(clock: Clock) -> str:
 
 
 def _escalate(state: CaseState, broken: Clock, cause: Cause) -> Event:
-    system = Actor(id="workflow", role=Role.SYSTEM, tenant_id=state.tenant_id)
+    system = Actor(id=SYSTEM_ID, role=Role.SYSTEM, tenant_id=state.tenant_id)
     step = Step(
         event="escalated",
         moves=False,
@@ -180,7 +211,7 @@ def _escalate(state: CaseState, broken: Clock, cause: Cause) -> Event:
 
 
 def _resolve(state: CaseState, cleared_at: datetime, cause: Cause) -> Event:
-    system = Actor(id="workflow", role=Role.SYSTEM, tenant_id=state.tenant_id)
+    system = Actor(id=SYSTEM_ID, role=Role.SYSTEM, tenant_id=state.tenant_id)
     changed = {"resolution": Resolution(summary=CLEARED), "resolved_at": cleared_at, **relief(state)}
     if state.close_request is not None:
         changed["close_request"] = None

@@ -14,6 +14,7 @@ from shared.contracts.case import CaseState
 from shared.contracts.measures import SlaForecast, SlaShare
 from shared.contracts.words import Clock, State
 
+DUPLICATE: Final = "duplicate"
 WEIGHED: Final = (
     *("status_history", "priority", "first_response_at"),
     *("case_type", "device_id", "counterpart_tenant_id", "deleted_at"),
@@ -99,6 +100,8 @@ def _step_at(state: CaseState, tenant: Tenant) -> datetime | None:
         calendar = tenant.calendar
         last = calendar.working_day_after(calendar.local_date(since), settings.auto_close_working_days)
         return None if last is None else calendar.end_of(last)
+    if state.state is State.CANCELLED and state.resolution is not None and state.resolution.outcome == DUPLICATE:
+        return None  # it counts on, and goes to the archive with the case that it was merged into
     if state.state in {State.CLOSED, State.CANCELLED} and settings.auto_archive_days:
         return since + timedelta(days=settings.auto_archive_days)
     return None

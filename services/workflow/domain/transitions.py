@@ -11,10 +11,12 @@ from services.workflow.domain.guards import (
     is_escalated,
     is_in_reopen_window,
     is_internal,
+    is_merged,
     is_own,
     is_settled_by_itself,
     is_shared,
     is_theirs_to_leave,
+    is_tied,
 )
 from shared.contracts.words import Role, State
 
@@ -101,6 +103,11 @@ TRANSITIONS: Final = (
     Transition("T19", "archive", (State.RESOLVED,), State.ARCHIVED, _who(Role.DISPATCHER)),
     Transition("T19", "archive", (State.CLOSED, State.CANCELLED), State.ARCHIVED, _who(Role.DISPATCHER, Role.SYSTEM)),
     Transition("T20", "requeue", BEGUN, State.NEW, _who(Role.DISPATCHER)),
+    Transition("T21", "merge", OPEN, State.CANCELLED, _who(Role.AGENT, Role.DISPATCHER)),
+    # Back to the state before, whichever that was.
+    Transition("T21", "unmerge", (State.CANCELLED,), None, _who(Role.AGENT, Role.DISPATCHER), (is_merged,)),
+    Transition("T21", "end_with_target", (State.CANCELLED,), None, _who(Role.SYSTEM), (is_merged,)),
+    Transition("T21", "reopen_with_target", (State.CANCELLED,), None, _who(Role.SYSTEM), (is_merged,)),
     Transition("T22", "clear", ANY, None, BY_MACHINES, (has_signal,)),
     Transition("T22", "flag_flapping", ANY, None, BY_MACHINES, (has_signal,)),
     Transition("T23", "share", CHANGEABLE, None, _who(*DESK), (is_internal,)),
@@ -108,6 +115,11 @@ TRANSITIONS: Final = (
     Transition("-", "update", OPEN, None, _who(*DESK, operator=is_own, contact=is_own)),
     Transition("-", "tag", CHANGEABLE, None, _who(*DESK)),
     Transition("-", "untag", CHANGEABLE, None, _who(*DESK)),
+    Transition("-", "link", CHANGEABLE, None, _who(*DESK)),
+    Transition("-", "link", ANY, None, _who(Role.SYSTEM)),
+    Transition("-", "unlink", CHANGEABLE, None, _who(*DESK)),
+    Transition("-", "unlink", ANY, None, _who(Role.SYSTEM)),
+    Transition("-", "refuse_link", ANY, None, _who(Role.SYSTEM), (is_tied,)),
     Transition("-", "watch", CHANGEABLE, None, TAKING_PART),
     Transition("-", "unwatch", CHANGEABLE, None, TAKING_PART),
     *(

@@ -149,7 +149,7 @@ def archive(scene: Scene, _command: Archive) -> Step:
             internal={"ended_at": scene.at},
             then=Step(event="archived"),
         )
-    return Step(event="archived")
+    return Step(event="archived", internal={"ended_at": scene.case.ended_at or scene.at})
 
 
 def delete(scene: Scene, _command: Delete) -> Step:

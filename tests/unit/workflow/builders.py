@@ -8,8 +8,9 @@ from services.workflow.domain import Accepted, Case, Decision, decide
 from shared.contracts.case import Actor, CaseState
 from shared.contracts.commands import COMMANDS, CaseCommand
 from shared.contracts.events import Cause
-from shared.contracts.words import HoldReason, Role
+from shared.contracts.words import HoldReason, LinkKind, RefusalCode, Role
 
+OTHER_ID = "0f0e0d0c-0b0a-5908-8706-0504030201ff"
 CASE_ID = "0f0e0d0c-0b0a-5908-8706-050403020100"
 START = datetime(2026, 1, 2, 9, 0, tzinfo=UTC)
 _ids = itertools.count()
@@ -47,6 +48,18 @@ def command(name: str, by: Actor = AGENT, /, **arguments: Any) -> CaseCommand:
         "escalate": {"comment": "The line stands still"},
         "share": {"counterpart_tenant_id": "maker"},
         "update": {"fields": {"description": "Hot since Monday"}},
+        "link": {"kind": LinkKind.WORK_ORDER, "id": "WO-1"},
+        "unlink": {"kind": LinkKind.WORK_ORDER, "id": "WO-0"},
+        "merge": {"into": OTHER_ID},
+        "refuse_link": {
+            "kind": LinkKind.DUPLICATE_OF,
+            "id": OTHER_ID,
+            "attempt": 3,
+            "code": RefusalCode.INVALID_TRANSITION,
+            "message": "Not open",
+        },
+        "end_with_target": {"id": OTHER_ID, "attempt": 3, "at": minute(3)},
+        "reopen_with_target": {"id": OTHER_ID, "attempt": 3},
         "tag": {"tags": ("hot",)},
         "untag": {"tags": ("hot",)},
         "add_note": {"text": "I see"},

@@ -26,6 +26,7 @@ from tests.unit.workflow.builders import (
     AGENT,
     CASE_ID,
     DEVICE,
+    OTHER_ID,
     START,
     accepted,
     actor,
@@ -42,7 +43,7 @@ from tests.unit.workflow.builders import (
 
 
 def test_when_a_device_opens_a_case_then_it_begins_new_with_all_it_was_given():
-    machine, link = Machine(serial="SN-1"), Link(kind=LinkKind.RECURRENCE_OF, id=CASE_ID)
+    machine, link = Machine(serial="SN-1"), Link(kind=LinkKind.RECURRENCE_OF, id=OTHER_ID)
     case = by_device(
         machine=machine,
         links=(link,),

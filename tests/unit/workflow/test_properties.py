@@ -15,10 +15,11 @@ from services.workflow.domain import Accepted, Case, Refused, allowed, note_id
 from services.workflow.store import from_document, to_document
 from shared.contracts.case import CASE_STATE, CaseState, Contact, Machine
 from shared.contracts.commands import COMMANDS
-from shared.contracts.words import HoldReason, NoteVisibility, Priority, RefusalCode, Role, Severity, State
+from shared.contracts.words import HoldReason, LinkKind, NoteVisibility, Priority, RefusalCode, Role, Severity, State
 from tests.unit.workflow.builders import (
     CASE_ID,
     DEVICE,
+    OTHER_ID,
     START,
     actor,
     after,
@@ -55,6 +56,9 @@ fields_given = st.fixed_dictionaries(
         "classification": st.sampled_from([{"$Type": "x.y"}, None]),
     },
 )
+others = st.sampled_from([OTHER_ID, OTHER_ID[:-1] + "0", OTHER_ID[:-1] + "1"])
+attempts = st.integers(1, 8)
+ties = {"kind": st.sampled_from(LinkKind), "id": others}
 ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "occur": occurs,
     "clear": st.fixed_dictionaries({"at": minutes}),
@@ -75,8 +79,18 @@ ARGUMENTS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "delete_note": st.fixed_dictionaries({"note_id": notes}),
     "attach": st.fixed_dictionaries({"attachment_id": files}, optional={"note_id": notes}),
     "detach": st.fixed_dictionaries({"attachment_id": files}),
+    "link": st.fixed_dictionaries(
+        ties,
+        optional={"attempt": attempts, "levels": st.integers(1, 3), "path": st.lists(others, max_size=3).map(tuple)},
+    ),
+    "unlink": st.fixed_dictionaries(ties, optional={"attempt": attempts}),
+    "merge": st.fixed_dictionaries({"into": others}),
+    "refuse_link": st.fixed_dictionaries(ties | {"attempt": attempts}),
+    "end_with_target": st.fixed_dictionaries({"id": others, "attempt": attempts, "at": minutes}),
+    "reopen_with_target": st.fixed_dictionaries({"id": others, "attempt": attempts}),
     "update": st.fixed_dictionaries({"fields": fields_given}),
 }
+BETWEEN_CASES = {"refuse_link", "end_with_target", "reopen_with_target"}
 PEOPLE = st.sampled_from([Role.AGENT, Role.TECHNICIAN, Role.DISPATCHER, Role.OPERATOR])
 
 
@@ -94,7 +108,9 @@ class Said:
 def saids(draw: st.DrawFn, names: Sequence[str] = tuple(COMMANDS)) -> Said:
     name = draw(st.sampled_from(names))
     machine = name in {"occur", "clear", "flag_flapping"}
-    role = Role.DEVICE if machine else draw(PEOPLE)
+    role = Role.DEVICE if machine else Role.SYSTEM if name in BETWEEN_CASES else draw(PEOPLE)
+    if name in {"link", "unlink"} and draw(st.booleans()):
+        role = Role.SYSTEM
     return Said(name, role, draw(minutes), draw(ARGUMENTS.get(name, st.just({}))))
 
 
@@ -175,8 +191,9 @@ def test_whatever_course_a_case_takes_then_a_naive_reader_agrees_with_its_state(
             case = decision.case
             naive.check(state_of(case))
             assert state_of(case).updated_at == max(said.now, before.updated_at)
-            assert (case.ended_at is not None) == (case.deleted or state_of(case).state in ENDED)
-            if state_of(case).state != "ARCHIVED":
+            if case.ties.merged is None:
+                assert (case.ended_at is not None) == (case.deleted or state_of(case).state in ENDED)
+            if state_of(case).state != "ARCHIVED" and case.ties.merged is None:
                 assert (state_of(case).resolved_at is None) == (state_of(case).state not in {"RESOLVED", "CLOSED"})
         else:
             assert isinstance(decision, Refused)

@@ -1,5 +1,6 @@
 """Who may lead a case from where to where, against a table written by hand from the description of the domain."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -7,92 +8,121 @@ from typing import Any
 import pytest
 
 from services.workflow.domain import TRANSITIONS, Accepted, Case, Refused, allowed
-from services.workflow.domain.case import FileRef, NoteRef, Papers
-from shared.contracts.case import Escalation
+from services.workflow.domain.case import FileRef, Merged, NoteRef, Papers, Ties
+from shared.contracts.case import Before, Escalation, Link
 from shared.contracts.commands import COMMANDS
-from shared.contracts.words import Condition, NoteVisibility, RefusalCode, Role, State, Visibility
-from tests.unit.workflow.builders import AGENT, CASE_ID, actor, after, by_device, minute, signal, state_of, told
+from shared.contracts.words import Condition, LinkKind, NoteVisibility, RefusalCode, Role, State, Visibility
+from tests.unit.workflow.builders import (
+    AGENT,
+    CASE_ID,
+    OTHER_ID,
+    actor,
+    after,
+    by_device,
+    minute,
+    signal,
+    state_of,
+    told,
+)
 
 # Rows: command; columns: from; cells: to. `.` stays, `-` is not possible.
 MATRIX = """
-                  NEW             IN_PROGRESS     ON_HOLD         ACTION_REQUIRED RESOLVED    CLOSED      CANCELLED ARCHIVED
-occur             .               .               .               .               IN_PROGRESS .           .         .
-assign            .               .               .               .               .           -           -         -
-unassign          .               .               .               .               .           -           -         -
-start             IN_PROGRESS     -               -               -               -           -           -         -
-hold              ON_HOLD         ON_HOLD         -               -               -           -           -         -
-request_action    ACTION_REQUIRED ACTION_REQUIRED ACTION_REQUIRED -               -           -           -         -
-resume            -               -               IN_PROGRESS     IN_PROGRESS     -           -           -         -
-reply             .               .               .               IN_PROGRESS     .           .           -         -
-resolve           RESOLVED        RESOLVED        RESOLVED        RESOLVED        -           -           -         -
-reject_resolution -               -               -               -               IN_PROGRESS -           -         -
-close             CLOSED          CLOSED          CLOSED          CLOSED          CLOSED      -           -         -
-cancel            CANCELLED       CANCELLED       CANCELLED       CANCELLED       -           -           -         -
-reopen            -               -               -               -               -           IN_PROGRESS -         -
-archive           -               -               -               -               ARCHIVED    ARCHIVED    ARCHIVED  -
-requeue           -               NEW             NEW             NEW             -           -           -         -
-escalate          .               .               .               .               -           -           -         -
-deescalate        .               .               .               .               -           -           -         -
-request_close     .               .               .               .               .           -           -         -
-clear             .               .               .               .               .           .           .         .
-flag_flapping     .               .               .               .               .           .           .         .
-share             .               .               .               .               .           .           .         -
-wake              .               .               .               .               .           .           .         .
-delete            .               .               .               .               .           .           .         .
-update            .               .               .               .               .           -           -         -
-tag               .               .               .               .               .           .           .         -
-untag             .               .               .               .               .           .           .         -
-watch             .               .               .               .               .           .           .         -
-unwatch           .               .               .               .               .           .           .         -
-add_note          .               .               .               .               .           .           -         -
-edit_note         .               .               .               .               .           .           -         -
-delete_note       .               .               .               .               .           .           .         -
-attach            .               .               .               .               .           .           -         -
-detach            .               .               .               .               .           .           .         .
+                   NEW             IN_PROGRESS     ON_HOLD         ACTION_REQUIRED RESOLVED    CLOSED      CANCELLED ARCHIVED
+occur              .               .               .               .               IN_PROGRESS .           .         .
+assign             .               .               .               .               .           -           -         -
+unassign           .               .               .               .               .           -           -         -
+start              IN_PROGRESS     -               -               -               -           -           -         -
+hold               ON_HOLD         ON_HOLD         -               -               -           -           -         -
+request_action     ACTION_REQUIRED ACTION_REQUIRED ACTION_REQUIRED -               -           -           -         -
+resume             -               -               IN_PROGRESS     IN_PROGRESS     -           -           -         -
+reply              .               .               .               IN_PROGRESS     .           .           -         -
+resolve            RESOLVED        RESOLVED        RESOLVED        RESOLVED        -           -           -         -
+reject_resolution  -               -               -               -               IN_PROGRESS -           -         -
+close              CLOSED          CLOSED          CLOSED          CLOSED          CLOSED      -           -         -
+cancel             CANCELLED       CANCELLED       CANCELLED       CANCELLED       -           -           -         -
+reopen             -               -               -               -               -           IN_PROGRESS -         -
+archive            -               -               -               -               ARCHIVED    ARCHIVED    ARCHIVED  -
+requeue            -               NEW             NEW             NEW             -           -           -         -
+escalate           .               .               .               .               -           -           -         -
+deescalate         .               .               .               .               -           -           -         -
+request_close      .               .               .               .               .           -           -         -
+clear              .               .               .               .               .           .           .         .
+flag_flapping      .               .               .               .               .           .           .         .
+share              .               .               .               .               .           .           .         -
+wake               .               .               .               .               .           .           .         .
+delete             .               .               .               .               .           .           .         .
+link               .               .               .               .               .           .           .         .
+unlink             .               .               .               .               .           .           .         .
+merge              CANCELLED       CANCELLED       CANCELLED       CANCELLED       CANCELLED   -           -         -
+unmerge            -               -               -               -               -           -           IN_PROGRESS -
+refuse_link        IN_PROGRESS     IN_PROGRESS     IN_PROGRESS     IN_PROGRESS     IN_PROGRESS IN_PROGRESS IN_PROGRESS IN_PROGRESS
+end_with_target    -               -               -               -               -           -           .         -
+reopen_with_target -               -               -               -               -           -           .         -
+update             .               .               .               .               .           -           -         -
+tag                .               .               .               .               .           .           .         -
+untag              .               .               .               .               .           .           .         -
+watch              .               .               .               .               .           .           .         -
+unwatch            .               .               .               .               .           .           .         -
+add_note           .               .               .               .               .           .           -         -
+edit_note          .               .               .               .               .           .           -         -
+delete_note        .               .               .               .               .           .           .         -
+attach             .               .               .               .               .           .           -         -
+detach             .               .               .               .               .           .           .         .
 """  # noqa: E501 - a table to be read across
 # `yes`, `own` cases only, `resolved`, `ended` or `living` (not archived) ones only, `alone`: only what settled itself.
 WHO = """
-                  device operator contact  agent technician dispatcher system   subscriber auditor
-occur             yes    -        -        -     -          -          yes      -          -
-assign            -      -        -        yes   yes        yes        -        -          -
-unassign          -      -        -        yes   yes        yes        -        -          -
-start             -      -        -        yes   yes        yes        -        -          -
-hold              -      -        -        yes   yes        yes        -        -          -
-request_action    -      -        -        yes   yes        yes        -        -          -
-resume            -      -        -        yes   yes        yes        -        -          -
-reply             -      yes      yes      -     -          -          -        -          -
-resolve           -      -        -        yes   yes        yes        alone    -          -
-reject_resolution -      yes      yes      yes   -          -          -        -          -
-close             -      resolved resolved yes   yes        yes        resolved -          -
-cancel            -      own      own      yes   -          yes        -        -          -
-reopen            -      own      own      yes   yes        yes        -        -          -
-archive           -      -        -        -     -          yes        ended    -          -
-requeue           -      -        -        -     -          yes        -        -          -
-escalate          -      yes      yes      yes   -          -          yes      -          -
-deescalate        -      -        -        -     -          yes        -        -          -
-request_close     -      yes      yes      -     -          -          -        -          -
-clear             yes    -        -        -     -          -          yes      -          -
-flag_flapping     yes    -        -        -     -          -          yes      -          -
-share             -      -        -        yes   yes        yes        -        -          -
-wake              -      -        -        -     -          -          yes      -          -
-delete            -      -        -        -     -          yes        -        -          -
-update            -      own      own      yes   yes        yes        -        -          -
-tag               -      -        -        yes   yes        yes        -        -          -
-untag             -      -        -        yes   yes        yes        -        -          -
-watch             -      yes      yes      yes   yes        yes        -        -          -
-unwatch           -      yes      yes      yes   yes        yes        -        -          -
-add_note          -      yes      yes      yes   yes        yes        -        -          -
-edit_note         -      yes      yes      yes   yes        yes        -        -          -
-delete_note       -      yes      yes      yes   yes        yes        -        -          -
-attach            -      yes      yes      yes   yes        yes        -        -          -
-detach            -      living   living   living living     living     yes      -          -
+                   device operator contact  agent technician dispatcher system   subscriber auditor
+occur              yes    -        -        -     -          -          yes      -          -
+assign             -      -        -        yes   yes        yes        -        -          -
+unassign           -      -        -        yes   yes        yes        -        -          -
+start              -      -        -        yes   yes        yes        -        -          -
+hold               -      -        -        yes   yes        yes        -        -          -
+request_action     -      -        -        yes   yes        yes        -        -          -
+resume             -      -        -        yes   yes        yes        -        -          -
+reply              -      yes      yes      -     -          -          -        -          -
+resolve            -      -        -        yes   yes        yes        alone    -          -
+reject_resolution  -      yes      yes      yes   -          -          -        -          -
+close              -      resolved resolved yes   yes        yes        resolved -          -
+cancel             -      own      own      yes   -          yes        -        -          -
+reopen             -      own      own      yes   yes        yes        -        -          -
+archive            -      -        -        -     -          yes        ended    -          -
+requeue            -      -        -        -     -          yes        -        -          -
+escalate           -      yes      yes      yes   -          -          yes      -          -
+deescalate         -      -        -        -     -          yes        -        -          -
+request_close      -      yes      yes      -     -          -          -        -          -
+clear              yes    -        -        -     -          -          yes      -          -
+flag_flapping      yes    -        -        -     -          -          yes      -          -
+share              -      -        -        yes   yes        yes        -        -          -
+wake               -      -        -        -     -          -          yes      -          -
+delete             -      -        -        -     -          yes        -        -          -
+link               -      -        -        living living     living     yes      -          -
+unlink             -      -        -        living living     living     yes      -          -
+merge              -      -        -        yes   -          yes        -        -          -
+unmerge            -      -        -        yes   -          yes        -        -          -
+refuse_link        -      -        -        -     -          -          yes      -          -
+end_with_target    -      -        -        -     -          -          yes      -          -
+reopen_with_target -      -        -        -     -          -          yes      -          -
+update             -      own      own      yes   yes        yes        -        -          -
+tag                -      -        -        yes   yes        yes        -        -          -
+untag              -      -        -        yes   yes        yes        -        -          -
+watch              -      yes      yes      yes   yes        yes        -        -          -
+unwatch            -      yes      yes      yes   yes        yes        -        -          -
+add_note           -      yes      yes      yes   yes        yes        -        -          -
+edit_note          -      yes      yes      yes   yes        yes        -        -          -
+delete_note        -      yes      yes      yes   yes        yes        -        -          -
+attach             -      yes      yes      yes   yes        yes        -        -          -
+detach             -      living   living   living living     living     yes      -          -
 """
 #: What must be true of the facets of a case, and the refusal if it is not.
-FACETS: dict[str, tuple[str, bool, RefusalCode]] = {
-    "request_action": ("shared", True, RefusalCode.FORBIDDEN),
-    "share": ("shared", False, RefusalCode.INVALID_TRANSITION),
-    "escalate": ("escalated", False, RefusalCode.ALREADY_ESCALATED),
-    "deescalate": ("escalated", True, RefusalCode.INVALID_TRANSITION),
+FACETS: dict[str, tuple[Callable[[dict[str, Any]], bool], RefusalCode]] = {
+    "request_action": (lambda facets: facets["shared"], RefusalCode.FORBIDDEN),
+    "share": (lambda facets: not facets["shared"], RefusalCode.INVALID_TRANSITION),
+    "escalate": (lambda facets: not facets["escalated"], RefusalCode.ALREADY_ESCALATED),
+    "deescalate": (lambda facets: facets["escalated"], RefusalCode.INVALID_TRANSITION),
+    "unmerge": (lambda facets: facets["merged"] is not None, RefusalCode.INVALID_TRANSITION),
+    "refuse_link": (lambda facets: facets["merged"] is not None, RefusalCode.INVALID_TRANSITION),
+    "end_with_target": (lambda facets: facets["merged"] == "counting", RefusalCode.INVALID_TRANSITION),
+    "reopen_with_target": (lambda facets: facets["merged"] == "ended", RefusalCode.INVALID_TRANSITION),
 }
 ENDED = {State.CLOSED, State.CANCELLED}
 
@@ -103,6 +133,7 @@ def read_table(text: str) -> dict[tuple[str, str], str]:
 
 
 CELLS, ROLES = read_table(MATRIX), read_table(WHO)
+MERGED = (None, "counting", "ended")
 NAMES = [name for name in COMMANDS if name != "create"]
 
 
@@ -113,8 +144,12 @@ def standing(
     by: Role = Role.AGENT,
     shared: bool = False,
     escalated: bool = False,
+    merged: str | None = None,
 ) -> Case:
-    """Return a case of a signal on which a person (`by`) acted, in any state, whatever led there."""
+    """Return a case of a signal on which a person (`by`) acted, in any state, whatever led there.
+
+    It was merged and goes on counting, or its target has `ended`, if `merged` says so.
+    """
     case = after(None, "create", actor(created_by), now=minute(0), case={"title": "Hot", "signal": signal()})
     if state in {State.RESOLVED, State.CLOSED, State.ARCHIVED}:
         case = after(case, "resolve", AGENT, now=minute(0.1))
@@ -125,15 +160,20 @@ def standing(
     note = NoteRef(id="n-1", visibility=NoteVisibility.EXTERNAL, author_id=f"{by}-1", author_tenant_id="acme")
     file = FileRef(id="f-1", by_id=f"{by}-1", by_tenant_id="acme")
     changes: dict[str, Any] = {"state": state, "tags": ("hot",), "watchers": (f"{by}-1",)}
+    changes["links"] = (Link(kind=LinkKind.WORK_ORDER, id="WO-0"),)
     if shared:
         changes |= {"visibility": Visibility.SHARED, "counterpart_tenant_id": "maker"}
     if escalated:
         changes["escalation"] = Escalation(level=1, by=AGENT, at=minute(1), comment="!")
     papers = Papers(notes=(note,), files=(file,))
-    return replace(case, state=replace(state_of(case), **changes), touched=True, papers=papers)
+    case = replace(case, state=replace(state_of(case), **changes), touched=True, papers=papers)
+    if merged is None:
+        return case
+    ties = Ties(merged=Merged(into=OTHER_ID, attempt=3, before=Before(state=State.IN_PROGRESS)))
+    return replace(case, ties=ties, ended_at=None if merged == "counting" else case.ended_at or minute(2))
 
 
-def expected(state: State, name: str, role: Role, *, own: bool, **facets: bool) -> State | RefusalCode:
+def expected(state: State, name: str, role: Role, *, own: bool, **facets: Any) -> State | RefusalCode:
     cell, who = CELLS[name, state], ROLES[name, role]
     if who == "-":
         return RefusalCode.FORBIDDEN
@@ -144,8 +184,8 @@ def expected(state: State, name: str, role: Role, *, own: bool, **facets: bool) 
     if who == "alone" or (who == "own" and not own):
         return RefusalCode.FORBIDDEN
     if name in FACETS:
-        facet, wanted, refusal = FACETS[name]
-        if facets[facet] is not wanted:
+        holds, refusal = FACETS[name]
+        if not holds(facets):
             return refusal
     return state if cell == "." else State(cell)
 
@@ -169,8 +209,10 @@ def test_the_tables_of_this_file_speak_of_every_command_state_and_role():
 @pytest.mark.parametrize("role", Role)
 def test_when_somebody_gives_a_command_then_the_table_decides(state, role):
     own = role in {Role.OPERATOR, Role.CONTACT}
-    for shared, escalated, mine in product((False, True), (False, True), (False, True) if own else (False,)):
-        facets = {"shared": shared, "escalated": escalated}
+    both = (False, True)
+    merges = MERGED if state in {State.CANCELLED, State.ARCHIVED} else (None,)
+    for shared, escalated, merged, mine in product(both, both, merges, both if own else (False,)):
+        facets = {"shared": shared, "escalated": escalated, "merged": merged}
         case = standing(state, created_by=role if mine else Role.DEVICE, by=role, **facets)
         for name in NAMES:
             found = actual(case, name, role)
@@ -241,7 +283,9 @@ def test_when_the_reopen_window_is_over_then_reopen_is_not_allowed():
     assert "reply" in allowed(case, actor("operator"), minute(10))
     late = minute(60 * 24 * 40)
     assert allowed(case, actor("operator"), late) == ("watch", "unwatch", "delete_note", "detach")
-    assert {"share", "tag", "untag"} == set(allowed(case, AGENT, late)) - set(allowed(case, actor("operator"), late))
+    assert {"share", "tag", "untag", "link", "unlink"} == set(allowed(case, AGENT, late)) - set(
+        allowed(case, actor("operator"), late)
+    )
 
 
 def test_when_no_signal_opened_the_case_then_devices_are_allowed_nothing():
