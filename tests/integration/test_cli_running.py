@@ -177,6 +177,31 @@ def test_what_is_said_about_a_case_is_kept_as_an_index_and_told_as_history(desk:
     desk.verify()
 
 
+def test_two_cases_become_one_and_two_again_and_one_the_child_of_the_other(desk: Desk, case: dict[str, Any]) -> None:
+    new = ("case", "create", "--tenant", "acme", "--set", "case.title=Noise again", "--json")
+    twin = desk.json(*new)["case_id"]
+
+    def links(case_id: str) -> list[tuple[str, str]]:
+        shown = desk.json("cases", "show", case_id, "--json")
+        return [(link["kind"], link["id"]) for link in shown.get("links", [])]
+
+    desk.run("case", "merge", twin, "--set", f"into={case['id']}")
+    wait_until(lambda: links(case["id"]) == [("duplicate", twin)], seconds=20)
+    merged = desk.json("cases", "show", twin, "--json")
+    assert (merged["state"], merged["resolution"]) == ("CANCELLED", {"outcome": "duplicate"})
+    desk.run("case", "unmerge", twin)
+    wait_until(lambda: links(case["id"]) == [], seconds=20)
+    assert (desk.json("cases", "show", twin, "--json")["state"], links(twin)) == ("NEW", [])
+    desk.run("case", "link", twin, "--set", "kind=parent", "--set", f"id={case['id']}")
+    wait_until(lambda: links(case["id"]) == [("child", twin)], seconds=20)
+    desk.run("case", "close", case["id"])
+    desk.run("case", "merge", twin, "--set", f"into={case['id']}")  # which is not open
+    wait_until(lambda: desk.json("cases", "show", twin, "--json")["state"] == "NEW", seconds=20)
+    history = [event["name"] for event in desk.json("cases", "show", twin, "--history", "--json")["history"]]
+    assert history == ["created", "merged", "unmerged", "linked", "merged", "unmerged"]
+    desk.verify()
+
+
 def test_a_command_says_what_arguments_it_takes(desk: Desk, case: dict[str, Any]) -> None:
     assert "parts | vendor" in desk.run("case", "hold", "--arguments").stdout
     refused = desk.run("case", "hold", case["number"], "--set", "reason=bored", code=4).stdout

@@ -136,11 +136,11 @@ async def tick(world: World) -> None:
                 world.broker.append(Message("intake.timers.v1", key, orjson.dumps(body), ()))
 
 
-async def live(world: World, raised: Counter[str], commands: set[str], speak: Any = report) -> None:
+async def live(world: World, raised: Counter[str], commands: set[str], speak: Any = report, work: Any = act) -> None:
     """A bad day, then a quiet one."""
     workers = [asyncio.create_task(world.work(name, p)) for name in world.rooms for p in range(PARTITIONS)]
     clock = asyncio.create_task(tick(world))
-    await asyncio.gather(speak(world, raised), act(world, commands))
+    await asyncio.gather(speak(world, raised), work(world, commands))
     await asyncio.sleep(5)
     world.trouble.quiet = True
     await asyncio.sleep(120)
