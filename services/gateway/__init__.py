@@ -1,0 +1,1 @@
+"""The gateway: cases over HTTP."""
