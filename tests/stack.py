@@ -19,7 +19,8 @@ COMMAND = (sys.executable, "-m", "deploy.cli.main")
 #: The first start on a machine downloads Kafka.
 START_SECONDS = 180
 STOP_SECONDS = 60
-RESTART_SECONDS = 30
+#: Kafka looks through all its logs after a kill: a few seconds, on a crowded machine a minute.
+RESTART_SECONDS = 90
 POLL_SECONDS = 0.05
 
 

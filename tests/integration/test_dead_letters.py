@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP
 from typing import Any
 
 import pytest
@@ -203,20 +204,29 @@ def put_letters(stack: RunningStack, count: int) -> Counter[str]:
 
 def kill_in_the_middle(desk: Desk, transactions: int) -> None:
     """Begin to retry all, and kill it hard at the first sign of so many transactions, the last one still open."""
-    words = ("--env", str(desk.stack.file), "dead", "retry", "--tenant", "many", "--yes")
-    with subprocess.Popen((*COMMAND, *words), cwd=PROJECT, env=clean_environment(), stdout=subprocess.DEVNULL) as it:
-        asyncio.run(until_noted(desk.stack, transactions))
-        assert it.poll() is None, "it ended before it could be killed"
-        it.kill()
+    asyncio.run(_kill_in_the_middle(desk.stack, transactions))
 
 
-async def until_noted(stack: RunningStack, transactions: int) -> None:
-    """Wait for the notes of so many transactions; each is followed by Kafka's mark of its end."""
+async def _kill_in_the_middle(stack: RunningStack, transactions: int) -> None:
+    words = ("--env", str(stack.file), "dead", "retry", "--tenant", "many", "--yes")
     memory = TopicPartition("ops.dead_letters.v1", 0)
     async with AIOKafkaConsumer(bootstrap_servers=stack.bootstrap_servers) as looking:
-        before = (await looking.end_offsets([memory]))[memory]
-        while (await looking.end_offsets([memory]))[memory] < before + 2 * transactions - 1:
-            await asyncio.sleep(0.005)
+        # Each transaction's note is followed by Kafka's mark of its end.
+        sign = (await looking.end_offsets([memory]))[memory] + 2 * transactions - 1
+        it = await asyncio.create_subprocess_exec(
+            *COMMAND, *words, cwd=PROJECT, env=clean_environment(), stdout=asyncio.subprocess.DEVNULL
+        )
+        try:
+            # It runs a moment between two looks: however slowly we look, it is not done before we see it at work.
+            while (await looking.end_offsets([memory]))[memory] < sign:
+                assert it.returncode is None, "it ended before it could be killed"
+                it.send_signal(SIGCONT)
+                await asyncio.sleep(0.02)
+                it.send_signal(SIGSTOP)
+        finally:
+            if it.returncode is None:
+                it.kill()
+            await it.wait()
 
 
 def retry_the_rest(desk: Desk) -> int:

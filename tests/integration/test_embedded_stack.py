@@ -58,7 +58,7 @@ async def test_what_was_acknowledged_survives_kill_and_the_restarts_are_told(inf
         infra.wait_for_server(name)
     await write(infra, 10, start=1_000)
     assert await read(infra) == (list(range(1_010)), list(range(1_010)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while await told_restarts(infra) != fresh:
             await asyncio.sleep(0.2)
 
