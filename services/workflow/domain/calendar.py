@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from shared.contracts import tenant_time
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND: Final = timedelta(milliseconds=1)
 EPOCH_DAY: Final = EPOCH.toordinal()
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
@@ -72,9 +73,11 @@ class Calendar:
 
     def worked(self, start: datetime, end: datetime) -> int:
         """Return how much working time lies between two instants, in milliseconds; none if they are in no order."""
+        if start >= end:
+            return 0
+        if self.around_the_clock:
+            return (end - start) // MILLISECOND
         begins, ends = _milliseconds(start), _milliseconds(end)
-        if begins >= ends or self.around_the_clock:
-            return max(0, ends - begins)
         pieces = self._pieces(begins, (ends - 1) // DAY)
         return sum(max(0, min(to, ends) - max(begun, begins)) for begun, to in pieces)
 
@@ -83,11 +86,11 @@ class Calendar:
 
         It is the earliest such instant: the end of a day's work, not the beginning of the next.
         """
-        begins = _milliseconds(start)
         if work <= 0:
             return start
         if self.around_the_clock:
-            return start + timedelta(milliseconds=work)
+            return start + work * MILLISECOND
+        begins = _milliseconds(start)
         for begun, to in self._pieces(begins, begins // DAY + HORIZON_DAYS):
             length = to - max(begun, begins)
             if length >= work:
@@ -144,11 +147,11 @@ def _spans(hours: tuple[str, ...]) -> tuple[Span, ...]:
 
 def _offset(zone: Zone, at: int) -> int:
     ahead = _instant(at).astimezone(zone).utcoffset()
-    return 0 if ahead is None else ahead // timedelta(milliseconds=1)
+    return 0 if ahead is None else ahead // MILLISECOND
 
 
 def _milliseconds(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(milliseconds=1)
+    return (at - EPOCH) // MILLISECOND
 
 
 def _milliseconds_of(day: date) -> int:
@@ -156,7 +159,7 @@ def _milliseconds_of(day: date) -> int:
 
 
 def _instant(at: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=at)
+    return EPOCH + at * MILLISECOND
 
 
 def _date(local: int) -> date:

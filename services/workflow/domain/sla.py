@@ -33,7 +33,7 @@ class Level:
     calendar: Calendar
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: two are made for each new case, and that takes twice as long
 class Course:
     """One clock of one case: since when it counts, when it ran, whether it is over, and how long it may take."""
 
@@ -71,6 +71,8 @@ class Course:
 
     def reached(self, at: datetime) -> int:
         """Return the highest of the told shares that was reached by an instant; 0 if none was."""
+        if not self.stretches or self.stretches[0][0] >= at:
+            return 0
         spent = self.spent(at)
         return max((percent for percent in PERCENTS if spent * WHOLE >= self.target * percent), default=0)
 
@@ -95,7 +97,7 @@ class Forecast:
 
 def level_of(state: CaseState, tenant: Tenant) -> Level:
     """Return what a tenant promises a case: the first of its service levels that fits, or the defaults."""
-    for name, rules in tenant.data.slas:
+    for name, rules in tenant.slas:
         if _fits(rules, state):
             return Level(name=name, rules=rules, calendar=tenant.find_calendar(rules.calendar or tenant.calendar_name))
     return Level(name=DEFAULT, rules=PROMISED, calendar=tenant.calendar)
@@ -131,7 +133,7 @@ def _course(clock: Clock, state: CaseState, level: Level) -> Course:
     if clock is Clock.RESOLUTION:
         steps = since_reopened(steps)
     stretches, over = [], False
-    for step, end in _spans(steps):
+    for place, step in enumerate(steps):
         if step.state not in WORKED_ON:
             over = True
             if clock is Clock.FIRST_RESPONSE:
@@ -139,7 +141,7 @@ def _course(clock: Clock, state: CaseState, level: Level) -> Course:
             continue
         over = False
         if not _paused(step, level.rules):
-            stretches.append((step.at, end))
+            stretches.append((step.at, steps[place + 1].at if place + 1 < len(steps) else None))
     if clock is Clock.FIRST_RESPONSE and state.first_response_at is not None:
         stretches, over = list(_until(stretches, state.first_response_at)), True
     return Course(
@@ -158,11 +160,6 @@ def since_reopened(steps: tuple[StatusChange, ...]) -> tuple[StatusChange, ...]:
         if steps[place - 1].state is State.CLOSED and steps[place].state in WORKED_ON:
             return steps[place:]
     return steps
-
-
-def _spans(steps: tuple[StatusChange, ...]) -> Iterator[tuple[StatusChange, datetime | None]]:
-    ends = [step.at for step in steps[1:]]
-    yield from zip(steps, [*ends, None], strict=True)
 
 
 def _paused(step: StatusChange, rules: Sla) -> bool:

@@ -5,6 +5,7 @@ from typing import Final
 
 from services.workflow.domain.calendar import Calendar
 from shared.contracts.tenant_data import TenantData
+from shared.contracts.tenant_time import Sla
 
 #: The kinds of tenant data by which time is reckoned.
 TIMING: Final = frozenset({"calendar", "settings", "sla"})
@@ -18,6 +19,11 @@ class Tenant:
         self.settings = data.settings
         self.timed_at = data.changed_at(TIMING)
         self._calendars: dict[str, Calendar] = {}
+
+    @cached_property
+    def slas(self) -> tuple[tuple[str, Sla], ...]:
+        """The service levels, by name, in order."""
+        return self.data.slas
 
     @property
     def calendar_name(self) -> str | None:

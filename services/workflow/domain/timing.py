@@ -38,7 +38,8 @@ def look(
     """Return what was told by an instant, and the shares to tell now: those reached since the last look."""
     if timing is not None and before is not None and _stands(timing, before, state, tenant, at):
         return timing, ()
-    if timing is None and before is not None:  # an older version wrote the case: what was due then was told then
+    # What an older version wrote has no timing: what was due then was told then. A new case is its own past.
+    if timing is None and before is not None and before is not state:
         timing = _reckon(Timing(), before, tenant, before.updated_at)[0]
     return _reckon(timing or Timing(), state, tenant, at)
 
@@ -80,7 +81,8 @@ def _reckon(known: Timing, state: CaseState, tenant: Tenant, at: datetime) -> tu
     told: dict[Clock, int] = {}
     for course, before in zip(courses(state, level), (known.first_response, known.resolution), strict=True):
         told[course.clock] = reached = course.reached(at)
-        shares += [_share(course, p, level, state, at) for p in PERCENTS if before < p <= reached]
+        if before < reached:
+            shares += [_share(course, p, level, state, at) for p in PERCENTS if before < p <= reached]
         dues.append(course.next_due(reached) if course.running else None)
     timing = Timing(
         first_response=told[Clock.FIRST_RESPONSE],
