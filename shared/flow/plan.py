@@ -69,12 +69,13 @@ class Plan(Generic[State]):
         return len(items)
 
     def settle(self) -> None:
-        """Sum up every document that is about to be written."""
+        """Sum up every document that is about to be written, and add what follows from all messages."""
         for id_, document in self.documents.items():
             if document.dirty and document.state is not None:
                 state, messages = self.room.settle(document.state, self.last[id_])
                 document.see(document.seen, state, list(messages))
                 self.messages.extend(messages)
+        self.messages.extend(self.room.derive(self.messages))
 
     def dirty(self) -> tuple[list[Document[State]], list[Document[State]]]:
         """Return the documents to write: guides, and those that may rely on them."""

@@ -6,7 +6,7 @@ broker's verification, which turns one of them away; the client comes back after
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any
@@ -41,7 +41,8 @@ def partitioner(key: bytes | None, partitions: list[int], available: list[int]) 
 class Teller:
     """One transactional producer; starting it fences every other of the same id.
 
-    The position may be promised while documents are still being written: it counts with the messages, or not at all.
+    What will be told may be promised while documents are still being written: position and messages count together,
+    or not at all.
     When anything fails, the teller is thrown away, and the start of the next one ends what was left open.
     """
 
@@ -79,22 +80,28 @@ class Teller:
         """Return how many partitions a topic has."""
         return len(await self._producer.partitions_for(topic))
 
-    async def promise(self, position: int) -> None:
-        """Let the position go ahead of the messages that will be told with it.
+    async def promise(self, position: int, messages: Sequence[Message] = ()) -> None:
+        """Let the position, and where messages will lie, go ahead of the messages that will be told with it.
 
         Raises:
             Fenced: if another producer has the partition.
             OwnershipLost: if anything else failed.
         """
-        if self._promised is not None and self._promised[0] == position:
-            return
-        await self.withdraw()
-        async with self._bounded():
-            producer, offsets = self._producer, {self._partition: position}
-            await producer.begin_transaction()
-            going = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._group))
-            going.add_done_callback(_look_away)
-            self._promised = position, going
+        if self._promised is None or self._promised[0] != position:
+            await self.withdraw()
+            async with self._bounded():
+                producer, offsets = self._producer, {self._partition: position}
+                await producer.begin_transaction()
+                going = asyncio.ensure_future(producer.send_offsets_to_transaction(offsets, self._group))
+                going.add_done_callback(_look_away)
+                self._promised = position, going
+        if messages:
+            async with self._bounded():
+                counts = await self._counts(messages)
+                for topic, place in {_place_of(message, counts) for message in messages}:
+                    if place is not None:
+                        # The client by itself would ask only when the first message is sent.
+                        self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic, place))  # noqa: SLF001
 
     async def withdraw(self) -> None:
         """End what was promised and not told, as if it had never been.
@@ -159,13 +166,15 @@ class Teller:
         except Exception as error:
             raise OwnershipLost(f"telling failed: {type(error).__name__}") from error
 
+    async def _counts(self, messages: Sequence[Message]) -> dict[str, int]:
+        return {topic: await self.partitions_of(topic) for topic in {message.topic for message in messages}}
+
     async def _batches(self, messages: Sequence[Message]) -> list[tuple[str, int | None, BatchBuilder]]:
         """Return the messages in batches of one partition each, a partition's in order: one send for hundreds."""
-        counts = {topic: await self.partitions_of(topic) for topic in {message.topic for message in messages}}
+        counts = await self._counts(messages)
         places: dict[tuple[str, int | None], list[BatchBuilder]] = {}
         for message in messages:
-            place = None if message.key is None else home_partition(message.key, counts[message.topic])
-            batches = places.setdefault((message.topic, place), [])
+            batches = places.setdefault(_place_of(message, counts), [])
             headers = list(message.headers)
             if batches and batches[-1].append(timestamp=None, key=message.key, value=message.value, headers=headers):
                 continue
@@ -175,6 +184,10 @@ class Teller:
         # A partition's next batch waits until the one before is on its way: all first ones go first.
         turns = zip_longest(*([(*place, batch) for batch in batches] for place, batches in places.items()))
         return [batch for turn in turns for batch in turn if batch is not None]
+
+
+def _place_of(message: Message, counts: Mapping[str, int]) -> tuple[str, int | None]:
+    return message.topic, None if message.key is None else home_partition(message.key, counts[message.topic])
 
 
 def _look_away(future: "asyncio.Future[Any]") -> None:

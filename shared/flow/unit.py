@@ -227,7 +227,7 @@ class Unit(Generic[State]):
         for record, error in plan.bugs:
             await self._report_bug(record, error)
         if plan.must_tell(position := items[count - 1].offset + 1):
-            await self._tell((*plan.messages, *self._room.derive(plan.messages)), position)
+            await self._tell(plan.messages, position)
         self._position = position
         self._ledger.remember(plan.documents, self._committed)
         return count
@@ -252,7 +252,7 @@ class Unit(Generic[State]):
                 count = plan.decide(items)
                 plan.settle()
             position = items[count - 1].offset + 1
-            await (self._owner.promise(position) if plan.must_tell(position) else self._owner.withdraw())
+            await (self._owner.promise(position, plan.messages) if plan.must_tell(position) else self._owner.withdraw())
             conflicts = await self._ledger.write(plan)
             if not conflicts:
                 return plan, count

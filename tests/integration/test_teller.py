@@ -95,6 +95,15 @@ async def test_a_withdrawn_promise_leaves_the_position_where_it_was(place):
     assert await place.seen() == ([b"a"], 3)
 
 
+async def test_where_messages_would_have_lain_can_be_withdrawn(place):
+    teller = await place.teller()
+    await teller.promise(7, [place.say("a"), place.say("b", "elsewhere")])
+    await teller.withdraw()
+    assert await place.seen() == ([], None)
+    await teller.tell([place.say("c")], 8)
+    assert await place.seen() == ([b"c"], 8)
+
+
 async def test_another_position_than_the_promised_one_can_be_told(place):
     teller = await place.teller()
     await teller.promise(9)
@@ -124,7 +133,8 @@ async def test_a_fenced_producer_tells_nothing(place, promised):
     assert await place.seen() == ([], None)
 
 
-async def test_no_request_of_a_transaction_is_sent_twice(place, monkeypatch):
+@pytest.mark.parametrize("ahead", [True, False], ids=["places ahead", "places with the messages"])
+async def test_no_request_of_a_transaction_is_sent_twice(place, monkeypatch, ahead):
     teller = await place.teller()
     await teller.tell([place.say("warm", str(key)) for key in range(100)], 1)
     requests: Counter[str] = Counter()
@@ -138,7 +148,8 @@ async def test_no_request_of_a_transaction_is_sent_twice(place, monkeypatch):
     monkeypatch.setattr(client, "send", counting)
     for position in range(2, 22):
         await asyncio.sleep(0.05)  # the broker is done with the one before
-        await teller.promise(position)
-        await teller.tell([place.say(f"{position}.{key}", str(key)) for key in range(3)], position)
+        messages = [place.say(f"{position}.{key}", str(key)) for key in range(3)]
+        await teller.promise(position, messages if ahead else ())
+        await teller.tell(messages, position)
     transaction = ("AddOffsetsToTxn", "TxnOffsetCommit", "AddPartitionsToTxn", "Produce", "EndTxn")
     assert {name: requests[f"{name}Request"] for name in transaction} == dict.fromkeys(transaction, 20)

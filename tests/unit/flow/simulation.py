@@ -130,7 +130,7 @@ class Teller:
     async def partitions_of(self, topic: str) -> int:
         return PARTITIONS
 
-    async def promise(self, position: int) -> None:
+    async def promise(self, position: int, messages: Sequence[Message] = ()) -> None:
         if self._promised != position:
             await self.withdraw()
             await self._trouble.strike()
