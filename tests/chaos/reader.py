@@ -26,7 +26,7 @@ async def read_topic(bootstrap_servers: str, topic: str) -> list[Any]:
         ends = await consumer.end_offsets(list(consumer.assignment()))
         records: list[Any] = []
         idle = 0
-        while idle < 3 and any([await consumer.position(tp) < end for tp, end in ends.items()]):
+        while idle < 20 and any([await consumer.position(tp) < end for tp, end in ends.items()]):
             got = await consumer.getmany(timeout_ms=1000)
             idle = 0 if got else idle + 1
             for batch in got.values():

@@ -6,16 +6,19 @@ from collections.abc import Callable
 
 import psutil
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from pymongo import AsyncMongoClient, WriteConcern
 
 from deploy.embedded.data_folder import LOOPBACK
 from shared.contracts.catalogue import OPS_HEALTH
+from tests.chaos.reader import read_topic
 from tests.stack import RunningStack, callout, is_alive, nothing_left
 
 pytestmark = pytest.mark.integration
 
 TOPIC = "ops.audit.v1"
+#: Other tests write there too.
+KEY = b"acknowledged"
 Start = Callable[..., RunningStack]
 
 
@@ -23,7 +26,7 @@ async def write(stack: RunningStack, count: int, *, start: int = 0) -> None:
     async with AIOKafkaProducer(
         bootstrap_servers=stack.bootstrap_servers, acks="all", enable_idempotence=True
     ) as producer:
-        sends = [await producer.send(TOPIC, str(number).encode()) for number in range(start, start + count)]
+        sends = [await producer.send(TOPIC, str(number).encode(), key=KEY) for number in range(start, start + count)]
         for send in sends:
             await send
     async with AsyncMongoClient(stack.mongodb_uri) as client:
@@ -34,20 +37,8 @@ async def write(stack: RunningStack, count: int, *, start: int = 0) -> None:
 async def read(stack: RunningStack) -> tuple[list[int], list[int]]:
     async with AsyncMongoClient(stack.mongodb_uri) as client:
         documents = [document["_id"] async for document in client.test.things.find()]
-    values = [int(value) for value in await read_topic(stack, TOPIC)]
-    return sorted(values), sorted(documents)
-
-
-async def read_topic(stack: RunningStack, topic: str) -> list[bytes]:
-    async with AIOKafkaConsumer(
-        topic, bootstrap_servers=stack.bootstrap_servers, auto_offset_reset="earliest"
-    ) as consumer:
-        ends = await consumer.end_offsets(consumer.assignment())
-        values: list[bytes] = []
-        while len(values) < sum(ends.values()):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                values += [record.value for record in records]
-        return values
+    records = await read_topic(stack.bootstrap_servers, TOPIC)
+    return sorted(int(record.value) for record in records if record.key == KEY), sorted(documents)
 
 
 async def test_what_was_acknowledged_survives_kill_and_the_restarts_are_told(infra: RunningStack) -> None:
@@ -65,7 +56,8 @@ async def test_what_was_acknowledged_survives_kill_and_the_restarts_are_told(inf
 
 async def told_restarts(stack: RunningStack) -> dict[str, int | None]:
     model = OPS_HEALTH.types["callout.ops.health.v1"]
-    told = [model.validate_json(value) for value in await read_topic(stack, OPS_HEALTH.name)]
+    records = await read_topic(stack.bootstrap_servers, OPS_HEALTH.name)
+    told = [model.validate_json(record.value) for record in records]
     return {health.service: health.pid for health in told if health.kind == "restarted"}
 
 
