@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared.contracts.catalogue import CASE_OUTCOMES
+from shared.contracts.catalogue import CASE_OUTCOMES, contract_name
 from shared.contracts.envelope import Message
 from shared.contracts.ops import HealthKind
 from shared.contracts.words import DeadCode
@@ -118,7 +118,7 @@ class FlowFigures:
         """Count what was told: by topic, and refusals and dead letters by their codes."""
         for topic, number in Tally(map(_TOPIC, messages)).items():
             if topic not in self._messages:
-                self._messages[topic] = MESSAGES.labels(**self._labels, to=topic)
+                self._messages[topic] = MESSAGES.labels(**self._labels, to=contract_name(topic))
             self._messages[topic].inc(number)
             if topic == CASE_OUTCOMES.name:
                 _count_codes(REFUSALS, self._labels, _refusals(messages))

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from deploy.docs.examples import examples_of
+from deploy.docs.examples import examples_of, plain_name
 from deploy.docs.fields import Field, Schema, fields_of, schema_of
 from deploy.docs.meanings import DEAD, REFUSALS
 from shared.contracts import intake, limits, signals, tenant, words
-from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CATALOGUE, TENANT_CONFIG, Body, Topic
+from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CATALOGUE, SHARED_EVENTS, TENANT_CONFIG, Body, Topic
 from shared.contracts.commands import CaseCommand
 
 EXAMPLES_MAX: Final = 3
@@ -59,7 +59,7 @@ class Contracts:
             yield from _about(body)
             yield from self._table(body, common) if topic is not TENANT_CONFIG else self._kinds()
             many = len(types) > EXAMPLES_MAX
-            for type_ in types[: 1 if topic is CASE_EVENTS else 0 if many else None]:
+            for type_ in types[: 1 if topic in (CASE_EVENTS, SHARED_EVENTS) else 0 if many else None]:
                 yield from _examples(topic, type_)
             yield from _short_examples(topic, types) if many else ()
 
@@ -105,7 +105,7 @@ def _overview() -> Iterator[str]:
     )
     for topic in CATALOGUE.values():
         cleanup = "compacted" if topic.compact else "by age"
-        link = f"[`{topic.name}`](#{topic.name.replace('.', '')})"
+        link = f"[`{topic.name}`](#{plain_name(topic).replace('.', '')})"
         yield f"| {link} | `{topic.key}` | {cleanup} | {topic.bytes_max // 1024} KiB | {UNKNOWN[topic.unknown]} |"
 
 
@@ -133,7 +133,7 @@ def _examples(topic: Topic, type_: str) -> Iterator[str]:
 
 
 def _short_examples(topic: Topic, types: list[str]) -> Iterator[str]:
-    shown = "change" if topic is CASE_EVENTS else "data"
+    shown = "change" if topic in (CASE_EVENTS, SHARED_EVENTS) else "data"
     yield from (f"\n| type | an example of its `{shown}` |", "|---|---|")
     examples = examples_of(topic)
     for type_ in types:

@@ -27,10 +27,15 @@ class Example:
         return self.headers["ce_type"]
 
 
+def plain_name(topic: Topic) -> str:
+    """Return the name of a topic without the marks of what stands for many: fit for folders and channels."""
+    return topic.name.replace("<", "").replace(">", "")
+
+
 def examples_of(topic: Topic) -> dict[str, list[Example]]:
     """Return the examples of a topic by the name of their message; a new file there is a new example."""
     found: dict[str, list[Example]] = defaultdict(list)
-    for path in sorted((GOLDEN / topic.name).glob("*.json")):
+    for path in sorted((GOLDEN / plain_name(topic)).glob("*.json")):
         message = json.loads(path.read_text())
         name = message["headers"]["ce_type"]
         if topic is TENANT_CONFIG:

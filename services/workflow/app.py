@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
-from services.workflow.domain import Tenant
 from services.workflow.handlers import Commands
 from services.workflow.reports import Machines
 from services.workflow.settings import WorkflowSettings
+from services.workflow.shared_topics import CounterpartTenancy, SharedTopics
 from services.workflow.timers import CASES_DUE, WAKE, Retiming
 from shared import storage
 from shared.config import TenantConfig
@@ -15,7 +15,6 @@ from shared.flow import Room, Subscription
 from shared.ops import Operations
 from shared.service import Service, new_broker
 from shared.storage import Documents
-from shared.tenancy import Tenancy
 from shared.timers import BrokerTime, Clock, Wakes
 
 #: What decisions about cases take into account.
@@ -27,9 +26,10 @@ def build(settings: WorkflowSettings) -> Service:
     database = storage.connect(settings.mongodb_uri, "callout_workflow", timeout_ms=settings.mongodb_timeout_ms)
     broker = new_broker(settings)
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
+    topics = SharedTopics(settings.kafka_bootstrap_servers)
     cases, brokers = database.documents("cases"), BrokerTime()
     retiming = Retiming(cases)
-    tenancy = Tenancy(Tenant, KINDS, retiming.heard)
+    tenancy = CounterpartTenancy(KINDS, topics.want, retiming.heard)
     retiming.follow(tenancy)
     config = TenantConfig(settings.kafka_bootstrap_servers, tenancy, brokers.has_been)
 
@@ -43,7 +43,7 @@ def build(settings: WorkflowSettings) -> Service:
             alarm=operations.alarm,
         )
 
-    commands = hear(Commands(database.documents("counters"), config), cases)
+    commands = hear(Commands(database.documents("counters"), config, topics), cases)
     machines = hear(Machines(), database.documents("reliability"))
     clock = Clock(
         [Wakes(CASES_DUE, cases), retiming],
@@ -53,4 +53,4 @@ def build(settings: WorkflowSettings) -> Service:
         interval_seconds=settings.clock_interval_seconds,
         brokers=brokers,
     )
-    return Service(settings, broker, [commands, machines], database, operations, before=[config], after=[clock])
+    return Service(settings, broker, [commands, machines], database, operations, before=[topics, config], after=[clock])

@@ -17,6 +17,8 @@ from services.workflow.domain import (
 )
 from services.workflow.domain.evolution import evolve
 from services.workflow.reports import OF_CASES, report_message
+from services.workflow.shared_topics import SharedTopics
+from services.workflow.sharing import share_events
 from services.workflow.telling import (
     event_message,
     outcome_message,
@@ -33,6 +35,7 @@ from shared.contracts.catalogue import (
     CASE_SNAPSHOTS,
     OPS_AUDIT,
     OPS_SLA,
+    SHARED_EVENTS,
 )
 from shared.contracts.commands import Create, command_name
 from shared.contracts.envelope import Incoming, Message, Record, appended_at
@@ -59,14 +62,17 @@ class Commands(Room[Case]):
     """Every change of a case is a command, decided here and nowhere else."""
 
     topic = CASE_COMMANDS
-    tells = (CASE_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, CASE_COMMANDS, OPS_AUDIT, OPS_SLA, OF_CASES)
+    tells = (CASE_EVENTS, SHARED_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, CASE_COMMANDS, OPS_AUDIT, OPS_SLA, OF_CASES)
     service = "workflow"
     exclusive = True
     answers = True
 
-    def __init__(self, counters: Documents, tenants: Tenants[Tenant] = NOTHING_SET) -> None:
+    def __init__(
+        self, counters: Documents, tenants: Tenants[Tenant] = NOTHING_SET, topics: SharedTopics | None = None
+    ) -> None:
         self._counters = counters
         self._tenants = tenants
+        self._topics = topics
         self._free: deque[int] = deque()
         self._numbers: dict[str, str] = {}
 
@@ -91,6 +97,11 @@ class Commands(Room[Case]):
         for place in creates:
             self._numbers[place] = f"{self._free.popleft():08d}"
 
+    async def open_topics(self, messages: Sequence[Message]) -> None:
+        """Make sure that the topics of counterparts are there."""
+        if self._topics is not None:
+            await self._topics.ensure({told.topic for told in messages})
+
     def decide(self, incoming: Incoming, own: Case | None, guide: Case | None, verdict: str | None) -> Decision[Case]:  # noqa: ARG002
         """Decide one command and tell its events and its outcome."""
         cause = Cause(incoming.id, incoming.type, incoming.topic, incoming.partition, incoming.offset)
@@ -109,7 +120,7 @@ class Commands(Room[Case]):
             case Accepted(case=after) if after is own and not decision.reports:
                 return Decision()
             case Accepted():
-                return _told(decision, incoming, tenant)
+                return _told(own, decision, incoming, tenant)
             case Refused():
                 outcome = Outcome(command_id=incoming.id, actor=actor, refused=decision)
                 return Decision(
@@ -148,13 +159,15 @@ class Commands(Room[Case]):
         return store.to_document(state)
 
 
-def _told(accepted: Accepted, incoming: Incoming, tenant: Tenant) -> Decision[Case]:
+def _told(own: Case | None, accepted: Accepted, incoming: Incoming, tenant: Tenant) -> Decision[Case]:
     messages = []
     digest = accepted.case.hash
     for event in accepted.events:
         told, digest = event_message(event, digest, incoming.traceparent)
         messages.append(told)
-    case = evolve(accepted.case, hash=digest)
+    before = own.state if own is not None else None
+    shared, case = share_events(before, evolve(accepted.case, hash=digest), accepted.events, tenant)
+    messages += shared
     messages += [outcome_message(outcome, case, incoming, tenant) for outcome in accepted.outcomes]
     messages += [report_message(report, incoming) for report in accepted.reports]
     messages += send_messages(accepted.sends, incoming)

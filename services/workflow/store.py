@@ -8,7 +8,17 @@ from typing import Any, Final
 import orjson
 
 from services.workflow.domain import Case, Parked
-from services.workflow.domain.case import NO_PAPERS, NO_TIES, FileRef, Inbound, Merged, NoteRef, Papers, Ties
+from services.workflow.domain.case import (
+    NO_PAPERS,
+    NO_TIES,
+    FileRef,
+    Inbound,
+    Merged,
+    NoteRef,
+    Papers,
+    Shared,
+    Ties,
+)
 from services.workflow.domain.timing import Timing
 from shared.contracts.case import BEFORE, CASE_STATE, CaseState
 from shared.contracts.events import Cause
@@ -55,6 +65,8 @@ def to_document(case: Case) -> Document:
         document |= _timing(case.timing, case.state)
     if case.ties != NO_TIES:
         document["ties"] = _ties(case.ties)
+    if case.shared is not None:
+        document["shared"] = asdict(case.shared)
     if case.state is not None:
         document |= _searchable(case.state)
         document["case"] = _state(case.state)
@@ -84,6 +96,7 @@ def from_document(document: Document) -> Case:
         parked=tuple(Parked(**(parked | {"cause": Cause(**parked["cause"])})) for parked in document.get("parked", ())),
         ties=_read_ties(document),
         papers=_read_papers(document),
+        shared=Shared(**document["shared"]) if "shared" in document else None,
         recent=tuple(map(tuple, orjson.loads(document["recent"]))),
         timing=_read_timing(document),
     )

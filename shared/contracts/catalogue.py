@@ -6,7 +6,18 @@ from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
-from shared.contracts import commands, events, intake, limits, measures, ops, settled_letters, signals, tenant
+from shared.contracts import (
+    commands,
+    events,
+    intake,
+    limits,
+    measures,
+    ops,
+    settled_letters,
+    shared_case,
+    signals,
+    tenant,
+)
 from shared.contracts.case import CASE_STATE
 
 Body = TypeAdapter[Any]
@@ -32,6 +43,11 @@ class Topic:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bases", frozenset(name.rsplit(".v", 1)[0] for name in self.types))
+
+    @property
+    def template(self) -> bool:
+        """Whether it stands for topics that are made as they are needed, one for each word in its name."""
+        return "<" in self.name
 
     @property
     def dead(self) -> str:
@@ -63,6 +79,17 @@ CASE_EVENTS: Final = Topic(
     key="case_id",
     key_of=lambda data: str(data.case_id),
     types={events.event_type(name): TypeAdapter(events.CaseEvent) for name in events.EVENTS},
+    extensions=CHAIN,
+)
+SHARED_EVENTS: Final = Topic(
+    name="case.events.shared.<tenant>.v1",
+    key="case_id",
+    key_of=lambda data: str(data.case_id),
+    types={
+        events.event_type(name): TypeAdapter(shared_case.SharedEvent)
+        for name in events.EVENTS
+        if name not in shared_case.UNTOLD
+    },
     extensions=CHAIN,
 )
 CASE_SNAPSHOTS: Final = Topic(
@@ -154,6 +181,7 @@ CATALOGUE: Final[dict[str, Topic]] = {
         INTAKE_TIMERS,
         CASE_COMMANDS,
         CASE_EVENTS,
+        SHARED_EVENTS,
         CASE_SNAPSHOTS,
         CASE_OUTCOMES,
         TENANT_CONFIG,
@@ -165,3 +193,14 @@ CATALOGUE: Final[dict[str, Topic]] = {
         OPS_DEAD_LETTERS,
     )
 }
+
+
+def shared_topic(tenant_id: str) -> str:
+    """Return the name of the topic on which a counterpart is told of the cases that are shared with it."""
+    return SHARED_EVENTS.name.replace("<tenant>", tenant_id)
+
+
+def contract_name(topic: str) -> str:
+    """Return the name in the catalogue of a topic of the cluster: of one made from a template, the template's."""
+    head, _, tail = SHARED_EVENTS.name.partition("<tenant>")
+    return SHARED_EVENTS.name if topic.startswith(head) and topic.endswith(tail) else topic

@@ -45,6 +45,11 @@ class Room(ABC, Generic[State]):
     answers: bool = False
     """Whether hardly a record is passed over, so that it pays to begin a transaction before anything is decided."""
 
+    @property
+    def tells_always(self) -> list[str]:
+        """The names of the topics that are there before anything is told on them."""
+        return [topic.name for topic in self.tells if not topic.template]
+
     @abstractmethod
     def key(self, incoming: Incoming) -> str | None:
         """Return the id of the record's own document; nothing to pass the record over."""
@@ -56,6 +61,13 @@ class Room(ABC, Generic[State]):
     def needs_guide(self, incoming: Incoming, own: State | None) -> bool:  # noqa: ARG002
         """Tell whether the guide has to be asked, given the record's own document."""
         return False
+
+    async def open_topics(self, messages: Sequence[Message]) -> None:
+        """Make sure, before these are told, that topics which are made as they are needed are there.
+
+        Raises:
+            CalloutError: if that cannot be known now.
+        """
 
     async def prepare(self, batch: Sequence[Incoming]) -> None:
         """Get what decisions of this batch need from outside (numbers)."""

@@ -68,10 +68,7 @@ class Unit(Generic[State]):
             figures=self._figures,
         )
         self._teller: Teller | None = None
-        self._committed = 0
-        self._position = 0
-        self._horizon = 0
-        self._partitions = 0
+        self._committed = self._position = self._horizon = self._partitions = 0
         self._below_floor_at: int | None = None
         self.stopped = False
         self._log = log.bind(topic=partition.topic, partition=partition.partition)
@@ -102,7 +99,7 @@ class Unit(Generic[State]):
                 self._horizon = (await self._consumer.end_offsets([self._partition]))[self._partition]
                 self._partitions = await teller.partitions_of(self._partition.topic)
                 generation = await generation_of(self._partition.topic, self._partitions, self._sources)
-                await asyncio.gather(*(teller.partitions_of(topic.name) for topic in self._room.tells))
+                await asyncio.gather(*map(teller.partitions_of, self._room.tells_always))
                 self._consumer.seek(self._partition, committed or 0)
         except PartitionCountChanged as error:
             await teller.stop()
@@ -233,6 +230,7 @@ class Unit(Generic[State]):
         return count
 
     async def _tell(self, messages: Sequence[Message], position: int) -> None:
+        await self._room.open_topics(messages)
         with self._figures.step("tell"):
             await self._owner.tell(messages, position)
         self._committed = position

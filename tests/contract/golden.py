@@ -8,11 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shared.contracts import catalogue, commands, events, intake, measures, ops, settled_letters, signals, tenant
+from deploy.docs.examples import plain_name
+from shared.contracts import (
+    catalogue,
+    commands,
+    events,
+    intake,
+    measures,
+    ops,
+    settled_letters,
+    shared_case,
+    signals,
+    tenant,
+)
 from shared.contracts.catalogue import Topic
 from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, NOTE_ID, command, signal
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
 from tests.contract.golden_measures import MEASURES, MODEL, SHARE
+from tests.contract.golden_shared import shared_event
 from tests.contract.golden_tenant import TENANT_DATA
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -53,6 +66,8 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
     for name in events.EVENTS:
         type_ = events.event_type(name)
         yield catalogue.CASE_EVENTS, type_, type_, CASE_ID, event(name), {"ce_tenant": "acme", **CHAIN}
+        if name not in shared_case.UNTOLD:
+            yield catalogue.SHARED_EVENTS, type_, type_, CASE_ID, shared_event(name), {"ce_tenant": "acme", **CHAIN}
     yield catalogue.CASE_SNAPSHOTS, events.SNAPSHOT, events.SNAPSHOT, CASE_ID, CASE, {"ce_tenant": "acme", **CHAIN}
     outcome = {"command_id": COMMAND_ID, "case_id": CASE_ID, "accepted": True, "seq": 4, "version": 4}
     outcome["allowed"] = ["assign", "resolve"]
@@ -126,7 +141,7 @@ def _operations() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[s
 def main() -> None:
     """Write the messages that are not there yet."""
     for topic, name, type_, key, body, extra in examples():
-        path = GOLDEN / topic.name / f"{name}.json"
+        path = GOLDEN / plain_name(topic) / f"{name}.json"
         head = {"ce_specversion": "1.0", "ce_id": EVENT_ID, "ce_source": "/callout/golden", "ce_type": type_}
         head |= {"ce_time": AT, **extra, "content-type": "application/json"}
         if not path.exists():

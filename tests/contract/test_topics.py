@@ -4,10 +4,12 @@ import pytest
 
 from deploy.docs.headers import written_by_others
 from deploy.topics import DAY_MILLISECONDS, RETENTION, Catalogue
-from shared.contracts.catalogue import CATALOGUE, OPS_DEAD_LETTERS, Topic
+from services.workflow import shared_topics
+from shared.contracts.catalogue import CATALOGUE, OPS_DEAD_LETTERS, SHARED_EVENTS, Topic, contract_name, shared_topic
 
 TOPICS = [pytest.param(topic, id=topic.name) for topic in CATALOGUE.values()]
-DECLARED = {topic.name: topic for topic in Catalogue.load().topics}
+SHARED = Catalogue.load().find(shared_topic("maker"))
+DECLARED = {topic.name: topic for topic in Catalogue.load().topics} | {SHARED_EVENTS.name: SHARED}
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -51,8 +53,17 @@ def test_only_what_asks_for_something_is_sent_again() -> None:
 def test_keys_are_told_in_words_that_the_models_have() -> None:
     keys = {topic.name: topic.key for topic in CATALOGUE.values()}
     assert {name for name, key in keys.items() if key == "case_id"} == {
-        *("case.commands.v1", "case.events.v1", "case.snapshots.v1", "ops.sla.v1"),
+        *("case.commands.v1", "case.events.v1", "case.events.shared.<tenant>.v1", "case.snapshots.v1", "ops.sla.v1"),
     }
     assert {topic.name for topic in CATALOGUE.values() if topic.compact} == {
         *("case.snapshots.v1", "tenant.config.v1", "ops.reliability.v1"),
     }
+
+
+def test_topics_of_counterparts_are_made_as_their_template_says() -> None:
+    assert (SHARED.partitions, SHARED.config) == (shared_topics.PARTITIONS, shared_topics.CONFIG)
+
+
+def test_a_topic_of_a_counterpart_is_known_by_its_template() -> None:
+    assert contract_name(shared_topic("maker")) == SHARED_EVENTS.name
+    assert contract_name("case.events.v1") == "case.events.v1"

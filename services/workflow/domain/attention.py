@@ -1,6 +1,7 @@
 """Who looks at a case and how closely: escalation, the wish to close it, and sharing it."""
 
 from services.workflow.domain.case import Refused
+from services.workflow.domain.counterparts import refuse_counterpart
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.steps import Step
 from shared.contracts.case import CloseRequest, Escalation
@@ -35,5 +36,10 @@ def share(scene: Scene, command: Share) -> Step | Refused:
     """Let the counterpart take part from now on."""
     if command.counterpart_tenant_id == scene.state.tenant_id:
         return WITH_ITSELF
+    refused = refuse_counterpart(
+        scene.tenant, command.counterpart_tenant_id, scene.state.device_id, "counterpart_tenant_id"
+    )
+    if refused is not None:
+        return refused
     shared = {"visibility": Visibility.SHARED, "counterpart_tenant_id": command.counterpart_tenant_id}
     return Step(event="shared", fields=shared)

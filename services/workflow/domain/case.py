@@ -99,11 +99,20 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """How far the counterpart of a shared case was told: a chain of its own."""
+
+    seq: int = 0
+    hash: str = NO_HASH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A case with what later decisions need beside its public state; without a state it is a stub.
 
-    `hash` belongs to whoever tells the events: the domain carries it along. `ended_at` is set as long as the case is
-    closed, cancelled, archived or deleted. `recent` holds (command id, seq, version) of the last accepted commands.
+    `hash` and `shared` belong to whoever tells the events: the domain carries them along. `ended_at` is set as long as
+    the case is closed, cancelled, archived or deleted. `recent` holds (command id, seq, version) of the last accepted
+    commands.
     """
 
     id: str
@@ -119,6 +128,7 @@ class Case:
     papers: Papers = NO_PAPERS
     timing: Timing | None = None
     ties: Ties = NO_TIES
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

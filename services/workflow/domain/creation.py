@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from services.workflow.domain.case import MACHINES, NO_TIES, Case, Event, Refused, Ties
+from services.workflow.domain.counterparts import refuse_counterpart
 from services.workflow.domain.family import parent_of
 from services.workflow.domain.steps import condition_of, plain
 from services.workflow.domain.tenant import Tenant
@@ -119,6 +120,11 @@ def create(
     visibility = given.visibility or _visibility(command)
     if counterpart == command.tenant_id or (visibility is Visibility.SHARED and counterpart is None):
         return NOBODY_TO_SHARE_WITH
+    if visibility is Visibility.SHARED and counterpart is not None:
+        refused = refuse_counterpart(tenant, counterpart, given.device_id, "case.counterpart_tenant_id")
+        if refused is not None and command.actor.role not in MACHINES:
+            return refused
+        visibility = Visibility.SHARED if refused is None else Visibility.INTERNAL
     if stub.parked and len(stub.parked) * (len(given.model_dump_json().encode()) + EVENT_BYTES) > FOLD_BYTES_MAX:
         return TOO_MUCH
     state = _first_state(command, given, visibility, number=number, now=now)

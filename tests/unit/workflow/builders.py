@@ -1,13 +1,15 @@
 """Cases, commands and causes that are valid by default; one keyword to differ."""
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.workflow.domain import Accepted, Case, Decision, decide
+from services.workflow.domain import Accepted, Case, Decision, Tenant, decide
 from shared.contracts.case import Actor, CaseState
 from shared.contracts.commands import COMMANDS, CaseCommand
 from shared.contracts.events import Cause
+from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import HoldReason, LinkKind, RefusalCode, Role
 
 OTHER_ID = "0f0e0d0c-0b0a-5908-8706-0504030201ff"
@@ -19,6 +21,12 @@ _ids = itertools.count()
 def minute(number: float) -> datetime:
     """Return an instant some minutes after the start of the story."""
     return START + timedelta(minutes=number)
+
+
+def with_counterparts(**counterparts: dict[str, Any]) -> Tenant:
+    """Return a tenant that has set these counterparts, and nothing else."""
+    bodies = {name: json.dumps(body).encode() for name, body in counterparts.items()}
+    return Tenant(TenantData({"counterpart": bodies}))
 
 
 def actor(role: Role | str, id_: str | None = None, tenant: str = "acme") -> Actor:
@@ -91,11 +99,18 @@ def told(
     *,
     now: datetime | None = None,
     id_: str | None = None,
+    tenant: Tenant | None = None,
     **arguments: Any,
 ) -> Decision:
-    """Return the decision on one command."""
+    """Return the decision on one command; unless it is said otherwise, the tenant has one counterpart, `maker`."""
     return decide(
-        case, name, command(name, by, **arguments), cause=cause(id_), now=now or minute(10), number="10000001"
+        case,
+        name,
+        command(name, by, **arguments),
+        cause=cause(id_),
+        now=now or minute(10),
+        number="10000001",
+        tenant=tenant or with_counterparts(maker={}),
     )
 
 
