@@ -10,6 +10,7 @@ from deploy.cli.failure import ExitCode, Failure
 
 KAFKA_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
 MONGODB_VARIABLE: Final = "MONGODB_URI"
+ISSUER_VARIABLE: Final = "CALLOUT_ISSUER_KEY"
 DEFAULT_FILE: Final = Path(".callout") / "env"
 #: Set by the option `--env` of `callout`, before the command itself runs.
 FILE_VARIABLE: Final = "CALLOUT_ENV"
@@ -47,6 +48,22 @@ def find_stack() -> Connection:
         pids=json.loads(values.get("CALLOUT_PIDS", "{}")),
         health_urls=json.loads(values.get("CALLOUT_HEALTH_URLS", "{}")),
     )
+
+
+def find_issuer_key() -> Path:
+    """Return where the private key of the running stack's development issuer is.
+
+    Raises:
+        Failure: no stack is named, or it has no such issuer.
+    """
+    named = _values().get(ISSUER_VARIABLE)
+    if not named:
+        raise Failure(
+            ExitCode.NOT_REACHABLE,
+            "No development issuer found: only a stack of `callout up` has one, and names it in its --write-env FILE. "
+            "Elsewhere, tokens come from the issuer that the gateway trusts (GATEWAY_ISSUER).",
+        )
+    return Path(named)
 
 
 def read_environment_file(path: Path) -> dict[str, str]:

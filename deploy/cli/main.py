@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from pymongo.errors import ConnectionFailure
 from rich.console import Console
 
-from deploy.cli import case, cases, config, dead, demo, fleet, lag, rebuild, replay, tail, topics, up, verify
+from deploy.cli import case, cases, config, dead, demo, fleet, lag, rebuild, replay, tail, token, topics, up, verify
 from deploy.cli.connection import FILE_VARIABLE
 from deploy.cli.failure import ExitCode, Failure
 
@@ -34,6 +34,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(config.app, name="config")
 app.add_typer(cases.app, name="cases")
 app.command("case")(case.case)
+app.command("token")(token.token)
 app.command("verify")(verify.verify)
 app.add_typer(rebuild.app, name="rebuild")
 app.command("lag")(lag.lag)
