@@ -10,7 +10,6 @@ from services.intake.domain import (
     ENDED,
     REOPENED,
     RETURNED,
-    STORM,
     Key,
     Kind,
     Policy,
@@ -18,6 +17,7 @@ from services.intake.domain import (
     needs_guide,
     on_case_event,
     on_signal,
+    on_verdict,
     on_wake,
     settle,
 )
@@ -94,7 +94,7 @@ class Signals(KeyRoom):
         signal = incoming.data
         return needs_guide(own, _kind(incoming), signal, self._policy(signal.tenant_id, incoming))
 
-    def decide(self, incoming: Incoming, own: Key | None, guide: Key | None, verdict: str | None) -> Decision[Key]:
+    def decide(self, incoming: Incoming, own: Key | None, guide: Key | None) -> Decision[Key]:
         """Count the signal in exactly one episode, or say why not."""
         triage = on_signal(
             own,
@@ -102,7 +102,18 @@ class Signals(KeyRoom):
             kind=_kind(incoming),
             signal=incoming.data,
             signal_id=_identity(incoming),
-            verdict=verdict,
+            now=incoming.now,
+            policy=self._policy(incoming.data.tenant_id, incoming),
+        )
+        return _told(triage, incoming)
+
+    def heed(self, incoming: Incoming, guide: Key | None, verdict: str) -> Decision[Key]:
+        """Note on the storm key what it said; a storm counts the signal there."""
+        triage = on_verdict(
+            guide,
+            verdict,
+            signal=incoming.data,
+            signal_id=_identity(incoming),
             now=incoming.now,
             policy=self._policy(incoming.data.tenant_id, incoming),
         )
@@ -121,7 +132,7 @@ class CaseEvents(KeyRoom):
         case = incoming.data.case
         return store.document_id(case.tenant_id, case.signal.dedup_key) if case.signal else None
 
-    def decide(self, incoming: Incoming, own: Key | None, guide: Key | None, verdict: str | None) -> Decision[Key]:  # noqa: ARG002
+    def decide(self, incoming: Incoming, own: Key | None, guide: Key | None) -> Decision[Key]:  # noqa: ARG002
         """Follow the case; what it hands back is counted anew."""
         event = incoming.data
         policy = self._policy(event.case.tenant_id, incoming)
@@ -139,7 +150,7 @@ class Timers(KeyRoom):
         """Return the document of the dedup key to look at."""
         return store.document_id(incoming.data.tenant_id, incoming.data.dedup_key)
 
-    def decide(self, incoming: Incoming, own: Key | None, guide: Key | None, verdict: str | None) -> Decision[Key]:  # noqa: ARG002
+    def decide(self, incoming: Incoming, own: Key | None, guide: Key | None) -> Decision[Key]:  # noqa: ARG002
         """Do what is due."""
         return _told(on_wake(own, incoming.data, now=incoming.now), incoming)
 
@@ -174,13 +185,7 @@ def _told(triage: Triage, incoming: Incoming) -> Decision[Key]:
         for place, command in enumerate(triage.commands)
     ]
     messages += [_decision(decision, incoming, str(place)) for place, decision in enumerate(triage.decisions)]
-    return Decision(
-        own=triage.key,
-        guide=triage.guide,
-        verdict=triage.verdict or "",
-        guide_tells=triage.verdict == STORM,
-        messages=messages,
-    )
+    return Decision(triage.key, triage.verdict or "", messages)
 
 
 def _decision(decision: IntakeDecision, incoming: Incoming, place: str) -> Message:

@@ -102,7 +102,7 @@ class Commands(Room[Case]):
         if self._topics is not None:
             await self._topics.ensure({told.topic for told in messages})
 
-    def decide(self, incoming: Incoming, own: Case | None, guide: Case | None, verdict: str | None) -> Decision[Case]:  # noqa: ARG002
+    def decide(self, incoming: Incoming, own: Case | None, guide: Case | None) -> Decision[Case]:  # noqa: ARG002
         """Decide one command and tell its events and its outcome."""
         cause = Cause(incoming.id, incoming.type, incoming.topic, incoming.partition, incoming.offset)
         actor: Actor = incoming.data.actor

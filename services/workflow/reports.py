@@ -76,7 +76,6 @@ class Machines(Room[Figures]):
         incoming: Incoming,
         own: Figures | None,
         guide: Figures | None,  # noqa: ARG002
-        verdict: str | None,  # noqa: ARG002
     ) -> Decision[Figures]:
         """Add one case to the sums."""
         case: CaseMeasures = incoming.data

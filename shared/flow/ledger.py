@@ -87,9 +87,9 @@ class Ledger(Generic[State]):
 
 
 def _stages(plan: Plan[State]) -> Iterator[tuple[list[Document[State]], bool]]:
-    """Return what to write in one go: guides first, and what relies on them after; a few in one go, in order."""
-    guides, owns = plan.dirty()
+    """Return what to write in one go: what holds verdicts first, and guides after; a few in one go, in order."""
+    owns, guides = plan.dirty()
     if guides and len(guides) + len(owns) <= FEW:
-        yield [*guides, *owns], True
+        yield [*owns, *guides], True
         return
-    yield from ((documents, False) for documents in (guides, owns) if documents)
+    yield from ((documents, False) for documents in (owns, guides) if documents)

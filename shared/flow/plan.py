@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, cast
+from typing import Generic, cast
 
 from shared.contracts.envelope import Incoming, Message, Record
 from shared.contracts.limits import DEFAULT_BYTES_MAX
@@ -22,20 +22,18 @@ class TooLargeToTell(Exception):
 
 @dataclass(slots=True)
 class Plan(Generic[State]):
-    """Decisions on one partition's records while `position` is its committed position.
-
-    Records below `horizon` may have been folded in, in part, by an earlier owner of the partition.
-    """
+    """Decisions on one partition's records while `position` is its committed position."""
 
     room: Room[State]
     source: Source
     position: int
-    horizon: int
     documents: dict[str, Document[State]]
     messages: list[Message] = field(default_factory=list)
     bugs: list[tuple[Record, Exception]] = field(default_factory=list)
     last: dict[str, Incoming] = field(default_factory=dict)
+    guides: set[str] = field(default_factory=set)
     told_bytes: int = 0
+    full: bool = False
     wrote: bool = False
 
     def missing(self, items: Sequence[Item]) -> list[str]:
@@ -43,7 +41,7 @@ class Plan(Generic[State]):
         found = (
             item.guide
             for item in items
-            if item.guide is not None and item.guide not in self.documents and self._asks_guide(item)
+            if item.guide is not None and item.guide not in self.documents and self._needs_guide(item)
         )
         return list(dict.fromkeys(found))
 
@@ -57,14 +55,12 @@ class Plan(Generic[State]):
             if item.incoming is None or item.key is None:
                 self.messages.extend(item.messages)
                 self.told_bytes += sum(len(m.value or b"") for m in item.messages)
-                if self.told_bytes > TOLD_BYTES_MAX:
-                    return count
-                continue
-            own = self.documents[item.key]
-            self.last[item.key] = item.incoming
-            if own.folded(item.offset):
-                self._tell_again(item, own)
-            elif self._fold(item, item.incoming, own):
+                self.full |= self.told_bytes > TOLD_BYTES_MAX
+            elif (own := self.documents[item.key]).folded(item.offset):
+                self._tell_again(item, item.incoming, own)
+            else:
+                self._fold(item, item.incoming, own)
+            if self.full:
                 return count
         return len(items)
 
@@ -78,9 +74,9 @@ class Plan(Generic[State]):
         self.messages.extend(self.room.derive(self.messages))
 
     def dirty(self) -> tuple[list[Document[State]], list[Document[State]]]:
-        """Return the documents to write: guides, and those that may rely on them."""
+        """Return the documents to write: those with verdicts among them, and the guides that rely on these."""
         dirty = [document for document in self.documents.values() if document.dirty]
-        return [d for d in dirty if d.fresh_verdicts], [d for d in dirty if not d.fresh_verdicts]
+        return [d for d in dirty if d.id not in self.guides], [d for d in dirty if d.id in self.guides]
 
     def must_tell(self, position: int) -> bool:
         """Tell whether there is more to say of these records than that they were passed over, or that of too many."""
@@ -91,53 +87,65 @@ class Plan(Generic[State]):
         """Return the write of one dirty document, which has a state."""
         return document.write(self.source, self.position, self.room.to_document(cast("State", document.state)))
 
-    def _asks_guide(self, item: Item) -> bool:
+    def _needs_guide(self, item: Item) -> bool:
         if item.incoming is None or item.key is None:
             return False
         own = self.documents[item.key]
-        behind = item.offset < self.horizon or own.folded(item.offset)
-        return behind or self.room.needs_guide(item.incoming, own.state)
+        if own.folded(item.offset):
+            return item.offset in own.mark.verdicts
+        return self.room.needs_guide(item.incoming, own.state)
 
-    def _tell_again(self, item: Item, own: Document[State]) -> None:
+    def _tell_again(self, item: Item, incoming: Incoming, own: Document[State]) -> None:
+        """Tell what a folded record made; what its guide has not heeded yet, it heeds now."""
         self.messages.extend(own.stored(item.offset))
-        if item.guide is not None:
-            self.messages.extend(self.documents[item.guide].stored(item.offset))
-
-    def _fold(self, item: Item, incoming: Incoming, own: Document[State]) -> bool:
-        guide, verdict = self._ask(item, incoming, own)
+        verdict = own.mark.verdicts.get(item.offset)
+        if verdict is None or item.guide is None:
+            return
+        guide = self.documents[item.guide]
+        if guide.folded(item.offset):
+            self.messages.extend(guide.stored(item.offset))
+            return
         try:
-            decision = self.room.decide(incoming, own.state, guide.state if guide else None, verdict)
-            messages = _checked(decision)
+            heeded = _checked(self.room.heed(incoming, guide.state, verdict))
         except CalloutError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug costs its record only
-            self.bugs.append((item.record, error))
-            decision, messages = Decision(), [buried(item.record, error, self.room.service)]
-        in_guide = guide is not None and decision.guide_tells
-        if guide is not None and decision.guide is not None:
-            self.last[guide.id] = incoming
-            guide.see(item.offset, decision.guide, messages if in_guide else [], decision.verdict)
-        own.see(item.offset, decision.own, [] if in_guide else messages)
-        self.messages.extend(messages)
-        self.told_bytes += sum(len(m.value or b"") for m in messages)
-        full = own.fresh_bytes > EMITTED_BYTES_MAX or (guide is not None and guide.fresh_bytes > EMITTED_BYTES_MAX)
-        return full or self.told_bytes > TOLD_BYTES_MAX
+            heeded = self._buried(item, error)
+        self._see(guide, item.offset, incoming, heeded)
+        self.guides.add(guide.id)
 
-    def _ask(self, item: Item, incoming: Incoming, own: Document[State]) -> tuple[Document[State] | None, str | None]:
-        """Return the guide to be asked, or the verdict that it gave before a crash."""
+    def _fold(self, item: Item, incoming: Incoming, own: Document[State]) -> None:
         guide = self.documents.get(item.guide) if item.guide is not None else None
-        if guide is None:
-            return None, None
-        if guide.folded(item.offset) and item.offset in guide.mark.verdicts:
-            self.messages.extend(guide.stored(item.offset))
-            return None, guide.mark.verdicts[item.offset]
-        if not self.room.needs_guide(incoming, own.state):
-            return None, None
-        return (None, "") if guide.folded(item.offset) else (guide, None)
+        if guide is not None and not self.room.needs_guide(incoming, own.state):
+            guide = None
+        heeded = None
+        try:
+            decision = _checked(self.room.decide(incoming, own.state, guide.state if guide else None))
+            if guide is not None and decision.verdict:
+                heeded = _checked(self.room.heed(incoming, guide.state, decision.verdict))
+        except CalloutError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug costs its record only
+            decision, heeded = self._buried(item, error), None
+        self._see(own, item.offset, incoming, decision)
+        if guide is not None and heeded is not None:
+            self._see(guide, item.offset, incoming, heeded)
+            self.guides.add(guide.id)
+
+    def _see(self, document: Document[State], offset: int, incoming: Incoming, decision: Decision[State]) -> None:
+        self.last[document.id] = incoming
+        document.see(offset, decision.own, list(decision.messages), decision.verdict)
+        self.messages.extend(decision.messages)
+        self.told_bytes += sum(len(m.value or b"") for m in decision.messages)
+        self.full |= document.fresh_bytes > EMITTED_BYTES_MAX or self.told_bytes > TOLD_BYTES_MAX
+
+    def _buried(self, item: Item, error: Exception) -> Decision[State]:
+        self.bugs.append((item.record, error))
+        return Decision(messages=(buried(item.record, error, self.room.service),))
 
 
-def _checked(decision: Decision[Any]) -> list[Message]:
+def _checked(decision: Decision[State]) -> Decision[State]:
     for message in decision.messages:
         if len(message.value or b"") > DEFAULT_BYTES_MAX:
             raise TooLargeToTell(f"{len(message.value or b'')} bytes for {message.topic}")
-    return list(decision.messages)
+    return decision

@@ -15,25 +15,22 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[State]):
-    """What one record makes: new states (nothing: unchanged) and messages.
+    """What one record makes of a document: its new state (nothing: unchanged) and messages.
 
-    `verdict` is what the guide said about this record; it is kept with the guide, so that it can be had again after
-    a crash that fell between writing the guide and writing the record's own document. `guide_tells` keeps the messages
-    with the guide too: then it has decided alone, and the own document only takes note.
+    `verdict` is what the guide said about the record. It is kept with the record's own document, so it needs a state
+    there, and the guide heeds it after.
     """
 
     own: State | None = None
-    guide: State | None = None
     verdict: str = ""
-    guide_tells: bool = False
     messages: Sequence[Message] = ()
 
 
 class Room(ABC, Generic[State]):
     """A service's part in the flow of one topic; all but `prepare` is pure.
 
-    A record touches its *own* document. It may also need a *guide*: a second document that is asked first, is written
-    first, and remembers its verdict.
+    A record touches its *own* document. It may also need a *guide*: a second document that is asked first and written
+    last, by the verdict that the own document keeps. A guide has no guide.
     """
 
     topic: Topic
@@ -73,10 +70,15 @@ class Room(ABC, Generic[State]):
         """Get what decisions of this batch need from outside (numbers)."""
 
     @abstractmethod
-    def decide(
-        self, incoming: Incoming, own: State | None, guide: State | None, verdict: str | None
-    ) -> Decision[State]:
-        """Decide what a record does; `verdict` stands for a guide that was asked before a crash."""
+    def decide(self, incoming: Incoming, own: State | None, guide: State | None) -> Decision[State]:
+        """Decide what a record does to its own document; the guide is there if it had to be asked.
+
+        Who writes nothing of its own must come to the same once others have written the document.
+        """
+
+    def heed(self, incoming: Incoming, guide: State | None, verdict: str) -> Decision[State]:  # noqa: ARG002
+        """Decide what a record does to the guide that gave this verdict, which others may have written since."""
+        return Decision()
 
     def settle(self, own: State, last: Incoming) -> tuple[State, Sequence[Message]]:  # noqa: ARG002
         """Sum up a document that is about to be written; `last` is the last record that touched it."""

@@ -68,7 +68,7 @@ class Unit(Generic[State]):
             figures=self._figures,
         )
         self._teller: Teller | None = None
-        self._committed = self._position = self._horizon = self._partitions = 0
+        self._committed = self._position = self._partitions = 0
         self._below_floor_at: int | None = None
         self.stopped = False
         self._log = log.bind(topic=partition.topic, partition=partition.partition)
@@ -96,7 +96,6 @@ class Unit(Generic[State]):
             async with asyncio.timeout(self._settings.own_timeout_seconds):
                 await teller.start()
                 committed = await self._consumer.committed(self._partition)
-                self._horizon = (await self._consumer.end_offsets([self._partition]))[self._partition]
                 self._partitions = await teller.partitions_of(self._partition.topic)
                 generation = await generation_of(self._partition.topic, self._partitions, self._sources)
                 await asyncio.gather(*map(teller.partitions_of, self._room.tells_always))
@@ -244,7 +243,7 @@ class Unit(Generic[State]):
             ids |= dict.fromkeys(item.guide for item in items if item.guide is not None)
         await self._ledger.load(documents, ids)
         while True:
-            plan = Plan(self._room, self._ledger.source, self._committed, self._horizon, documents)
+            plan = Plan(self._room, self._ledger.source, self._committed, documents)
             await self._ledger.load(documents, plan.missing(items))
             with self._figures.step("decide"):
                 count = plan.decide(items)

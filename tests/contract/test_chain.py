@@ -47,7 +47,7 @@ async def answered(messages: Iterable[Message]) -> list[Message]:
         if told.topic == "case.commands.v1":
             commands = Commands(MemoryDocuments())
             await commands.prepare([incoming])
-            decision = commands.decide(incoming, None, None, None)
+            decision = commands.decide(incoming, None, None)
             if decision.own is not None:
                 again = await kept(commands, decision.own)
                 assert commands.to_document(again) == commands.to_document(decision.own)
@@ -78,7 +78,7 @@ async def test_an_accepted_signal_becomes_a_case_that_everybody_can_read(data: A
     intake = Signals(Policies())
     incoming = read(DEVICE_SIGNALS, Sent(DEVICE_SIGNALS.name, encoded(data), None, headers(type_)))
     assert incoming is not None
-    decision = intake.decide(incoming, None, None, None)
+    decision = intake.decide(incoming, None, None)
     said = await answered(decision.messages)
     if decision.own is not None:
         again = await kept(intake, decision.own)

@@ -9,7 +9,7 @@ from services.intake.domain.messages import Command, Decision, Triage
 from services.intake.domain.policy import Policy
 from services.intake.domain.sequel import ENDED, REOPENED, RETURNED, on_case_event, on_wake
 from services.intake.domain.telling import settle
-from services.intake.domain.triage import OPEN, STORM, needs_guide, on_signal
+from services.intake.domain.triage import OPEN, STORM, needs_guide, on_signal, on_verdict
 
 __all__ = [
     "ENDED",
@@ -29,6 +29,7 @@ __all__ = [
     "needs_guide",
     "on_case_event",
     "on_signal",
+    "on_verdict",
     "on_wake",
     "settle",
     "wake_at",

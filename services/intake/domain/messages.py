@@ -28,10 +28,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triage:
-    """What one record does: the keys to write (nothing: unchanged), what the guide said, and what to tell."""
+    """What one record does to a key (nothing: unchanged), what the guide said of it, and what to tell."""
 
     key: Key | None = None
-    guide: Key | None = None
     verdict: str | None = None
     commands: tuple[Command, ...] = ()
     decisions: tuple[Decision, ...] = ()

@@ -23,8 +23,12 @@ def notice(guide: Key, at: datetime, *, now: datetime, limits: tenant.Storm) -> 
     if storm is None and _crowded(guide.openings, at, limits.new_keys, window):
         quiet = timedelta(minutes=limits.quiet_minutes)
         return replace(guide, openings=(), storm=Storm(since=at, last_at=at, arrived_at=now, quiet=quiet)), True
-    openings = (*guide.openings, at)[-2 * limits.new_keys :]
-    return replace(guide, openings=openings, storm=storm), False
+    return began(replace(guide, storm=storm), at, limits), False
+
+
+def began(guide: Key, at: datetime, limits: tenant.Storm) -> Key:
+    """Note on the guide that a fault began with a case of its own."""
+    return replace(guide, openings=(*guide.openings, at)[-2 * limits.new_keys :])
 
 
 def new_guide(arrival: Arrival) -> Key:

@@ -10,7 +10,7 @@ from services.intake.domain.episode import join, open_with
 from services.intake.domain.key import Key, evolve, storm_key
 from services.intake.domain.messages import Decision, Step, Triage, decision
 from services.intake.domain.policy import Policy
-from services.intake.domain.storm import gather, new_guide, notice
+from services.intake.domain.storm import began, gather, new_guide, notice
 from services.intake.domain.telling import clear, tell
 from shared.contracts.fields import rfc3339
 from shared.contracts.signals import Signal
@@ -34,49 +34,46 @@ def on_signal(
     kind: Kind,
     signal: Signal,
     signal_id: bytes | None,
-    verdict: str | None,
     now: datetime,
     policy: Policy,
 ) -> Triage:
     """Decide what one signal does, at its record's time.
 
-    `guide` is the device's storm key (nothing: it has none yet). With a `verdict` the guide is not asked: at `storm` it
-    has counted the signal before, at anything else it has not. What a storm counts, the signal's own key remembers too.
+    `guide` is the device's storm key (nothing: it has none yet), asked where `needs_guide` says so. Its verdict goes
+    with the signal's own key, which remembers the signal even where the storm key counts it: see `on_verdict`.
     """
     key = key or Key(tenant_id=signal.tenant_id, dedup_key=signal.key)
-    if verdict == STORM:
-        return Triage(key=_aware(key, signal_id))
     if signal_id is not None and key.remembers(signal_id):
         return _refused(Step(key), signal, "duplicate", now, changed=False)
     arrival = arrive(signal, signal_id, now, policy)
     if kind is Kind.CLEARED:
         return _on_cleared(key, arrival)
-    suppressed = () if verdict == OPEN else _suppressed(key, arrival, policy)
+    suppressed = _suppressed(key, arrival, policy)
     if suppressed:
         return Triage(decisions=suppressed)
     if key.open:
         return join(key, arrival).triage()
-    if verdict is not None or key.dedup_key == storm_key(signal.device_id):
+    if key.dedup_key == storm_key(signal.device_id):
         return open_with(key, arrival).triage()
-    return _ask(key, guide or new_guide(arrival), arrival, policy)
+    _, stormy = notice(guide or new_guide(arrival), arrival.at, now=now, limits=policy.rules.storm)
+    if stormy:
+        return Triage(key=evolve(key, recent=key.remember(signal_id)), verdict=STORM)
+    return replace(open_with(key, arrival).triage(), verdict=OPEN)
 
 
-def _ask(key: Key, guide: Key, arrival: Arrival, policy: Policy) -> Triage:
-    if arrival.signal_id is not None and guide.remembers(arrival.signal_id):
-        return _refused(Step(key), arrival.signal, "duplicate", arrival.now, changed=False)
-    guide, stormy = notice(guide, arrival.at, now=arrival.now, limits=policy.rules.storm)
-    if not stormy:
-        return replace(open_with(key, arrival).triage(), guide=guide, verdict=OPEN)
-    step = gather(guide, arrival, policy)
-    own = _aware(key, arrival.signal_id)
-    return Triage(key=own, guide=step.key, verdict=STORM, commands=step.commands, decisions=step.decisions)
+def on_verdict(
+    guide: Key | None, verdict: str, *, signal: Signal, signal_id: bytes | None, now: datetime, policy: Policy
+) -> Triage:
+    """Note on the storm key what it said of a signal, and count the signal there if it said `storm`.
 
-
-def _aware(key: Key, signal_id: bytes | None) -> Key | None:
-    """Return a key that knows the signal from now on, wherever it was counted; nothing if that is no news."""
-    if signal_id is None or key.remembers(signal_id):
-        return None
-    return evolve(key, recent=key.remember(signal_id))
+    Others may have changed the storm key since: what it said then holds.
+    """
+    arrival = arrive(signal, signal_id, now, policy)
+    guide = guide or new_guide(arrival)
+    noticed, stormy = notice(guide, arrival.at, now=now, limits=policy.rules.storm)
+    if verdict == STORM:
+        return gather(noticed if stormy else guide, arrival, policy).triage()
+    return Triage(key=began(guide, arrival.at, policy.rules.storm) if stormy else noticed)
 
 
 def _suppressed(key: Key, arrival: Arrival, policy: Policy) -> tuple[Decision, ...]:

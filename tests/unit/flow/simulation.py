@@ -174,9 +174,6 @@ class Consumer:
         await self._trouble.strike()
         return self._broker.committed.get((self._group, partition))
 
-    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: len(self._broker.logs[tp]) for tp in partitions}
-
     async def position(self, partition: TopicPartition) -> int:
         return self._position
 

@@ -22,7 +22,7 @@ def test_no_more_dead_letters_are_told_at_once_than_a_transaction_takes() -> Non
     room: Any = commands()
     records = [Sent(TOPIC, b"x" * 1_000_000, offset=offset) for offset in range(40)]
     items = [read_item(room, record, 12) for record in records]
-    plan = Plan(room, Source(TOPIC, 3), position=0, horizon=0, documents={})
+    plan = Plan(room, Source(TOPIC, 3), position=0, documents={})
     count = plan.decide(items)
     assert len(plan.messages) == count == TOLD_BYTES_MAX // 1_000_000 + 1
 

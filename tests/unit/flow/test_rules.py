@@ -11,11 +11,12 @@ from aiokafka import TopicPartition
 from shared.contracts.envelope import Message
 from shared.flow.document import Document
 from shared.flow.ledger import Ledger
+from shared.flow.plan import Plan
 from shared.flow.unit import Unit
 from shared.storage import Write
 from shared.testing import MemoryDocuments
 from tests.unit.flow.simulation import PARTITIONS, Consumer, Teller, World, run
-from tests.unit.flow.test_flow import build, day, silence, tick  # noqa: F401 - the fixture silences the logs here too
+from tests.unit.flow.test_flow import build, day, silence, stormy_day, tick  # noqa: F401 - the fixture silences the logs here too
 
 SEEDS = 30
 Patch = pytest.MonkeyPatch
@@ -133,6 +134,32 @@ RULES = [
 def test_a_day_goes_wrong_without_the_rule(broken: Callable[[Patch], None], monkeypatch: Patch) -> None:
     broken(monkeypatch)
     assert any(day(seed, crash=0.03, fail=0.05) for seed in range(SEEDS))
+
+
+def write_guides_first(patch: Patch) -> None:
+    dirty = Plan.dirty
+
+    def the_other_way_round(self: Plan[Any]) -> tuple[list[Document[Any]], list[Document[Any]]]:
+        owns, guides = dirty(self)
+        return guides, owns
+
+    patch.setattr(Plan, "dirty", the_other_way_round)
+
+
+def forget_what_the_guide_said(patch: Patch) -> None:
+    write = Document.write
+
+    def forgetful(self: Document[Any], *arguments: Any) -> Write:
+        self.fresh_verdicts = {}
+        return write(self, *arguments)
+
+    patch.setattr(Document, "write", forgetful)
+
+
+@pytest.mark.parametrize("broken", [write_guides_first, forget_what_the_guide_said], ids=lambda rule: rule.__name__)
+def test_a_stormy_day_goes_wrong_without_the_rule(broken: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    broken(monkeypatch)
+    assert any(stormy_day(seed) for seed in range(SEEDS))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,7 +7,18 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from services.intake.domain import Key, Kind, Policy, Triage, needs_guide, on_case_event, on_signal, on_wake, settle
+from services.intake.domain import (
+    Key,
+    Kind,
+    Policy,
+    Triage,
+    needs_guide,
+    on_case_event,
+    on_signal,
+    on_verdict,
+    on_wake,
+    settle,
+)
 from services.intake.domain.key import storm_key
 from shared.contracts import intake
 from shared.contracts.commands import COMMANDS
@@ -71,18 +82,11 @@ class Desk:
         storm = storm_key(signal.device_id)
         own = self.keys.get(signal.key)
         guide = self.keys.get(storm) if needs_guide(own, kind, signal, self.policy) else None
-        triage = on_signal(
-            own,
-            guide,
-            kind=kind,
-            signal=signal,
-            signal_id=signal_id,
-            verdict=None,
-            now=self.now,
-            policy=self.policy,
-        )
-        self._keep(storm, triage.guide)
-        return self._take(signal.key, triage)
+        facts = {"signal": signal, "signal_id": signal_id, "now": self.now, "policy": self.policy}
+        triage = self._take(signal.key, on_signal(own, guide, kind=kind, **facts))
+        if triage.verdict is not None:
+            self._take(storm, on_verdict(guide, triage.verdict, **facts))
+        return triage
 
     def case(self, name: str, case_id: str = "", *, now: datetime | None = None, **facts: Any) -> Triage:
         """An event of a case of the key: the current one, unless an id is given."""

@@ -5,7 +5,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
-from services.intake.domain import Key, Kind, Policy, needs_guide, on_signal, wake_at
+from services.intake.domain import Key, Kind, Policy, needs_guide, wake_at
 from services.intake.domain.key import EPOCH, NO_REPORT
 from shared.contracts.tenant import Rule
 from shared.contracts.words import CaseType, Priority, Severity
@@ -50,7 +50,7 @@ def test_first_raise_opens_a_case_at_once():
         "reason": "first",
     }
     assert (desk.key.open, desk.key.count, desk.key.told, desk.key.raised_seq) == (True, 1, 1, 17)
-    assert (triage.verdict, triage.guide.openings) == ("open", (START,))
+    assert (triage.verdict, desk.keys[f"{DEVICE}:storm"].openings) == ("open", (START,))
 
 
 def test_what_a_case_has_no_field_for_goes_along_with_its_create():
@@ -155,21 +155,6 @@ def test_an_id_that_lies_across_two_others_is_not_remembered():
     assert replace(key, recent=b"a" * 8 + b"b" * 24).remembers(b"b" * 16)
 
 
-def test_what_the_guide_said_before_a_crash_stands():
-    facts = {"kind": Kind.RAISED, "signal": make_signal(), "signal_id": b"a" * 16, "now": START, "policy": Policy()}
-    first = on_signal(None, None, verdict=None, **facts)
-    assert on_signal(None, None, verdict="open", **facts) == replace(first, guide=None, verdict=None)
-    assert on_signal(None, None, verdict="storm", **facts).commands == ()
-    assert on_signal(None, None, verdict="", **facts).key == first.key
-
-
-def test_a_suppressing_rule_that_came_after_the_guide_was_asked_changes_nothing():
-    facts = {"kind": Kind.RAISED, "signal": make_signal(), "signal_id": None, "now": START}
-    policy = rules(Rule(name="quiet", suppress=True))
-    assert on_signal(None, None, verdict="open", policy=policy, **facts).key.open
-    assert on_signal(None, None, verdict="", policy=policy, **facts).key is None
-
-
 def test_only_a_raise_that_may_open_an_episode_asks_the_guide():
     policy = rules(Rule(name="quiet", fault="noise", suppress=True), Rule(name="loud", severity=Severity.MAJOR))
     desk = Desk(policy)
@@ -211,7 +196,7 @@ def test_suppressed_raises_are_counted_nowhere_but_clears_go_through():
     desk.raised(START)
     desk.policy = rules(Rule(name="quiet", suppress=True))
     triage = desk.raised(after(1))
-    assert (triage.key, triage.guide, triage.commands, desk.key.count) == (None, None, (), 1)
+    assert (triage.key, triage.verdict, triage.commands, desk.key.count) == (None, None, (), 1)
     assert triage.decisions[0].data["rule"] == "quiet"
     assert desk.cleared(after(2)).commands[0].name == "clear"
     assert desk.decided() == [("opened", "first"), ("suppressed", "rule"), ("cleared", "condition")]

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from services.intake.domain import Key, Kind, Policy, Triage, needs_guide, on_case_event, on_signal, on_wake, wake_at
+from services.intake.domain import (
+    Key,
+    Kind,
+    Policy,
+    Triage,
+    needs_guide,
+    on_case_event,
+    on_signal,
+    on_verdict,
+    on_wake,
+    wake_at,
+)
 from services.intake.domain.key import storm_key
 from services.intake.store import from_document, to_document
 from shared.contracts.intake import Wake
@@ -113,8 +124,6 @@ class World:
         self.counted = 0
 
     def keep(self, name: str, triage: Triage) -> None:
-        if triage.guide is not None:
-            self.keys[triage.guide.dedup_key] = triage.guide
         if triage.key is not None:
             self.keys[name] = from_document(to_document(triage.key)) if self.random.random() < 0.1 else triage.key
         for command in triage.commands:
@@ -123,17 +132,20 @@ class World:
     def signal(self, kind: Kind) -> None:
         signal, signal_id = self.repeated() if self.senders_repeat and kind is Kind.RAISED else (self.drawn(), None)
         storm = storm_key(signal.device_id)
-        facts = {"kind": kind, "signal": signal, "signal_id": signal_id, "now": self.now, "policy": POLICY}
+        facts = {"signal": signal, "signal_id": signal_id, "now": self.now, "policy": POLICY}
         own = self.keys.get(signal.key)
         guide = self.keys.get(storm) if needs_guide(own, kind, signal, POLICY) else None
-        triage = on_signal(own, guide, verdict=None, **facts)
+        triage = on_signal(own, guide, kind=kind, **facts)
         news = signal_id is None or (signal.key, signal_id) not in self.known
         if kind is Kind.RAISED and not any(d.name == "suppressed" for d in triage.decisions):
             self.counted += news
             self.known |= {(signal.key, signal_id)} if signal_id else set()
-        if triage.verdict is not None and triage.key is not None and self.random.random() < 0.3:
-            triage = self.crash(own, triage, facts)
         self.keep(signal.key, triage)
+        if triage.verdict is not None:
+            # Others may write the guide before it heeds.
+            for _ in range(self.random.randrange(3) if self.random.random() < 0.3 else 0):
+                self.case_event_heard()
+            self.keep(storm, on_verdict(self.keys.get(storm), triage.verdict, **facts))
 
     def drawn(self) -> Signal:
         late = self.random.randrange(12) if self.random.random() < 0.3 else 0
@@ -146,14 +158,6 @@ class World:
             self.sent.append((self.drawn(), self.random.randbytes(16)))
             return self.sent[-1]
         return self.random.choice(self.sent)
-
-    def crash(self, own: Key | None, triage: Triage, facts: dict[str, Any]) -> Triage:
-        """The guide is written and the key is not; before the record comes again, others write the key."""
-        name = facts["signal"].key
-        self.keep(name, Triage(guide=triage.guide, commands=triage.commands if triage.verdict == "storm" else ()))
-        for _ in range(self.random.randrange(3)):
-            self.case_event_heard()
-        return on_signal(self.keys.get(name), None, verdict=triage.verdict, **facts)
 
     def case_decides(self) -> bool:
         waiting = [case_id for case_id, queue in self.commands.items() if queue]

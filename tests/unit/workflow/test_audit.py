@@ -26,7 +26,7 @@ def incoming(name: str, **fields: Any) -> Incoming:
 async def a_case(room: Commands) -> Case:
     creation = incoming("create")
     await room.prepare([creation])
-    case = room.decide(creation, None, None, None).own
+    case = room.decide(creation, None, None).own
     assert case is not None
     return case
 
@@ -38,7 +38,7 @@ def audits(messages: Any) -> list[Message]:
 async def refused(name: str, **fields: Any) -> tuple[Case, list[Message]]:
     room = Commands(MemoryDocuments())
     case = await a_case(room)
-    return case, audits(room.decide(incoming(name, **fields), case, None, None).messages)
+    return case, audits(room.decide(incoming(name, **fields), case, None).messages)
 
 
 async def test_a_forbidden_command_is_audited_and_follows_the_last_event_of_its_case() -> None:
@@ -68,7 +68,7 @@ async def test_asking_for_a_case_of_another_tenant_is_audited_where_the_case_bel
 async def test_a_refusal_that_anybody_may_get_is_not_audited() -> None:
     assert (await refused("reopen"))[1] == []
     room = Commands(MemoryDocuments())
-    assert audits(room.decide(incoming("start"), None, None, None).messages) == []
+    assert audits(room.decide(incoming("start"), None, None).messages) == []
 
 
 async def test_what_is_accepted_is_told_by_its_event_alone() -> None:
@@ -79,5 +79,5 @@ async def test_a_case_that_nobody_of_the_role_may_create_begins_its_own_chain() 
     room = Commands(MemoryDocuments())
     creation = incoming("create", actor={"id": "aud", "role": "auditor", "tenant_id": "acme"})
     await room.prepare([creation])
-    (told,) = audits(room.decide(creation, None, None, None).messages)
+    (told,) = audits(room.decide(creation, None, None).messages)
     assert dict(told.headers)["ce_prevhash"] == b"0" * 64

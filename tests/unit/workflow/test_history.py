@@ -44,7 +44,7 @@ class Course:
         incoming = read(CASE_COMMANDS, record)
         assert incoming is not None
         self.room._numbers[incoming.place] = "10000001"
-        decision = self.room.decide(incoming, self.case, None, None)
+        decision = self.room.decide(incoming, self.case, None)
         self.case = decision.own or self.case
         self.told += [message for message in decision.messages if message.topic == CASE_EVENTS.name]
 

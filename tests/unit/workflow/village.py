@@ -69,7 +69,7 @@ class Village:
         assert incoming is not None
         self.room._numbers[incoming.place] = f"{10_000_000 + self.offset}"
         case_id = incoming.data.case_id
-        decision = self.room.decide(incoming, self.cases.get(case_id), None, None)
+        decision = self.room.decide(incoming, self.cases.get(case_id), None)
         if decision.own is not None:
             self.cases[case_id] = decision.own
         outcome = None
