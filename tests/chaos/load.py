@@ -1,11 +1,12 @@
-"""The load of a chaos run: devices that report, and people who work the cases, both remembered exactly."""
+"""The load of a chaos run: devices that report, storm and repeat themselves, and people who work the cases."""
 
 import asyncio
 import random
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -39,6 +40,7 @@ class Load:
         self._devices = devices
         self._rate = rate
         self._cases: dict[str, str] = {}
+        self._said: deque[dict[str, Any]] = deque(maxlen=30)
         self.sent = Sent()
         self.stopping = asyncio.Event()
 
@@ -69,14 +71,28 @@ class Load:
         return self.sent
 
     async def _signal(self, producer: AIOKafkaProducer) -> "asyncio.Future[object]":
+        if self._said and self._random.random() < 0.05:
+            return await self._say_again(producer)
+        said = self._new_signal()
+        self._said.append(said)
+        return await producer.send("device.signals.v1", **said)
+
+    async def _say_again(self, producer: AIOKafkaProducer) -> "asyncio.Future[object]":
+        """Send a signal a second time, now and then without a key, so that it lies on any partition."""
+        said = self._random.choice(self._said)
+        return await producer.send("device.signals.v1", **said | ({"key": None} if self._random.random() < 0.5 else {}))
+
+    def _new_signal(self) -> dict[str, Any]:
         r = self._random
         tenant, device = r.choice(TENANTS), f"dev-{r.randrange(self._devices):03d}"
         cleared = r.random() < 0.08
         shared = r.random() < 0.1
+        if r.random() < 0.08:
+            device, shared = f"wild-{r.randrange(2)}", False
         body = {
             "tenant_id": tenant,
             "device_id": device,
-            "fault": r.choice(FAULTS),
+            "fault": f"W{r.randrange(300)}" if device.startswith("wild") else r.choice(FAULTS),
             "severity": r.choice(("minor", "major", "critical")),
             "occurred_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
@@ -87,9 +103,7 @@ class Load:
             self.sent.raised[tenant, key] += 1
         type_ = f"callout.signal.{'cleared' if cleared else 'raised'}.v1"
         headers = _headers(type_, str(uuid.uuid4()))
-        return await producer.send(
-            "device.signals.v1", orjson.dumps(body), key=f"{tenant}/{device}".encode(), headers=headers
-        )
+        return {"value": orjson.dumps(body), "key": f"{tenant}/{device}".encode(), "headers": headers}
 
     async def _command(self, producer: AIOKafkaProducer) -> "asyncio.Future[object]":
         r = self._random
