@@ -49,6 +49,7 @@ class Figures:
 
     tenant_id: str
     model: str
+    at: datetime
     total: Sums = field(default_factory=Sums)
     months: dict[str, Sums] = field(default_factory=dict)
 
@@ -57,13 +58,18 @@ class Figures:
         month = month_of(case.at)
         months = self.months | {month: self.months.get(month, Sums()).plus(case)}
         kept = sorted(months)[-MONTHS_MAX:]
-        return replace(self, total=self.total.plus(case), months={name: months[name] for name in kept})
+        latest = max(self.at, case.at)
+        return replace(self, at=latest, total=self.total.plus(case), months={name: months[name] for name in kept})
 
 
 class Machines(Room[Figures]):
-    """What became of cases, summed by machine model; any partition may write a model's document."""
+    """What became of cases, summed by machine model.
 
-    topic = OF_CASES
+    Any partition may write a model's document, so sums may be told out of order: an older one after a newer. The
+    partition on which they lie hears them, and tells the newest again wherever an older one came after it.
+    """
+
+    topic = OPS_RELIABILITY
     tells = (OF_MODELS,)
     service = "workflow"
 
@@ -77,13 +83,15 @@ class Machines(Room[Figures]):
         own: Figures | None,
         guide: Figures | None,  # noqa: ARG002
     ) -> Decision[Figures]:
-        """Add one case to the sums."""
-        case: CaseMeasures = incoming.data
-        return Decision(own=(own or Figures(tenant_id=case.tenant_id, model=case.model)).plus(case))
+        """Add one case to the sums; have them told again if what was told of them is behind."""
+        if isinstance(heard := incoming.data, ModelReliability):
+            return Decision(own=own if own is not None and own.total.ends > _ends(heard.total) else None)
+        case: CaseMeasures = heard
+        return Decision(own=(own or Figures(tenant_id=case.tenant_id, model=case.model, at=case.at)).plus(case))
 
     def settle(self, own: Figures, last: Incoming) -> tuple[Figures, Sequence[Message]]:
         """Tell what a batch made of the sums, once."""
-        body = told(own, last.data.at)
+        body = told(own)
         id_ = derived_id("reliability", own.tenant_id, own.model, last.place)
         return own, [_message(OPS_RELIABILITY, MODEL_RELIABILITY, body, last, id_)]
 
@@ -97,23 +105,27 @@ class Machines(Room[Figures]):
             raise UnknownSchema(f"figures {document['_id']} have schema {document['schema']}, known is {SCHEMA}")
         months = {entry.pop("month"): _read(entry) for entry in document["months"]}
         return Figures(
-            tenant_id=document["tenant_id"], model=document["model"], total=_read(document["total"]), months=months
+            tenant_id=document["tenant_id"],
+            model=document["model"],
+            at=document["at"],
+            total=_read(document["total"]),
+            months=months,
         )
 
     def to_document(self, state: Figures) -> dict[str, Any]:
         """Write figures down."""
         months = [{"month": month, **_written(sums)} for month, sums in state.months.items()]
-        document = {"schema": SCHEMA, "tenant_id": state.tenant_id, "model": state.model}
+        document = {"schema": SCHEMA, "tenant_id": state.tenant_id, "model": state.model, "at": state.at}
         return document | {"total": _written(state.total), "months": months}
 
 
-def told(figures: Figures, at: datetime) -> ModelReliability:
-    """Return figures as they are told, as of the end of a case."""
-    month = month_of(at)
+def told(figures: Figures) -> ModelReliability:
+    """Return figures as they are told, as of the latest end of a case."""
+    month = month_of(figures.at)
     return ModelReliability(
         tenant_id=figures.tenant_id,
         model=figures.model,
-        at=at,
+        at=figures.at,
         total=_reliability(figures.total),
         month=month,
         in_month=_reliability(figures.months.get(month, Sums())),
@@ -134,6 +146,10 @@ def _reliability(sums: Sums) -> Reliability:
         waiting_seconds={Waiting(who): round(seconds, 3) for who, seconds in sums.waiting.items()},
         **sums.promises,
     )
+
+
+def _ends(told_: Reliability) -> int:
+    return told_.closed + told_.cancelled + told_.reopened
 
 
 def _written(sums: Sums) -> dict[str, Any]:

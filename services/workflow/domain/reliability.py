@@ -88,6 +88,11 @@ class Sums:
     waiting: Mapping[str, float] = field(default_factory=dict)
     promises: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def ends(self) -> int:
+        """How many ends, and ends taken back, they are of: it only grows."""
+        return self.closed + self.cancelled + self.reopened
+
     def plus(self, case: CaseMeasures) -> "Sums":
         """Return the sums with one more end, or one that was taken back; cancelled cases are only counted."""
         if case.end is None:

@@ -16,6 +16,8 @@ from services.workflow.handlers import Commands
 from services.workflow.reports import Machines
 from services.workflow.timers import CASES_DUE, Retiming
 from shared.contracts.envelope import Message
+from shared.contracts.fields import rfc3339
+from shared.contracts.measures import CASE_RELIABILITY
 from shared.flow.teller import home_partition
 from shared.storage import Write
 from shared.tenancy import Tenancy
@@ -142,14 +144,38 @@ def check_ends(world: World, broker: FastBroker, events: dict[str, list[tuple[Re
     for record in broker.records("ops.reliability.v1"):
         if dict(record.headers)["ce_type"] == b"callout.ops.reliability.model.v1":
             body = orjson.loads(record.value or b"")
-            if body["total"]["closed"] >= latest.get(body["model"], body)["total"]["closed"]:
-                latest[body["model"]] = body
+            latest[body["model"]] = body
     closed = sum(body["total"]["closed"] for body in latest.values())
     assert closed == names.count("callout.case.closed.v1")
     _, machines = world.rooms["machines"]
     assert sum(document["total"]["reopened"] for document in machines.stored.values()) == names.count(
         "callout.case.reopened.v1"
     )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_sums_that_are_told_side_by_side_end_with_the_newest(seed: int) -> None:
+    world, broker = build(seed)
+    cases = 40
+
+    async def end_many() -> None:
+        workers = [asyncio.create_task(world.work("machines", p)) for p in range(PARTITIONS)]
+        for number in range(cases):
+            ended = {"tenant_id": "acme", "case_id": f"0f0e0d0c-0b0a-5908-8706-{number:012d}", "number": "10000001"}
+            ended |= {"at": rfc3339(minute(number)), "end": "CLOSED", "model": "X", "priority": "low"}
+            headers = (("ce_type", CASE_RELIABILITY.encode()), ("ce_id", f"end-{number}".encode()))
+            key = f"acme/{ended['case_id']}".encode()
+            broker.append(Message("ops.reliability.v1", key, orjson.dumps(ended), headers))
+            await asyncio.sleep(world.trouble.random.random() / 20)
+        world.trouble.quiet = True
+        await asyncio.sleep(60)
+        for task in workers:
+            task.cancel()
+
+    run(end_many(), broker.loop)
+    told_sums = [r for r in broker.records("ops.reliability.v1") if (r.key or b"") == b"acme/X"]
+    last = orjson.loads(told_sums[-1].value or b"")
+    assert (last["total"]["closed"], last["at"]) == (cases, rfc3339(minute(cases - 1)))
 
 
 class Steady:
