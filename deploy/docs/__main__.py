@@ -11,7 +11,7 @@ from typing import Final
 
 import yaml
 
-from deploy.docs import asyncapi, page, settings
+from deploy.docs import asyncapi, page, seeds, settings
 from deploy.docs.compatibility import breaks
 from deploy.docs.contracts import Contracts
 
@@ -24,7 +24,11 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
     "settings.md": settings.render,
 }
 """Pages that people write, with a generated part."""
-FILES: Final[dict[str, Callable[[], str]]] = {"asyncapi.yaml": asyncapi.render, "asyncapi.html": page.render}
+FILES: Final[dict[str, Callable[[], str]]] = {
+    "asyncapi.yaml": asyncapi.render,
+    "asyncapi.html": page.render,
+    "seeds.md": seeds.render,
+}
 """Files that are generated whole."""
 
 

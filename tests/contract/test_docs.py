@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from deploy.docs import seeds
 from deploy.docs.__main__ import DOCS, main, renewed, stale_pages
 from deploy.docs.meanings import DEAD, REFUSALS
 from deploy.docs.settings import SERVICES
@@ -59,6 +60,27 @@ def test_a_stale_page_fails_the_check_and_keeps_what_people_wrote() -> None:
     page = renewed("above\n", "old")
     assert renewed(page, "new") != page
     assert renewed(renewed(page + "below\n", "new"), "old") == page + "below\n"
+
+
+def test_every_feature_of_the_seeds_is_covered_by_a_test_or_has_a_reason() -> None:
+    assert seeds.faults(seeds.features(), seeds.covered()) == []
+    counts = {"S0": 30, "S1": 40, "S2": 27, "S3": 21, "S4": 27}
+    expected = [f"{seed}.{number}" for seed, count in counts.items() for number in range(1, count + 1)]
+    assert [feature.id for feature in seeds.features()] == expected
+
+
+def test_a_feature_with_neither_or_both_and_a_test_of_none_are_told(tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    marked = '@pytest.mark.seed("S0.1", "S0.9")\nasync def test_one() -> None: ...\n'
+    (tests / "test_it.py").write_text(f"import pytest\n\n{marked}")
+    listed = tuple(seeds.Feature(f"S0.{n}", "Sense", "what", why) for n, why in ((1, "why"), (2, None), (3, "why")))
+    assert seeds.covered(tests) == {"S0.1": ["tests/test_it.py::test_one"], "S0.9": ["tests/test_it.py::test_one"]}
+    assert seeds.faults(listed, seeds.covered(tests)) == [
+        "S0.9: no such feature, named by tests/test_it.py::test_one",
+        "S0.1: has a reason, but tests/test_it.py::test_one covers it",
+        "S0.2: no test covers it, and no reason is given",
+    ]
 
 
 def test_every_topic_type_and_code_is_on_the_page() -> None:

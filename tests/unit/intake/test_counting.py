@@ -169,6 +169,7 @@ def test_only_a_raise_that_may_open_an_episode_asks_the_guide():
     assert needs_guide(desk.key, Kind.RAISED, make_signal(), policy)
 
 
+@pytest.mark.seed("S0.30")
 def test_a_rule_decides_how_a_case_begins():
     rule = Rule(
         name="spindles",

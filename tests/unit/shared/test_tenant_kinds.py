@@ -16,6 +16,7 @@ def schema(**parts: Any) -> Schema:
     return Schema.model_validate_json(json.dumps(parts), extra="forbid")
 
 
+@pytest.mark.seed("S4.2", "S4.27")
 def test_every_tenant_has_the_165_codes_of_36_groups() -> None:
     codes = builtin_codes()
     assert len(codes) == 165
@@ -27,6 +28,7 @@ def test_every_tenant_has_the_165_codes_of_36_groups() -> None:
     assert codes["0305-0000"].ticket_class is TicketClass.CASE
 
 
+@pytest.mark.seed("S4.11")
 def test_fourteen_codes_come_with_extra_fields() -> None:
     codes = {code for code, row in builtin_codes().items() if row.details is not None}
     assert codes == {
@@ -36,6 +38,7 @@ def test_fourteen_codes_come_with_extra_fields() -> None:
     }
 
 
+@pytest.mark.seed("S4.11")
 @pytest.mark.parametrize(
     ("details", "fields"),
     [
@@ -101,6 +104,7 @@ def test_a_schema_has_an_end() -> None:
         schema(**{"$ref": "https://example.org/schema"})
 
 
+@pytest.mark.seed("S1.39")
 def test_a_person_covers_the_devices_of_any_scope_and_all_without_one() -> None:
     ann = User(roles=(Role.AGENT,), scopes=("device:press-*", "device:oven-1", "case:delete"))
     assert [ann.covers(device) for device in ("press-07", "oven-1", "oven-2", None)] == [True, True, False, False]
@@ -114,6 +118,7 @@ def test_a_counterpart_covers_its_devices_and_cases_without_one() -> None:
     assert [maker.covers(device) for device in ("press-07", "oven-1", None)] == [True, False, True]
 
 
+@pytest.mark.seed("S2.26")
 def test_targets_that_are_not_said_are_the_defaults_of_their_priority() -> None:
     sla = Sla.model_validate_json('{"targets": {"blocker": {"first_response_hours": 0.5}}}')
     assert sla.hours(Priority.BLOCKER, Clock.FIRST_RESPONSE) == 0.5

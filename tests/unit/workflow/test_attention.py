@@ -25,6 +25,7 @@ OPERATOR, DISPATCHER = actor("operator"), actor("dispatcher")
 BY_OPERATOR = {"id": "operator-1", "role": "operator", "tenant_id": "acme"}
 
 
+@pytest.mark.seed("S3.12")
 def test_when_a_case_is_escalated_then_who_when_and_why_are_kept_and_the_state_stays():
     decision = accepted(told(by_operator(), "escalate", OPERATOR, now=minute(3)))
     state = state_of(decision.case)
@@ -60,6 +61,7 @@ def test_when_the_machine_is_well_again_then_the_escalation_of_an_untouched_case
     assert state_of(decision.case).escalation is None
 
 
+@pytest.mark.seed("S3.13")
 def test_when_closing_is_requested_then_the_next_change_of_the_state_answers_it():
     decision = accepted(told(by_operator(), "request_close", OPERATOR, now=minute(3)))
     assert state_of(decision.case).close_request == CloseRequest(by=OPERATOR, at=minute(3))
@@ -77,6 +79,7 @@ def test_when_an_untouched_case_settles_then_a_request_to_close_it_is_answered()
     assert resolved.events[0].change["close_request"] is None
 
 
+@pytest.mark.seed("S1.12")
 def test_when_a_case_is_shared_then_the_counterpart_takes_part_and_there_is_no_way_back():
     decision = accepted(told(by_device(), "share"))
     state = state_of(decision.case)

@@ -4,6 +4,8 @@ import json
 from hashlib import sha256
 from typing import Any
 
+import pytest
+
 from services.workflow.domain import Case
 from services.workflow.handlers import Commands
 from shared.contracts.catalogue import CASE_COMMANDS, OPS_AUDIT
@@ -41,6 +43,7 @@ async def refused(name: str, **fields: Any) -> tuple[Case, list[Message]]:
     return case, audits(room.decide(incoming(name, **fields), case, None).messages)
 
 
+@pytest.mark.seed("S1.34", "S1.39")
 async def test_a_forbidden_command_is_audited_and_follows_the_last_event_of_its_case() -> None:
     case, (told,) = await refused("start", actor=OPERATOR)
     named = {name: text.decode() for name, text in told.headers}

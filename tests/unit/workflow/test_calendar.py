@@ -152,6 +152,7 @@ def test_a_tenant_without_a_calendar_works_around_the_clock_and_monday_to_friday
     assert [nobodys.is_working_day(date(2026, 1, day)) for day in range(2, 6)] == [True, False, False, True]
 
 
+@pytest.mark.seed("S3.14")
 def test_the_last_moment_to_reopen_is_the_end_of_the_fourteenth_working_day() -> None:
     """Closed on Friday 2 January 2026, no holidays: Thursday 22 January, 23:59:59.999 local."""
     plant = calendar()

@@ -42,6 +42,7 @@ from tests.unit.workflow.builders import (
 )
 
 
+@pytest.mark.seed("S0.1", "S0.12", "S0.13", "S0.14", "S1.24", "S1.26", "S3.1")
 def test_when_a_device_opens_a_case_then_it_begins_new_with_all_it_was_given():
     machine, link = Machine(serial="SN-1"), Link(kind=LinkKind.RECURRENCE_OF, id=OTHER_ID)
     case = by_device(
@@ -86,6 +87,7 @@ def test_when_a_case_is_created_then_the_event_tells_what_was_given_and_what_nev
     assert json.loads(json.dumps(change)) == change
 
 
+@pytest.mark.seed("S0.24")
 @pytest.mark.parametrize(
     ("role", "origin", "channel"),
     [
@@ -107,6 +109,7 @@ def test_when_origin_and_channel_are_said_then_they_hold():
     assert (state.origin, state.channel) == (Origin.IMPORT, Channel.OFFLINE)
 
 
+@pytest.mark.seed("S1.12", "S1.14")
 @pytest.mark.parametrize(
     ("role", "counterpart", "visibility"),
     [
@@ -125,6 +128,7 @@ def test_when_nothing_is_said_then_visibility_follows_the_role(role, counterpart
     assert state_of(case).counterpart_tenant_id == counterpart
 
 
+@pytest.mark.seed("S1.37")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -177,6 +181,7 @@ def created(by, tenant, /, **case):
     return decide(None, "create", given, cause=cause(), now=START, number="10000001", tenant=tenant)
 
 
+@pytest.mark.seed("S0.16", "S0.21")
 def test_when_a_case_is_created_from_a_template_then_what_was_left_open_comes_from_there():
     decision = accepted(created(AGENT, TENANT, template_id="spindle", tags=("mine", "hot")))
     state = state_of(decision.case)
@@ -224,6 +229,7 @@ def test_when_a_machine_names_a_template_that_is_not_there_then_its_case_begins_
     assert decision.events[0].change == {"template_id": "motor", "title": "E417 on press-07"}
 
 
+@pytest.mark.seed("S0.26", "S1.16")
 def test_when_nobody_knows_a_title_then_the_case_is_refused():
     untitled = Tenant(TenantData({"template": {"bare": b'{"version": 1}'}}))
     decision = created(AGENT, untitled, template_id="bare")
@@ -236,6 +242,7 @@ def test_when_a_title_is_given_then_the_fallback_is_not_told():
     assert decision.events[0].change == {"title": "Hot"}
 
 
+@pytest.mark.seed("S0.25", "S1.16", "S1.25", "S3.4", "S3.21")
 def test_when_people_and_classes_are_given_then_the_case_has_them():
     given = {
         "contacts": (Contact(last_name="Meyer", details=(ContactDetail(type=ContactWay.PHONE, value="+49 30 1"),)),),

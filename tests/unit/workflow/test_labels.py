@@ -140,6 +140,7 @@ def test_when_a_case_would_grow_beyond_a_message_then_it_is_refused(name):
     assert isinstance(told(heavy(385), "start"), Accepted)
 
 
+@pytest.mark.seed("S0.18")
 def test_when_tags_are_added_then_each_is_there_once_and_the_order_stays():
     decision = accepted(told(by_device(tags=("hot", "loud")), "tag", tags=("new", "hot", "new")))
     assert state_of(decision.case).tags == ("hot", "loud", "new")
@@ -156,6 +157,7 @@ def test_when_a_case_has_all_the_tags_it_can_have_then_no_more_are_taken():
     assert isinstance(told(case, "tag", tags=("t7",)), Accepted)
 
 
+@pytest.mark.seed("S1.23", "S2.27")
 def test_when_somebody_watches_then_they_hear_of_the_case_until_they_do_not():
     decision = accepted(told(by_device(watchers=("erin",)), "watch", TECHNICIAN))
     assert state_of(decision.case).watchers == ("erin", "technician-1")

@@ -47,6 +47,7 @@ def refusal(decision: object) -> tuple[RefusalCode, tuple[str, ...]]:
     return decision.code, decision.fields
 
 
+@pytest.mark.seed("S2.22", "S3.6")
 def test_when_somebody_adds_a_note_then_its_words_are_told_and_the_case_keeps_who_said_it_to_whom():
     given = {"attachments": (file("f-1"),), "mentions": ("erin", "omar", "erin")}
     decision = accepted(told(shared(), "add_note", AGENT, id_="a", now=minute(3), **given))
@@ -85,6 +86,7 @@ def test_when_customers_or_the_counterpart_write_internally_then_that_is_forbidd
     assert refusal(decision) == (RefusalCode.FORBIDDEN, ("visibility",))
 
 
+@pytest.mark.seed("S4.22")
 @pytest.mark.parametrize("by", [OPERATOR, MAKER])
 def test_when_a_note_is_internal_then_to_others_it_is_not_there(by):
     case = noted(shared(), "a", AGENT, visibility=INTERNAL, attachments=(file("f-1"),))
@@ -97,6 +99,7 @@ def test_when_a_note_is_internal_then_to_others_it_is_not_there(by):
     assert refusal(told(case, "detach", by)) == (RefusalCode.NOT_FOUND, ("attachment_id",))
 
 
+@pytest.mark.seed("S3.7")
 def test_when_a_note_is_answered_then_the_answer_is_as_visible_and_cannot_be_answered_itself():
     case = noted(shared(), "a", AGENT, visibility=INTERNAL)
     answer = accepted(told(case, "add_note", TECHNICIAN, id_="b", parent_note_id=note("a")))

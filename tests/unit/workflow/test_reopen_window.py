@@ -39,6 +39,7 @@ def is_reopened(case: Case, at: datetime, by: Tenant, role: str = "operator") ->
     return accepted
 
 
+@pytest.mark.seed("S3.14")
 @pytest.mark.parametrize(
     ("set_", "last"),
     [

@@ -80,6 +80,7 @@ def test_when_the_case_is_unknown_then_a_person_cannot_count_signals_for_it():
     assert code_of(told(None, "occur", AGENT)) == RefusalCode.NOT_FOUND
 
 
+@pytest.mark.seed("S1.13")
 def test_when_another_tenant_asks_then_the_answer_is_that_of_an_unknown_case():
     case, rival = by_device(), actor("agent", tenant="rival")
     unknown = told(None, "start", rival, tenant_id="rival")

@@ -79,6 +79,7 @@ def test_the_clocks_stand_still_while_the_customer_is_to_act():
     assert both(state, tenant(default={"pauses": {"action_required": False}}))[1].spent(hours(30)) == 30 * HOUR
 
 
+@pytest.mark.seed("S2.26")
 def test_on_hold_they_stand_still_for_the_reasons_of_the_policy_only():
     state = case((State.ON_HOLD, 10, HoldReason.PARTS), (State.ON_HOLD, 15, HoldReason.VENDOR), (State.IN_PROGRESS, 20))
     assert both(state)[1].spent(hours(20)) == 20 * HOUR
@@ -104,6 +105,7 @@ def test_an_ended_case_is_over():
         assert all(course.stopped and not course.running for course in both(case((ended, 5))))
 
 
+@pytest.mark.seed("S2.26")
 def test_hours_are_those_of_the_calendar():
     plant = tenant({"time_zone": "Europe/Berlin", "week": OFFICE})
     response, _ = both(case(priority=Priority.HIGH), plant)

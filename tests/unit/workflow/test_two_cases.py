@@ -117,6 +117,7 @@ def test_when_three_cases_are_merged_in_a_circle_then_no_circle_stays(seed: int)
     assert "NEW" in {cases.state(name).state for name in (A, B, C)}
 
 
+@pytest.mark.seed("S2.27")
 def test_when_a_case_is_unmerged_then_it_is_again_what_it_was_and_the_target_forgets_it() -> None:
     cases = village()
     cases.say(A, "resolve", summary="New bearing")
@@ -290,6 +291,7 @@ def test_when_a_case_is_created_as_a_child_then_its_parent_hears_of_it() -> None
     assert misfits(cases.cases) == []
 
 
+@pytest.mark.seed("S2.27")
 @pytest.mark.parametrize("order", [((A, B), (B, C), (C, D)), ((C, D), (B, C), (A, B)), ((A, B), (C, D), (B, C))])
 @pytest.mark.parametrize("at_once", [False, True])
 def test_when_a_tree_would_have_four_levels_then_a_link_is_refused(order: Any, at_once: bool) -> None:
@@ -341,6 +343,7 @@ def test_when_a_case_has_a_parent_then_it_takes_no_other() -> None:
     assert code(cases.say(B, "link", kind="parent", id=B)) == "invalid_command"
 
 
+@pytest.mark.seed("S0.10", "S0.11")
 def test_when_things_elsewhere_are_linked_then_they_are_noted_and_nobody_is_told() -> None:
     cases = village()
     for kind in ("work_order", "service_job", "external", "recurrence_of"):

@@ -38,6 +38,7 @@ def assigned(*people: str) -> Case:
     return case
 
 
+@pytest.mark.seed("S0.15")
 def test_when_a_person_is_assigned_then_they_are_first_and_the_others_keep_their_order():
     decision = accepted(told(assigned("erin", "omar", "zoe"), "assign", AGENT, assignee="zoe"))
     assert state_of(decision.case).assignees == ("zoe", "erin", "omar")
@@ -51,6 +52,7 @@ def test_when_the_first_assignee_is_assigned_again_then_the_order_stays_and_the_
     assert [event.name for event in decision.events] == ["assigned"]
 
 
+@pytest.mark.seed("S1.20")
 def test_when_somebody_says_me_then_the_actor_is_meant():
     case = after(by_device(), "assign", TECHNICIAN, assignee="me")
     assert state_of(case).assignees == ("tom",)
@@ -70,6 +72,7 @@ def test_when_a_technician_takes_others_off_then_that_is_forbidden():
     assert state_of(after(assigned("tom"), "unassign", TECHNICIAN)).assignees == ()
 
 
+@pytest.mark.seed("S1.20")
 def test_when_nobody_is_named_then_everybody_is_taken_off():
     decision = accepted(told(assigned("erin", "omar"), "unassign", AGENT))
     assert state_of(decision.case).assignees == ()
@@ -115,6 +118,7 @@ def test_when_work_starts_again_then_the_first_response_stays_the_first():
     assert state_of(after(back, "start", now=minute(9))).first_response_at == minute(3)
 
 
+@pytest.mark.seed("S0.6", "S0.17", "S3.3")
 def test_when_a_case_is_resolved_then_the_solution_is_kept():
     told_fields = {"final_solution": "New bearing", "summary": "Fixed", "root_cause": "Wear", "type": "provided"}
     decision = accepted(told(by_device(), "resolve", now=minute(4), **told_fields))
@@ -133,6 +137,7 @@ def test_when_a_case_is_resolved_then_either_text_will_do(field):
     assert state_of(after(by_device(), "resolve", **{"summary": None, field: "New bearing"})).state == State.RESOLVED
 
 
+@pytest.mark.seed("S0.6")
 def test_when_no_solution_is_told_then_the_case_is_not_resolved():
     decision = told(by_device(), "resolve", summary=None, root_cause="Wear")
     assert refusal(decision) == (RefusalCode.INVALID_COMMAND, ("final_solution", "summary"))
@@ -146,6 +151,7 @@ def test_when_a_resolved_case_is_closed_then_its_resolution_stays():
     assert case.ended_at == minute(5)
 
 
+@pytest.mark.seed("S1.22", "S3.2")
 def test_when_an_unresolved_case_is_closed_then_it_is_resolved_on_the_way():
     decision = accepted(told(by_device(), "close", now=minute(5), outcome="no_fault_found"))
     state = state_of(decision.case)
@@ -181,6 +187,7 @@ def test_when_the_creator_has_the_same_id_in_another_tenant_then_the_case_is_not
     assert refusal(decision) == (RefusalCode.FORBIDDEN, ())
 
 
+@pytest.mark.seed("S1.22", "S3.15")
 def test_when_a_case_is_reopened_then_it_is_worked_on_again_and_its_closing_stays_in_the_history():
     case = after(by_device(), "close", now=minute(5))
     decision = accepted(told(case, "reopen", reason="Still hot", now=minute(8)))
