@@ -291,7 +291,7 @@ class Run:
         incoming = read(CASE_COMMANDS, record)
         assert incoming is not None
         self.commands._numbers[incoming.place] = "10000001"
-        decision = self.commands.decide(incoming, self.case, None, None)
+        decision = self.commands.decide(incoming, self.case, None)
         self.case = decision.own or self.case
         self.told += decision.messages
         self.steps.append((self.case, decision.messages))
