@@ -18,12 +18,12 @@ from services.workflow.domain.case import (
 from services.workflow.domain.creation import create
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
-from services.workflow.domain.rules import find_rule, refuse_new
+from services.workflow.domain.rules import find_rule, is_visible, refuse_new
 from services.workflow.domain.steps import Relay, Step, carry_out, commit
 from services.workflow.domain.tenant import UNSET, Tenant
 from services.workflow.domain.waking import wake
 from shared.contracts import limits
-from shared.contracts.case import CASE_STATE
+from shared.contracts.case import CASE_STATE, CaseState
 from shared.contracts.commands import COMMANDS, CaseCommand, Create, Link
 from shared.contracts.events import Cause
 from shared.contracts.words import LinkKind, RefusalCode, Role
@@ -104,13 +104,21 @@ def decide(
     if case is None or case.state is None:
         stub = case or Case(id=command.case_id)
         return _begin(stub, name, command, cause=cause, now=now, number=number, tenant=tenant)
-    for command_id, seq, version in case.recent:
-        if command_id == cause.id:
-            return Repeated(seq, version)
     state = case.state
+    repeated = _repeated(case, state, command, cause)
+    if repeated is not None:
+        return repeated
     scene = Scene(case, state, command.actor, max(now, state.updated_at), cause.id, tenant)
     decision = _judge(scene, name, command, cause)
     return _answered(decision, command) if type(decision) is Refused and name == LINK else decision
+
+
+def _repeated(case: Case, state: CaseState, command: CaseCommand, cause: Cause) -> Repeated | None:
+    """Return what a command that was accepted before came to; to strangers there is no such case."""
+    for command_id, seq, version in case.recent:
+        if command_id == cause.id and is_visible(state, command):
+            return Repeated(seq, version)
+    return None
 
 
 def _judge(scene: Scene, name: str, command: CaseCommand, cause: Cause) -> Accepted | Refused:

@@ -71,9 +71,14 @@ def takes_part(state: CaseState, actor: Actor) -> bool:
     return state.visibility is Visibility.SHARED and actor.tenant_id == state.counterpart_tenant_id
 
 
+def is_visible(state: CaseState, command: CaseCommand) -> bool:
+    """Tell whether there is such a case for who gives the command."""
+    return command.tenant_id == state.tenant_id and takes_part(state, command.actor)
+
+
 def _refuse_unseen(scene: Scene, name: str, command: CaseCommand) -> Refused | None:
     state = scene.state
-    if command.tenant_id != state.tenant_id or not takes_part(state, scene.actor):
+    if not is_visible(state, command):
         return not_found(command)
     if name == "create":
         return Refused(

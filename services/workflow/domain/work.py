@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.workflow.domain.case import Refused
-from services.workflow.domain.guards import NOT_ASSIGNED, Scene, is_own
+from services.workflow.domain.guards import DESK, NOT_ASSIGNED, Scene, is_own
 from services.workflow.domain.steps import Step, relief
 from shared.contracts import limits
 from shared.contracts.case import Resolution
@@ -36,6 +36,12 @@ TOO_MANY: Final = Refused(
 UNKNOWN_ASSIGNEE: Final = Refused(
     RefusalCode.INVALID_COMMAND, "This person is not assigned; name one who is, or nobody for all.", ("assignee",)
 )
+NO_ASSIGNEE: Final = Refused(
+    RefusalCode.FORBIDDEN,
+    "Nobody can be assigned who is not an active user with the role agent, technician or dispatcher and this device in "
+    "scope; name such a user, or let `callout config` make them one.",
+    ("assignee",),
+)
 NO_SOLUTION: Final = Refused(
     RefusalCode.INVALID_COMMAND,
     "Say what solved the case: give `final_solution` or `summary`.",
@@ -48,6 +54,8 @@ def assign(scene: Scene, command: Assign) -> Step | Refused:
     person = scene.actor.id if command.assignee == ME else command.assignee
     if scene.actor.role is Role.TECHNICIAN and person != scene.actor.id:
         return ONLY_THEMSELVES
+    if not _may_work(person, scene):
+        return NO_ASSIGNEE
     assignees = (person, *(other for other in scene.state.assignees if other != person))
     if len(assignees) > limits.ASSIGNEES_MAX:
         return TOO_MANY
@@ -159,6 +167,15 @@ def delete(scene: Scene, _command: Delete) -> Step:
         fields={"deleted_at": scene.at},
         internal={"deleted": True, "ended_at": scene.case.ended_at or scene.at},
     )
+
+
+def _may_work(person: str, scene: Scene) -> bool:
+    """Tell whether a person has the role and the scope for a case; everybody has while the tenant names no users."""
+    data = scene.tenant.data
+    if not data.has_users:
+        return True
+    user = data.user(person)
+    return user is not None and user.active and not DESK.isdisjoint(user.roles) and user.covers(scene.state.device_id)
 
 
 def _with_outcome(scene: Scene, outcome: str) -> Resolution:

@@ -51,7 +51,15 @@ def test_when_a_command_is_accepted_then_version_and_seq_rise_by_one_and_its_out
 
 def test_when_a_command_id_was_accepted_before_then_its_first_outcome_is_repeated_whatever_it_says():
     case = after(by_device(), "start", id_="twice")
-    assert told(case, "cancel", actor("subscriber", tenant="rival"), id_="twice") == Repeated(2, 2)
+    assert told(case, "cancel", actor("subscriber"), id_="twice") == Repeated(2, 2)
+
+
+def test_when_a_stranger_repeats_an_accepted_command_id_then_there_is_no_such_case():
+    case = after(by_device(), "start", id_="known")
+    for by in (actor("agent", tenant="globex"), actor("operator", tenant="maker")):
+        assert code_of(told(case, "start", by, id_="known")) == RefusalCode.NOT_FOUND
+    assert code_of(told(case, "start", id_="known", tenant_id="globex")) == RefusalCode.NOT_FOUND
+    assert isinstance(told(case, "start", id_="known"), Repeated)
 
 
 def test_when_a_command_was_refused_then_it_is_decided_anew():

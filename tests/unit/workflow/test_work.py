@@ -1,14 +1,16 @@
 """What people do to a case."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.workflow.domain import Case, Refused
+from services.workflow.domain import Case, Refused, Tenant, decide
 from services.workflow.domain.steps import lengthen
 from shared.contracts import limits
 from shared.contracts.case import Resolution, StatusChange
+from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import RefusalCode, State
 from tests.unit.workflow.builders import (
     AGENT,
@@ -17,6 +19,8 @@ from tests.unit.workflow.builders import (
     after,
     by_device,
     by_operator,
+    cause,
+    command,
     minute,
     state_of,
     told,
@@ -83,6 +87,27 @@ def test_when_nobody_is_named_then_everybody_is_taken_off():
 def test_when_one_is_named_then_the_others_stay():
     decision = accepted(told(assigned("erin", "omar"), "unassign", AGENT, assignee="erin"))
     assert decision.events[0].change == {"assignees": ["omar"], "assignee": "erin"}
+
+
+USERS = {
+    "tess": {"roles": ["technician"], "scopes": ["device:press-*"]},
+    "mill": {"roles": ["technician"], "scopes": ["device:mill-*"]},
+    "omar": {"roles": ["operator"]},
+    "gone": {"roles": ["agent"], "active": False},
+}
+
+
+@pytest.mark.parametrize(("person", "refused"), [("tess", False), ("mill", True), ("omar", True), ("gone", True)])
+def test_when_the_tenant_names_its_users_then_only_who_may_work_on_the_case_is_assigned(person: str, refused: bool):
+    tenant = Tenant(TenantData({"user": {name: json.dumps(body).encode() for name, body in USERS.items()}}))
+    case = by_device(device_id="press-07")
+    for who, by in ((person, AGENT), ("me", actor("agent", person))):
+        asked = command("assign", by, assignee=who)
+        decision = decide(case, "assign", asked, cause=cause(), now=minute(10), number=None, tenant=tenant)
+        if refused:
+            assert refusal(decision) == (RefusalCode.FORBIDDEN, ("assignee",))
+        else:
+            assert state_of(accepted(decision).case).assignees == (person,)
 
 
 def test_when_somebody_who_is_not_assigned_is_taken_off_then_the_command_is_invalid():
