@@ -49,6 +49,8 @@ class StoredCase:
     hash: str
     #: Fields that the document repeats otherwise than its own state has them.
     torn: tuple[str, ...] = field(default=())
+    #: How far its counterpart was told: seq and hash of that chain.
+    shared: tuple[int, str] | None = None
 
 
 class CaseStore:
@@ -111,7 +113,7 @@ class CaseStore:
         conditions: list[dict[str, Any]] = [{}]
         if ids is not None:
             conditions = [{"_id": {"$in": ids[start : start + BATCH]}} for start in range(0, len(ids), BATCH)]
-        fields = dict.fromkeys(("case", "hash", *REPEATED), 1)
+        fields = dict.fromkeys(("case", "hash", "shared", *REPEATED), 1)
         for condition in conditions:
             async for document in self._cases.find(condition, fields, batch_size=BATCH):
                 yield read_stored(document)
@@ -131,7 +133,9 @@ def read_stored(document: Mapping[str, Any]) -> StoredCase:
     """Read what a document says of its case."""
     state = as_json(document["case"]) if "case" in document else None
     torn = () if state is None else tuple(n for n, path in REPEATED.items() if _differs(document, n, state, path))
-    return StoredCase(id=document["_id"], state=state, hash=document.get("hash", ""), torn=torn)
+    told = document.get("shared")
+    shared = None if told is None else (int(told["seq"]), str(told["hash"]))
+    return StoredCase(id=document["_id"], state=state, hash=document.get("hash", ""), torn=torn, shared=shared)
 
 
 def as_json(value: Any) -> Any:  # noqa: ANN401 - any value of a document

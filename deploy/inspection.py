@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Final
 
 from deploy.case_store import CaseStore
 from deploy.consumer_lag import LagMeter
+from deploy.topic_admin import TopicAdmin
 from deploy.topic_reader import TopicReader
 from deploy.verification import Verification
-from shared.contracts.catalogue import CASE_EVENTS, CASE_OUTCOMES
+from shared.contracts.catalogue import CASE_EVENTS, CASE_OUTCOMES, SHARED_EVENTS, contract_name
 
 #: While the stack works, store and history are read at different moments: what disagrees is looked at again.
 LOOKS: Final = 4
@@ -22,16 +24,17 @@ Report = Callable[[int, int], None]
 async def verify(bootstrap_servers: str, mongodb_uri: str, *, report: Report = lambda _, __: None) -> Verification:
     """Compare store and history; `report` hears how many of how many offsets of the history are read."""
     verification = Verification()
-    async with (
-        TopicReader(bootstrap_servers, CASE_EVENTS.name) as events,
-        TopicReader(bootstrap_servers, CASE_OUTCOMES.name) as outcomes,
-        CaseStore(mongodb_uri) as store,
-    ):
+    redacted = await redacted_topics(bootstrap_servers)
+    async with AsyncExitStack() as stack:
+        events = await stack.enter_async_context(TopicReader(bootstrap_servers, CASE_EVENTS.name))
+        outcomes = await stack.enter_async_context(TopicReader(bootstrap_servers, CASE_OUTCOMES.name))
+        shared = await stack.enter_async_context(TopicReader(bootstrap_servers, *redacted)) if redacted else None
+        store = await stack.enter_async_context(CaseStore(mongodb_uri))
         suspects: list[str] | None = None
         for _ in range(LOOKS):
             if suspects is not None:
                 await asyncio.sleep(PAUSE_SECONDS)
-            await _read(verification, events, outcomes, report)
+            await _read(verification, events, outcomes, shared, report)
             async for case in store.scan(suspects):
                 verification.stored(case)
             suspects = verification.suspects()
@@ -51,7 +54,19 @@ async def settle(bootstrap_servers: str, seconds: float) -> dict[str, int]:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _read(verification: Verification, events: TopicReader, outcomes: TopicReader, report: Report) -> None:
+async def redacted_topics(bootstrap_servers: str) -> list[str]:
+    """Return the topics of counterparts that are there."""
+    async with TopicAdmin(bootstrap_servers) as admin:
+        return sorted(name for name in await admin.partition_counts() if contract_name(name) == SHARED_EVENTS.name)
+
+
+async def _read(
+    verification: Verification,
+    events: TopicReader,
+    outcomes: TopicReader,
+    shared: TopicReader | None,
+    report: Report,
+) -> None:
     outcomes_end = await outcomes.ends()  # noted first: the event of an outcome is told in the same transaction
     events_end = await events.ends()
     total = sum(events_end.values())
@@ -62,3 +77,8 @@ async def _read(verification: Verification, events: TopicReader, outcomes: Topic
     async for records in outcomes.read(outcomes_end):
         for record in records:
             verification.outcome(record)
+    if shared is None:
+        return
+    async for records in shared.read(await shared.ends()):
+        for record in records:
+            verification.shared.event(record)

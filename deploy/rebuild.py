@@ -1,8 +1,9 @@
 """Makes workflow's store again from `case.events.v1`: the documents of all cases, byte for byte.
 
-Every event was told together with the position of its command, so the history says exactly what the committed
-positions say: nothing of it comes again, and nothing after it is lost. What an event cannot say is when a document was
-written how often (revision, marks), and what waits for a case that was not created yet: that lies on the commands.
+How far their counterparts were told, the redacted topics say. Every event was told together with the position of its
+command, so the history says exactly what the committed positions say: nothing of it comes again, and nothing after it
+is lost. What an event cannot say is when a document was written how often (revision, marks), and what waits for a case
+that was not created yet: that lies on the commands.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
@@ -15,11 +16,13 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
 from deploy import rebuild_ground as ground
+from deploy.inspection import redacted_topics
 from deploy.rebuild_ground import Database, Ground, NotNowError
-from deploy.rebuild_history import Flaw, Histories
+from deploy.rebuild_history import Flaw, Histories, SharedHistories
 from deploy.rebuild_stubs import Stubs
 from deploy.topic_reader import TopicReader
 from services.workflow.domain import Case
+from services.workflow.domain.evolution import evolve
 from services.workflow.handlers import FIRST_NUMBER
 from services.workflow.store import to_document
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS
@@ -72,7 +75,8 @@ async def rebuild_cases(
         FlawedError: the history contradicts itself, and nobody said `force`.
     """
     await ground.refuse_while_running([SERVICE], bootstrap_servers)
-    await ground.wait_until_told([CASE_EVENTS.name], bootstrap_servers)
+    redacted = await redacted_topics(bootstrap_servers)
+    await ground.wait_until_told([CASE_EVENTS.name, *redacted], bootstrap_servers)
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongodb_uri)
     async with client, TopicReader(bootstrap_servers, CASE_EVENTS.name) as events:
         database = ground.database_of(client, SERVICE)
@@ -80,7 +84,8 @@ async def rebuild_cases(
         known = await ground.generations(database, here)
         await database[MADE].drop()
         try:
-            rebuilt, last_number = await _make(database[MADE], here, known, events, report)
+            shared = await read_shared(bootstrap_servers, redacted)
+            rebuilt, last_number = await _make(database[MADE], here, known, events, shared, report)
             if rebuilt.flaws and not force:
                 raise FlawedError(rebuilt.flaws)
             async with TopicReader(bootstrap_servers, CASE_COMMANDS.name) as commands:
@@ -94,6 +99,17 @@ async def rebuild_cases(
             return rebuilt
         finally:
             await database[MADE].drop()
+
+
+async def read_shared(bootstrap_servers: str, topics: Sequence[str]) -> SharedHistories:
+    """Read how far the counterparts were told, from their topics."""
+    shared = SharedHistories()
+    if topics:
+        async with TopicReader(bootstrap_servers, *topics) as reader:
+            async for records in reader.read(await reader.ends()):
+                for record in records:
+                    shared.take(record)
+    return shared
 
 
 def check_positions(histories: Histories, here: Ground) -> None:
@@ -149,7 +165,12 @@ def in_parts(documents: Iterable[Any]) -> Iterable[list[Any]]:
 
 
 async def _make(
-    made: Collection, here: Ground, known: Mapping[str, int], events: TopicReader, report: Report
+    made: Collection,
+    here: Ground,
+    known: Mapping[str, int],
+    events: TopicReader,
+    shared: SharedHistories,
+    report: Report,
 ) -> tuple[Rebuilt, int]:
     """Write the cases of the history: partition by partition, so that only one's cases are in memory."""
     histories, rebuilt = Histories(), Rebuilt()
@@ -161,9 +182,10 @@ async def _make(
                 histories.take(record)
             report(done + records[-1].offset, total)
         done += end
-        rebuilt.cases += await insert(made, (document_of(case, here, known) for case in histories.finish()))
+        cases = (evolve(case, shared=shared.of(case.id)) for case in histories.finish())
+        rebuilt.cases += await insert(made, (document_of(case, here, known) for case in cases))
     check_positions(histories, here)
-    rebuilt.events, rebuilt.flaws = histories.events, histories.flaws
+    rebuilt.events, rebuilt.flaws = histories.events, [*histories.flaws, *shared.flaws]
     return rebuilt, histories.last_number
 
 

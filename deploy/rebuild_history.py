@@ -6,12 +6,12 @@ It keeps a few words and the last event of each case, never the history itself.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from typing import Any, Final, Protocol
 
 import orjson
 
-from services.workflow.domain.case import Case
+from deploy.chains import fits
+from services.workflow.domain.case import Case, Shared
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.history import Told, remember
 from services.workflow.domain.timing import begin
@@ -45,6 +45,34 @@ class _Track:
     case: Case
     seq: int = 0
     last: bytes | None = None
+
+
+@dataclass(slots=True)
+class SharedHistories:
+    """Takes in what counterparts were told, and keeps how far: seq and hash per case."""
+
+    flaws: list[Flaw] = field(default_factory=list)
+    _told: dict[str, Shared] = field(default_factory=dict)
+
+    def take(self, record: Record) -> None:
+        """Take in one event of a redacted topic; one that was seen is passed over."""
+        headers = dict(record.headers)
+        if record.value is None or not headers.get("ce_type", b"").decode().startswith(PREFIX):
+            return
+        body = orjson.loads(record.value)
+        case_id, seq = str(body["case_id"]), int(body["seq"])
+        known = self._told.get(case_id, Shared())
+        if seq > known.seq:
+            flaw = None if fits(headers, record.value) else "its hash does not fit its body"
+            if seq != known.seq + 1 or headers.get("ce_prevhash", b"").decode() != known.hash:
+                flaw = f"it does not continue event {known.seq}"
+            if flaw:
+                self.flaws.append(Flaw(case_id, seq, f"told to its counterpart: {flaw}"))
+            self._told[case_id] = Shared(seq=seq, hash=headers.get("ce_hash", b"").decode())
+
+    def of(self, case_id: str) -> Shared | None:
+        """Return how far the counterpart of a case was told; nothing if it was told nothing."""
+        return self._told.get(case_id)
 
 
 @dataclass(slots=True)
@@ -105,12 +133,11 @@ class Histories:
 
 
 def _flaw(track: _Track, seq: int, headers: dict[str, bytes], value: bytes) -> str | None:
-    previous = headers.get("ce_prevhash", b"")
-    if sha256(previous + sha256(value).hexdigest().encode()).hexdigest().encode() != headers.get("ce_hash"):
+    if not fits(headers, value):
         return "its hash does not fit its body"
     if seq != track.seq + 1:
         return f"the event before it is missing, the last one is {track.seq}"
-    if previous.decode() != track.case.hash:
+    if headers.get("ce_prevhash", b"").decode() != track.case.hash:
         return "its hash does not continue the one before"
     return None
 

@@ -6,63 +6,37 @@ It keeps a few words per case and 24 bytes per event, never the events themselve
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from hashlib import blake2b, sha256
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
-from typing import Any, Final, Protocol
+from typing import Any
 
 import orjson
 
 from deploy.case_store import StoredCase
-
-FIRST_PREVIOUS: Final = "0" * 64
-KINDS: Final = ("lost", "doubled", "gaps", "edited")
-
-
-class Told(Protocol):
-    """What a topic hands over of one record."""
-
-    partition: int
-    offset: int
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong; `count` is more than 1 for a range of events."""
-
-    kind: str
-    case_id: str | None
-    seq: int | None
-    why: str
-    count: int = 1
+from deploy.chains import ERASED, Chain, span_text
+from deploy.findings import KINDS, Finding, Told
+from deploy.shared_verification import SharedVerification
 
 
 @dataclass(slots=True)
-class _Track:
+class _Track(Chain):
     """What is known of one case's history."""
 
-    ordinal: int
-    last: int = 0
-    hash: bytes = FIRST_PREVIOUS.encode()
+    ordinal: int = 0
     digest: bytes = b""
     #: The latest effect: cause, place of its record, version.
     effect: tuple[int, object, object, object] | None = None
-    #: Ranges of seqs below `last` that were not seen, ends included.
-    missing: list[tuple[int, int]] = field(default_factory=list)
     stored: bool = False
-
-    def has(self, seq: int) -> bool:
-        return 0 < seq <= self.last and not any(first <= seq <= last for first, last in self.missing)
 
 
 class Verification:
     """Takes in every event, then outcomes and stored cases in any order; what is fed later may heal a finding."""
 
     def __init__(self) -> None:
-        self.events = 0
+        self.events = self.erased = 0
+        self.shared = SharedVerification()
         self._tracks: dict[str, _Track] = {}
         self._ids: list[str] = []
         self._effects = _Effects()
@@ -92,18 +66,17 @@ class Verification:
         if track.has(seq) or seq < 1:
             self._find("doubled", case_id, seq, "this event is in the topic twice")
             return
-        in_order = seq == track.last + 1
         headers = dict(record.headers)
-        fault = _fault(headers, record.value or b"", seq, track.hash if in_order or seq < track.last else None)
+        self.erased += ERASED in headers
+        fault = track.fault(seq, headers, record.value or b"")
         if fault:
             self._find("edited", case_id, seq, fault)
         key = _key(case_id, cause[0])
         effect = (key, cause[1], cause[2], version)
         if effect != track.effect or abs(seq - track.last) != 1:  # one command may bring events in a row
             self._effects.add(key, track.ordinal, seq)
-        self._advance(track, seq)
-        if seq == track.last:
-            track.hash, track.effect, track.digest = headers.get("ce_hash", b""), effect, _digest(state)
+        if track.take(seq, headers):
+            track.effect, track.digest = effect, _digest(state)
 
     def outcome(self, record: Told) -> None:
         """Take in one outcome, after all events."""
@@ -120,6 +93,7 @@ class Verification:
     def stored(self, case: StoredCase) -> None:
         """Take in what the store has of a case, after all events; a later word on the same case replaces it."""
         self._in_store.pop(case.id, None)
+        self.shared.stored(case)
         track = self._tracks.get(case.id)
         if track is not None:
             track.stored = case.state is not None
@@ -133,14 +107,18 @@ class Verification:
     def suspects(self) -> list[str]:
         """Return the cases of which store and history disagree: they may just be on their way."""
         absent = [id_ for id_, track in self._tracks.items() if not track.stored]
-        return [*self._in_store, *absent, *(case_id for case_id, _ in self._unproven.values())]
+        unproven = (case_id for case_id, _ in self._unproven.values())
+        return [*self._in_store, *absent, *unproven, *self.shared.suspects()]
 
     def findings(self) -> Iterator[Finding]:
-        """Yield all that is wrong."""
+        """Yield all that is wrong, in the redacted topics too."""
+        yield from self.shared.findings()
         yield from self._in_events
         for case_id, track in self._tracks.items():
             for first, last in track.missing:
-                yield Finding(kind="gaps", case_id=case_id, seq=first, why=_span(first, last), count=last - first + 1)
+                yield Finding(
+                    kind="gaps", case_id=case_id, seq=first, why=span_text(first, last), count=last - first + 1
+                )
             if not track.stored:
                 yield Finding(kind="edited", case_id=case_id, seq=track.last, why="has events, but is not stored")
         for ordinal, seq in self._effects.repeated():
@@ -160,18 +138,14 @@ class Verification:
             wrong[finding.kind] += finding.count
         return {"cases": self.cases, "events": self.events, **{kind: wrong[kind] for kind in KINDS}}
 
+    def parts(self) -> dict[str, Any]:
+        """Return how many events have left only their digests, and what of the counts is of redacted topics."""
+        return {"erased": self.erased, "shared": self.shared.counts()}
+
     def _begin(self, case_id: str) -> _Track:
-        track = self._tracks[case_id] = _Track(len(self._ids))
+        track = self._tracks[case_id] = _Track(ordinal=len(self._ids))
         self._ids.append(case_id)
         return track
-
-    def _advance(self, track: _Track, seq: int) -> None:
-        if seq > track.last:
-            if seq > track.last + 1:
-                track.missing.append((track.last + 1, seq - 1))
-            track.last = seq
-            return
-        track.missing = [part for span in track.missing for part in _without(span, seq)]
 
     def _find(self, kind: str, case_id: str, seq: int, why: str) -> None:
         self._in_events.append(Finding(kind=kind, case_id=case_id, seq=seq, why=why))
@@ -214,13 +188,9 @@ class _Effects:
 
 def _compare(case: StoredCase, state: dict[str, Any], track: _Track | None) -> Iterator[Finding]:
     stored, told = state.get("seq", 0), track.last if track else 0
-    spans = [(first, min(last, stored)) for first, last in track.missing] if track else []
-    if stored > told:
-        spans.append((told + 1, stored))
-    for first, last in spans:
-        if first <= last:
-            why = f"{_span(first, last)}; the stored case is at {stored}"
-            yield Finding(kind="lost", case_id=case.id, seq=first, why=why, count=last - first + 1)
+    for first, last in (track or _Track()).absent(stored):
+        why = f"{span_text(first, last)}; the stored case is at {stored}"
+        yield Finding(kind="lost", case_id=case.id, seq=first, why=why, count=last - first + 1)
     fault = None
     if track is not None and stored < told:
         fault = f"the stored case is at {stored}, its last event is {told}"
@@ -244,19 +214,6 @@ def _torn(case: StoredCase) -> str:
     return f"the document contradicts itself: {', '.join(case.torn)}"
 
 
-def _fault(headers: dict[str, bytes], value: bytes, seq: int, previous: bytes | None) -> str | None:
-    told_previous = headers.get("ce_prevhash", b"")
-    if sha256(told_previous + sha256(value).hexdigest().encode()).hexdigest().encode() != headers.get("ce_hash"):
-        return "its hash does not fit its body"
-    if previous is not None and told_previous != previous:
-        return "its hash does not continue the one before"
-    if headers.get("ce_sequence") != str(seq).encode():
-        return "ce_sequence and the body differ"
-    if seq == 1 and told_previous != FIRST_PREVIOUS.encode():
-        return "the first event continues another"
-    return None
-
-
 def _key(case_id: str, cause_id: str) -> int:
     name = f"{case_id}|{cause_id}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(name, digest_size=8).digest())
@@ -264,14 +221,3 @@ def _key(case_id: str, cause_id: str) -> int:
 
 def _digest(state: dict[str, Any]) -> bytes:
     return blake2b(orjson.dumps(state, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
-
-
-def _without(span: tuple[int, int], seq: int) -> list[tuple[int, int]]:
-    first, last = span
-    if not first <= seq <= last:
-        return [span]
-    return [part for part in ((first, seq - 1), (seq + 1, last)) if part[0] <= part[1]]
-
-
-def _span(first: int, last: int) -> str:
-    return f"event {first} is not in the topic" if first == last else f"events {first} to {last} are not in the topic"

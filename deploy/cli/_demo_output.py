@@ -17,8 +17,8 @@ from deploy.case_store import CaseStore
 from deploy.cli._output import Output
 from deploy.cli.cases import state_text, table_console
 from deploy.demonstration import Scene, Team, Watched
+from deploy.findings import KINDS
 from deploy.simulation import Tally
-from deploy.verification import KINDS
 
 TERMINAL_SECONDS: Final = 0.25
 PLAIN_SECONDS: Final = 4

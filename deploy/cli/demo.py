@@ -24,10 +24,10 @@ from deploy.embedded.errors import DataFolderInUseError, EmbeddedError
 from deploy.embedded.services import SERVICES
 from deploy.embedded.stack import Stack
 from deploy.files import write_atomically
+from deploy.findings import KINDS
 from deploy.fleet import send_fleet
 from deploy.sending import Sender
 from deploy.simulation import Fleet
-from deploy.verification import KINDS
 
 FOLDER: Final = Path(".callout") / "demo"
 FIRST_SEED: Final = 7

@@ -14,7 +14,8 @@ from deploy import inspection
 from deploy.cli._ask import aside, ask, print_json
 from deploy.cli.connection import Connection, find_stack
 from deploy.cli.failure import ExitCode
-from deploy.verification import KINDS, Verification
+from deploy.findings import KINDS
+from deploy.verification import Verification
 
 FINDINGS_MAX: Final = 1_000
 
@@ -28,11 +29,13 @@ def verify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", hidden=True, help="Always JSON.")] = False,  # noqa: ARG001
 ) -> None:
-    """Compare the stored cases with their history and with each other; exit 1 unless the last four counts are 0.
+    """Compare the stored cases with their history and with each other; exit 1 unless these four counts are 0.
 
     `lost`: an event of a stored case that is not in the topic, or an accepted command without event. `doubled`: an
     event told twice, or one cause with two effects. `gaps`: a missing event below the latest. `edited`: a hash that
-    does not fit, or a stored case that is not the state after its last event. What is on its way while this runs is
+    does not fit, or a stored case that is not the state after its last event. What counterparts were told counts too;
+    `shared` says how much of it that is. `erased` is no fault: events whose bodies were erased and left their digests.
+    What is on its way while this runs is
     looked at several times; for the last word on a busy stack use `--settle`.
 
     Examples: `callout verify` · `callout verify --settle 60 --details`
@@ -41,7 +44,7 @@ def verify(
     behind, verification = ask(_verify(stack, settle))
     counts = verification.counts()
     clean = not any(counts[kind] for kind in KINDS)
-    answer: dict[str, Any] = dict(counts)
+    answer: dict[str, Any] = counts | verification.parts()
     if details:
         answer["findings"] = [asdict(finding) for finding in islice(verification.findings(), FINDINGS_MAX)]
     print_json(answer)

@@ -14,13 +14,17 @@ from aiokafka.errors import KafkaError
 
 TENANTS = ("acme", "globex")
 FAULTS = ("E1", "E2", "E3", "E4")
-PEOPLE = ("assign", "start", "resolve", "close", "cancel", "reopen", "unassign", "bogus")
+PEOPLE = ("assign", "start", "resolve", "close", "cancel", "reopen", "unassign", "share", "bogus")
 ARGUMENTS = {
     "assign": {"assignee": "me"},
     "resolve": {"summary": "fixed"},
     "cancel": {"reason": "noise"},
     "reopen": {"reason": "again"},
+    "share": {"counterpart_tenant_id": "maker"},
 }
+
+#: What `callout config apply` takes, so that cases can be shared.
+COUNTERPARTS = "---\n".join(f"{{tenant: {tenant}, counterpart: {{maker: {{}}}}}}\n" for tenant in TENANTS)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Nothing is lost and nothing is doubled, whatever dies."""
 
 import asyncio
+import json
 import os
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.blows import Blows
-from tests.chaos.load import Load, Sent
+from tests.chaos.load import COUNTERPARTS, Load, Sent
 from tests.chaos.reader import counts, inspect
 from tests.stack import RunningStack
 
@@ -33,6 +34,9 @@ async def quiet(stack: RunningStack, sent: Sent) -> float:
 @pytest.mark.timeout(60 + BLOWS * 20)
 async def test_blows_under_load_lose_nothing_and_double_nothing(fresh_stack: Callable[..., RunningStack]) -> None:
     stack = fresh_stack("--workers", "intake=2", "--workers", "workflow=2", **FAST)
+    tenants = stack.folder / "tenants.yaml"
+    tenants.write_text(COUNTERPARTS)
+    assert stack.callout("config", "apply", str(tenants)).returncode == 0
     load = Load(stack.bootstrap_servers, seed=SEED)
     running = asyncio.create_task(load.run())
     blows = Blows(stack, seed=SEED)
@@ -45,3 +49,6 @@ async def test_blows_under_load_lose_nothing_and_double_nothing(fresh_stack: Cal
     print(f"\n{report.events} events, {dict(blows.dealt)}, quiet {seconds:.1f} s")  # noqa: T201 - for make chaos -s
     assert report.clean, report
     assert sum(blows.dealt.values()) == BLOWS
+    verified = stack.callout("verify")
+    assert verified.returncode == 0, verified
+    assert json.loads(verified.stdout)["shared"]["events"] > 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.chaos.load import Load, Sent
+from tests.chaos.load import COUNTERPARTS, Load, Sent
 from tests.chaos.reader import Report, counts, inspect
 from tests.integration.test_cli_running import typed
 from tests.stack import RunningStack, is_alive, wait_until
@@ -65,6 +65,19 @@ class Site:
             for name in databases:
                 client.drop_database(name)
 
+    def name_counterparts(self) -> None:
+        """Let the tenants have a counterpart, so that some cases are shared with it."""
+        file = self._folder / "tenants.yaml"
+        file.write_text(COUNTERPARTS)
+        self.callout("config", "apply", str(file))
+
+    def shared_events(self) -> int:
+        """Return how much counterparts were told; all of it has to be right."""
+        counts = self.callout("verify", "--settle", "30")
+        assert [counts[kind] for kind in ("lost", "doubled", "gaps", "edited")] == [0, 0, 0, 0], counts
+        told: int = counts["shared"]["events"]
+        return told
+
     def callout(self, *words: str, code: int = 0) -> Any:
         """Run a command, and try again while sessions of the killed have not ended."""
         deadline = time.monotonic() + 20
@@ -112,15 +125,18 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_cases_that_were_lost_are_made_again_from_their_events_byte_for_byte(site: Site) -> None:
+    site.name_counterparts()
     site.start()
     first = site.load(4, seed=1)
     site.kill()
     site.lose("callout_workflow")
     site.callout("rebuild", "cases")
+    told = site.callout("verify")["shared"]["events"]
     site.start()
     second = site.load(3, seed=2)
     report = site.inspected(first, second)
     assert report.clean, report
+    assert site.shared_events() > told > 0
     site.stop()
     compared = site.callout("rebuild", "cases", "--check")
     assert (compared["differing"], compared["missing"], compared["unknown"]) == ([], [], [])

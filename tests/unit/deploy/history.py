@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 from deploy.case_store import StoredCase
-from deploy.verification import FIRST_PREVIOUS, Verification
+from deploy.chains import FIRST_PREVIOUS
+from deploy.verification import Verification
 
 ANN, BOB = "8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11", "0dbae303-1bd9-5ff0-9513-8aa62ef15394"
 
@@ -20,6 +21,7 @@ class Told:
     headers: Sequence[tuple[str, bytes]] = ()
     partition: int = 3
     offset: int = 0
+    key: bytes | None = None
 
 
 @dataclass
