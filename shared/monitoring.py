@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from shared import metrics
 from shared.contracts.ops import HealthKind
-from shared.flow import Subscription
+from shared.flow import Ear
 from shared.flow.standing import Place
 from shared.minutes import Minutes
 from shared.ops import Operations
@@ -77,7 +77,7 @@ class Monitor:
         self,
         operations: Operations,
         ready: Callable[[], Awaitable[str | None]],
-        subscriptions: Sequence[Subscription[Any]],
+        subscriptions: Sequence[Ear[Any]],
         *,
         interval_seconds: float,
         stuck_seconds: float,

@@ -21,7 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from shared import metrics
 from shared.errors import CalloutError, TransientError
-from shared.flow import Subscription
+from shared.flow import Ear
 from shared.monitoring import Monitor
 from shared.ops import Operations
 from shared.records import read_all_headers
@@ -66,7 +66,7 @@ class Service:
 
     settings: ServiceSettings
     broker: KafkaBroker
-    subscriptions: Sequence[Subscription[Any]]
+    subscriptions: Sequence[Ear[Any]]
     database: Database
     operations: Operations
     before: Sequence[Part] = ()

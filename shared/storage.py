@@ -79,6 +79,10 @@ class Database:
         """Return one collection."""
         return MongoDocuments(self._database[collection])
 
+    def collection(self, name: str) -> Any:  # noqa: ANN401 - either driver's
+        """Return the driver's own collection, for modules of `shared` that know the driver."""
+        return self._database[name]
+
     async def ping(self) -> None:
         """Ask the server whether it is there.
 
@@ -129,7 +133,7 @@ class MongoDocuments:
         if not ids:
             return []
         cursor = self._collection.find({"_id": {"$in": list(ids)}}, batch_size=len(ids) + 1)
-        return list(await _answered(cursor.to_list(None)))
+        return list(await answered(cursor.to_list(None)))
 
     async def query(
         self, conditions: Mapping[str, Any], *, sort: str = "_id", limit: int = 0, fields: Sequence[str] = ()
@@ -137,7 +141,7 @@ class MongoDocuments:
         """Return the documents that meet the conditions, in order; `fields` limits what comes along."""
         cursor = self._collection.find(dict(conditions), dict.fromkeys(fields, 1) or None)
         direction = -1 if sort.startswith("-") else 1
-        return list(await _answered(cursor.sort(sort.lstrip("-"), direction).limit(limit).to_list(None)))
+        return list(await answered(cursor.sort(sort.lstrip("-"), direction).limit(limit).to_list(None)))
 
     async def replace(self, writes: Sequence[Write], *, ordered: bool = False) -> frozenset[str]:
         """Write all that can be written, in one round trip; return the ids of what was not."""
@@ -149,12 +153,12 @@ class MongoDocuments:
         except BulkWriteError as error:
             return _conflicts(error, writes, ordered=ordered)
         except PyMongoError as error:
-            raise _passing(error) from error
+            raise passing(error) from error
         return frozenset()
 
     async def draw(self, name: str, amount: int, *, start: int = 0) -> int:
         """Raise a counter by `amount`; return its value before. A counter begins at `start`."""
-        counter = await _answered(
+        counter = await answered(
             self._collection.find_one_and_update(
                 {"_id": name},
                 [{"$set": {"value": {"$add": [{"$ifNull": ["$value", start]}, amount]}}}],
@@ -166,17 +170,23 @@ class MongoDocuments:
 
     async def index(self, field: str, *, sparse: bool = False) -> None:
         """Make sure an index on one field exists."""
-        await _answered(self._collection.create_index(field, sparse=sparse))
+        await answered(self._collection.create_index(field, sparse=sparse))
 
 
-async def _answered(call: Any) -> Any:  # noqa: ANN401 - whatever the driver answers
+async def answered(call: Any) -> Any:  # noqa: ANN401 - whatever the driver answers
+    """Return a call's answer.
+
+    Raises:
+        TransientError: if it failed and may succeed when tried again.
+    """
     try:
         return await call
     except PyMongoError as error:
-        raise _passing(error) from error
+        raise passing(error) from error
 
 
-def _passing(error: PyMongoError) -> Exception:
+def passing(error: PyMongoError) -> Exception:
+    """Return what to raise for a failure of the driver: it may pass, or it is ours."""
     if isinstance(error, OperationFailure) and error.code in OUR_FAULT:
         return error
     return TransientError(f"MongoDB failed: {type(error).__name__}")

@@ -11,7 +11,23 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from pymongo.errors import ConnectionFailure
 from rich.console import Console
 
-from deploy.cli import case, cases, config, dead, demo, fleet, lag, rebuild, replay, tail, token, topics, up, verify
+from deploy.cli import (
+    case,
+    cases,
+    config,
+    dead,
+    demo,
+    fleet,
+    lag,
+    rebuild,
+    replay,
+    tail,
+    token,
+    topics,
+    up,
+    verify,
+    views,
+)
 from deploy.cli.connection import FILE_VARIABLE
 from deploy.cli.failure import ExitCode, Failure
 
@@ -37,6 +53,7 @@ app.command("case")(case.case)
 app.command("token")(token.token)
 app.command("verify")(verify.verify)
 app.add_typer(rebuild.app, name="rebuild")
+app.add_typer(views.app, name="views")
 app.command("lag")(lag.lag)
 app.command("tail")(tail.tail)
 app.add_typer(dead.app, name="dead")

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from services.gateway.settings import GatewaySettings
 from services.intake.settings import IntakeSettings
 from services.workflow.settings import WorkflowSettings
 from shared.settings import ServiceSettings, described
 
-SERVICES: Final[tuple[type[ServiceSettings], ...]] = (IntakeSettings, WorkflowSettings)
+SERVICES: Final[tuple[type[ServiceSettings], ...]] = (IntakeSettings, WorkflowSettings, GatewaySettings)
 BOUNDS: Final = {
     "minimum": "at least {:,}",
     "exclusiveMinimum": "more than {:,}",

@@ -11,7 +11,7 @@ from deploy.embedded.data_folder import LOOPBACK, DataFolder
 from deploy.embedded.supervisor import Program
 
 #: Every service that `callout up` runs.
-SERVICES: Final = ("intake", "workflow")
+SERVICES: Final = ("intake", "workflow", "gateway")
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 #: A killed worker's partitions move after this; Kafka's default is 10 s, its own lower limit 6 s.

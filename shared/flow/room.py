@@ -26,17 +26,22 @@ class Decision(Generic[State]):
     messages: Sequence[Message] = ()
 
 
-class Room(ABC, Generic[State]):
+class Hearer:
+    """What a service hears on one topic, and what it tells because of that."""
+
+    topic: Topic
+    tells: Sequence[Topic] = ()
+    """The topics it tells things on, each with the types that it tells."""
+    service: str
+
+
+class Room(Hearer, ABC, Generic[State]):
     """A service's part in the flow of one topic; all but `prepare` is pure.
 
     A record touches its *own* document. It may also need a *guide*: a second document that is asked first and written
     last, by the verdict that the own document keeps. A guide has no guide.
     """
 
-    topic: Topic
-    tells: Sequence[Topic] = ()
-    """The topics it tells things on, each with the types that it tells."""
-    service: str
     exclusive: bool = False
     """Whether one partition alone writes a document, so that documents may be remembered between rounds."""
     answers: bool = False

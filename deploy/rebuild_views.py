@@ -1,0 +1,127 @@
+"""Makes the gateway's views again from the topics, while the old ones serve and go on being written.
+
+read       the topics from their beginning into a new generation, up to their ends; then the indexes
+announce   from now on every round writes both generations
+catch up   to the ends that the topics had after that: what a round wrote to the old one alone lies before them
+flip       the new generation serves; both are written as long as somebody may still read the old one
+drop       the old generation
+
+Killed anywhere and begun again, it goes on: each write may be done twice.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+
+from deploy.topic_reader import Positions, TopicReader
+from services.gateway.generations import Generations, Rebuilding, Standing
+from services.gateway.handlers import documents_of, write
+from shared.contracts.catalogue import CASE_EVENTS
+from shared.contracts.envelope import read
+from shared.errors import Conflict, Unreadable
+from shared.flow import Heard
+from shared.storage import connect
+
+NAME: Final = "callout_gateway"
+#: Indexes of millions of views take their time.
+LONGEST_CALL_MILLISECONDS: Final = 3_600_000
+
+Report = Callable[[int, int], None]
+
+
+class AnotherRebuildError(Exception):
+    """Somebody else makes the views again at the same time, and was faster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What was made: the generation that serves now, of how many events; those that cannot be read were left out."""
+
+    generation: int
+    events: int
+    unreadable: int
+    resumed: bool
+
+
+async def rebuild_views(
+    bootstrap_servers: str, mongodb_uri: str, *, grace_seconds: float, report: Report = lambda _, __: None
+) -> Rebuilt:
+    """Make all views again; return when the new ones serve and the old ones are gone.
+
+    Raises:
+        AnotherRebuildError: if somebody else does so too.
+    """
+    database = connect(mongodb_uri, NAME, timeout_ms=LONGEST_CALL_MILLISECONDS)
+    try:
+        async with TopicReader(bootstrap_servers, CASE_EVENTS.name) as topics:
+            return await _Rebuild(Generations(database), topics, report).run(grace_seconds)
+    except Conflict as error:
+        raise AnotherRebuildError("Another rebuild was at work at the same time; see whether it ended.") from error
+    finally:
+        await database.close()
+
+
+class _Rebuild:
+    def __init__(self, generations: Generations, topics: TopicReader, report: Report) -> None:
+        self._generations = generations
+        self._topics = topics
+        self._report = report
+        self._positions: dict[str, int] = {}
+        self._events = 0
+        self._unreadable = 0
+
+    async def run(self, grace_seconds: float) -> Rebuilt:
+        standing = await self._generations.standing()
+        begun = await self._generations.rebuilding()
+        number = begun.generation if begun is not None else standing.serving + 1
+        if standing.serving != number:
+            standing = await self._make(number, begun, standing)
+        if standing.also is not None:
+            await asyncio.sleep(grace_seconds)
+            standing = await self._generations.change(standing, also=None)
+        await self._generations[number - 1].drop()
+        await self._generations.note(None)
+        return Rebuilt(generation=number, events=self._events, unreadable=self._unreadable, resumed=begun is not None)
+
+    async def _make(self, number: int, begun: Rebuilding | None, standing: Standing) -> Standing:
+        if begun is None:
+            await self._generations[number].drop()
+            await self._generations.note(Rebuilding(generation=number))
+        else:
+            self._positions = dict(begun.positions)
+            await self._topics.skip_to({_place(name): offset for name, offset in self._positions.items()})
+        if standing.also is None:
+            await self._read(number, await self._topics.ends())
+            await self._generations[number].prepare()
+            standing = await self._generations.change(standing, also=number)
+        await self._read(number, await self._topics.ends())
+        return await self._generations.change(standing, serving=number, also=standing.serving)
+
+    async def _read(self, number: int, ends: Positions) -> None:
+        total = sum(ends.values())
+        async for records in self._topics.read(ends):
+            await self._take(number, records)
+            self._positions[f"{records[0].topic}/{records[0].partition}"] = records[-1].offset + 1
+            await self._generations.note(Rebuilding(generation=number, positions=self._positions))
+            self._report(sum(self._positions.values()), total)
+
+    async def _take(self, number: int, records: Sequence[Any]) -> None:
+        heard = []
+        for record in records:
+            try:
+                incoming = read(CASE_EVENTS, record)
+            except Unreadable:
+                self._unreadable += 1  # the gateway made a dead letter of it
+                continue
+            if incoming is not None:
+                heard.append(Heard(record, incoming))
+        await write(self._generations[number], *documents_of(heard))
+        self._events += len(heard)
+
+
+def _place(name: str) -> TopicPartition:
+    topic, _, partition = name.rpartition("/")
+    return TopicPartition(topic, int(partition))

@@ -1,0 +1,59 @@
+"""Text that people look for: folded, cut into grams that an index finds, and what a search asks of both.
+
+A word of three letters or more is found wherever it stands; a shorter one where a word begins. Words are what blanks
+part; all words of a search must be there.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+GRAM: Final = 3
+BEGINS: Final = "^"
+#: Letters and digits, the most frequent first: of a word's grams the one with the rarest letters is looked up.
+FREQUENT: Final = " etaoinsrhldcumfpgwybvkxjqz0123456789"
+WORDS_MAX: Final = 8
+_RUN: Final = re.compile(r"\w+")
+
+
+def fold(text: str) -> str:
+    """Return text as it is compared: without regard to case."""
+    return text.casefold()
+
+
+def grams_of(parts: Iterable[str]) -> list[str]:
+    """Return the grams of folded texts, each once, in order."""
+    found: set[str] = set()
+    for part in parts:
+        for word in part.split():
+            found.update(word[at : at + GRAM] for at in range(len(word) - GRAM + 1))
+            for run in (word, *_RUN.findall(word)):
+                found.update(BEGINS + run[:length] for length in range(1, GRAM) if len(run) >= length)
+    return sorted(found)
+
+
+def words_of(search: str) -> list[str]:
+    """Return the folded words of a search, each once."""
+    return list(dict.fromkeys(fold(search).split()))[:WORDS_MAX]
+
+
+def search_conditions(words: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what documents with all these words meet: a gram that an index finds, and the word itself."""
+    found: list[dict[str, Any]] = []
+    for word in words:
+        if len(word) < GRAM:
+            found.append({"grams": BEGINS + word})
+        else:
+            found += [{"grams": rarest_gram(word)}, {"text": {"$regex": re.escape(word)}}]
+    return found
+
+
+def rarest_gram(word: str) -> str:
+    """Return the gram of a word that the fewest texts are likely to have."""
+    grams = [word[at : at + GRAM] for at in range(len(word) - GRAM + 1)]
+    return max(grams, key=lambda gram: sum(_rarity(letter) for letter in gram))
+
+
+def _rarity(letter: str) -> int:
+    place = FREQUENT.find(letter)
+    return len(FREQUENT) if place < 0 else place
