@@ -16,10 +16,11 @@ from typing import Any, Final
 
 from aiokafka import TopicPartition
 
-from deploy.topic_reader import Positions, TopicReader
+from deploy.topic_admin import TopicAdmin
+from deploy.topic_reader import TopicReader
 from services.gateway.generations import Generations, Rebuilding, Standing
 from services.gateway.handlers import documents_of, write
-from shared.contracts.catalogue import CASE_EVENTS
+from shared.contracts.catalogue import CASE_EVENTS, CATALOGUE, SHARED_EVENTS, contract_name
 from shared.contracts.envelope import read
 from shared.errors import Conflict, Unreadable
 from shared.flow import Heard
@@ -56,8 +57,7 @@ async def rebuild_views(
     """
     database = connect(mongodb_uri, NAME, timeout_ms=LONGEST_CALL_MILLISECONDS)
     try:
-        async with TopicReader(bootstrap_servers, CASE_EVENTS.name) as topics:
-            return await _Rebuild(Generations(database), topics, report).run(grace_seconds)
+        return await _Rebuild(Generations(database), bootstrap_servers, report).run(grace_seconds)
     except Conflict as error:
         raise AnotherRebuildError("Another rebuild was at work at the same time; see whether it ended.") from error
     finally:
@@ -65,9 +65,9 @@ async def rebuild_views(
 
 
 class _Rebuild:
-    def __init__(self, generations: Generations, topics: TopicReader, report: Report) -> None:
+    def __init__(self, generations: Generations, bootstrap_servers: str, report: Report) -> None:
         self._generations = generations
-        self._topics = topics
+        self._bootstrap_servers = bootstrap_servers
         self._report = report
         self._positions: dict[str, int] = {}
         self._events = 0
@@ -92,27 +92,32 @@ class _Rebuild:
             await self._generations.note(Rebuilding(generation=number))
         else:
             self._positions = dict(begun.positions)
-            await self._topics.skip_to({_place(name): offset for name, offset in self._positions.items()})
         if standing.also is None:
-            await self._read(number, await self._topics.ends())
+            await self._read(number)
             await self._generations[number].prepare()
             standing = await self._generations.change(standing, also=number)
-        await self._read(number, await self._topics.ends())
+        await self._read(number)
         return await self._generations.change(standing, serving=number, also=standing.serving)
 
-    async def _read(self, number: int, ends: Positions) -> None:
-        total = sum(ends.values())
-        async for records in self._topics.read(ends):
-            await self._take(number, records)
-            self._positions[f"{records[0].topic}/{records[0].partition}"] = records[-1].offset + 1
-            await self._generations.note(Rebuilding(generation=number, positions=self._positions))
-            self._report(sum(self._positions.values()), total)
+    async def _read(self, number: int) -> None:
+        """Read all topics there are now, from where they were left, to the ends that they have now."""
+        async with TopicAdmin(self._bootstrap_servers) as admin:
+            there = await admin.partition_counts()
+        names = [name for name in there if contract_name(name) in {CASE_EVENTS.name, SHARED_EVENTS.name}]
+        async with TopicReader(self._bootstrap_servers, *names) as topics:
+            await topics.skip_to({_place(name): offset for name, offset in self._positions.items()})
+            ends = await topics.ends()
+            async for records in topics.read(ends):
+                await self._take(number, records)
+                self._positions[f"{records[0].topic}/{records[0].partition}"] = records[-1].offset + 1
+                await self._generations.note(Rebuilding(generation=number, positions=self._positions))
+                self._report(sum(self._positions.values()), sum(ends.values()))
 
     async def _take(self, number: int, records: Sequence[Any]) -> None:
         heard = []
         for record in records:
             try:
-                incoming = read(CASE_EVENTS, record)
+                incoming = read(CATALOGUE[contract_name(record.topic)], record)
             except Unreadable:
                 self._unreadable += 1  # the gateway made a dead letter of it
                 continue

@@ -39,11 +39,11 @@ class Publisher:
     async def __aexit__(self, *_: object) -> None:
         await self.producer.stop()
 
-    async def __call__(self, *states: dict[str, Any]) -> list[Any]:
+    async def __call__(self, *states: dict[str, Any], topic: str = CASE_EVENTS.name) -> list[Any]:
         """Publish events, in their order; return where they lie."""
         futures = []
         for each in (record(event(case)) for case in states):
-            sending = self.producer.send(CASE_EVENTS.name, each.value, key=each.key, headers=list(each.headers))
+            sending = self.producer.send(topic, each.value, key=each.key, headers=list(each.headers))
             futures.append(await sending)
         return [await future for future in futures]
 

@@ -3,6 +3,7 @@
 from services.gateway.generations import Generations
 from services.gateway.handlers import CaseEvents
 from services.gateway.settings import GatewaySettings
+from services.gateway.shared_views import SharedEvents
 from shared import storage
 from shared.flow import Projection
 from shared.ops import Operations
@@ -16,4 +17,10 @@ def build(settings: GatewaySettings) -> Service:
     operations = Operations(settings.service, settings.kafka_bootstrap_servers)
     generations = Generations(database)
     views = Projection(broker, CaseEvents(generations), settings=settings.flow(), alarm=operations.alarm)
-    return Service(settings, broker, [views], database, operations, before=[generations])
+    shared_views = SharedEvents(
+        settings.kafka_bootstrap_servers,
+        generations,
+        refresh_seconds=settings.metadata_refresh_seconds,
+        session_timeout_ms=settings.session_timeout_ms,
+    )
+    return Service(settings, broker, [views], database, operations, before=[generations], after=[shared_views])

@@ -7,9 +7,10 @@ import orjson
 
 from services.gateway.domain.view import Document, entry_document, view_document
 from services.gateway.generations import Generation, Generations
-from shared.contracts.catalogue import CASE_EVENTS
+from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS, contract_name
 from shared.flow import Heard, Viewer
 
+BEFORE, BEHIND = SHARED_EVENTS.name.split("<tenant>")
 HEADERS: Final = frozenset({"ce_type", "ce_id", "ce_prevhash", "ce_hash"})
 
 
@@ -30,7 +31,10 @@ class CaseEvents(Viewer):
 
 
 def viewer_of(event: Heard) -> str:
-    """Return the tenant whose view an event belongs to."""
+    """Return the tenant whose view an event belongs to: the owner, or of a redacted topic the counterpart it names."""
+    topic: str = event.record.topic
+    if contract_name(topic) == SHARED_EVENTS.name:
+        return topic.removeprefix(BEFORE).removesuffix(BEHIND)
     owner: str = event.incoming.data.case.tenant_id
     return owner
 
