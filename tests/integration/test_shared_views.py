@@ -1,4 +1,4 @@
-"""A counterpart sees the cases shared with it as its redacted topic tells them, and nothing else, after a rebuild too."""
+"""A counterpart sees the cases shared with it as its redacted topic tells them, and no more; after a rebuild too."""
 
 import json
 import subprocess
