@@ -29,8 +29,8 @@ async def eventually(condition: Any, *, seconds: float = SECONDS) -> Any:
 class Publisher:
     """Publishes the events of states of cases."""
 
-    def __init__(self, infra: RunningStack) -> None:
-        self.producer = AIOKafkaProducer(bootstrap_servers=infra.bootstrap_servers, acks="all")
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
 
     async def __aenter__(self) -> "Publisher":
         await self.producer.start()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import drain, latency, memory, profile, rebalance, restart, stored, tenants, throughput
+from tests.bench import drain, latency, memory, profile, rebalance, restart, stored, tenants, throughput, views
 from tests.bench.alerta.measure import compare
 from tests.bench.backlog import Servers
 from tests.bench.report import Finding, print_markdown, print_table
@@ -29,6 +29,7 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "rebalance": rebalance.rebalance,
     "restart": restart.restart,
     "memory": lambda servers, sizes: memory.memory(servers, sizes.long_run),
+    "views": views.views,
     # Last, for they leave much behind: documents, and data of many tenants.
     "stored": stored.stored,
     "tenants": tenants.tenants,
@@ -46,7 +47,7 @@ def main() -> None:
     """Run the measures that were asked for, by default all."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("measures", nargs="*", metavar="MEASURE", help=HELP)
-    parser.add_argument("--long", action="store_true", help="memory over 1,000,000 signals, and 1,000,000 stored cases")
+    parser.add_argument("--long", action="store_true", help="1,000,000 signals, stored cases and views")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that all runs, measures nothing")
     parser.add_argument("--env", type=Path, help="the file of a stack that runs already (`callout up --write-env`)")
     parser.add_argument("--markdown", action="store_true", help="print the table as a page has it")

@@ -42,12 +42,13 @@ class Sizes:
     drain: int = 15_000
     tenant_signals: int = 12_000
     stored: tuple[int, ...] = (1_000, 10_000, 100_000)
+    views: tuple[int, ...] = (10_000, 100_000)
     side_by_side: int = 1_600
 
     @classmethod
     def long(cls) -> "Sizes":
         """Return sizes for a quiet hour."""
-        return cls(long_run=1_000_000, stored=(1_000, 10_000, 100_000, 1_000_000))
+        return cls(long_run=1_000_000, stored=(1_000, 10_000, 100_000, 1_000_000), views=(10_000, 100_000, 1_000_000))
 
     @classmethod
     def quick(cls) -> "Sizes":
@@ -63,6 +64,7 @@ class Sizes:
             drain=1_000,
             tenant_signals=1_500,
             stored=(1_000, 5_000),
+            views=(500, 2_000),
             side_by_side=80,
         )
 

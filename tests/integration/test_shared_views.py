@@ -45,7 +45,7 @@ async def test_a_counterpart_finds_what_it_was_told_and_no_more(infra: RunningSt
         return (await views.page(erin, CaseQuery.parse({}))).items
 
     try:
-        async with Publisher(infra) as publish, gateway(infra, metadata_refresh_seconds=1):
+        async with Publisher(infra.bootstrap_servers) as publish, gateway(infra, metadata_refresh_seconds=1):
             sent = await publish(case, internal)
             await publish(redacted(case, maker), topic=shared_topic(maker))
             await eventually(lambda: is_past(infra, sent))

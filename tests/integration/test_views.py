@@ -30,7 +30,7 @@ async def database(infra: RunningStack) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def publish(infra: RunningStack) -> AsyncIterator[Publisher]:
-    async with Publisher(infra) as publisher:
+    async with Publisher(infra.bootstrap_servers) as publisher:
         yield publisher
 
 

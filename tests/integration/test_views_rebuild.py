@@ -70,7 +70,7 @@ async def test_views_are_made_again_under_load_and_after_a_kill(infra: RunningSt
     database = connect(infra.mongodb_uri, "callout_gateway")
     reader, seen = Views(Generations(database)), {}
     async with (
-        Publisher(infra) as publish,
+        Publisher(infra.bootstrap_servers) as publish,
         gateway(infra),
         AsyncMongoClient(infra.mongodb_uri, tz_aware=True) as client,
     ):
