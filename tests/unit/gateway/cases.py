@@ -9,7 +9,7 @@ from services.workflow.domain import Accepted, Case, Decision, decide
 from shared.contracts.case import CASE_STATE, Actor
 from shared.contracts.commands import COMMANDS
 from shared.contracts.words import Role
-from tests.unit.workflow.builders import CASE_ID, actor, cause, minute, state_of
+from tests.unit.workflow.builders import CASE_ID, actor, cause, minute, state_of, with_counterparts
 
 AGENT = actor(Role.AGENT, "ann")
 DISPATCHER = actor(Role.DISPATCHER, "dan")
@@ -18,10 +18,11 @@ OPERATOR = actor(Role.OPERATOR, "olga")
 
 
 def sent(case: Case | None, name: str, by: Actor, at: float, arguments: dict[str, Any]) -> Decision:
-    """Return the decision on a command that comes as JSON, some minutes after the start of the story."""
+    """Return the decision on a command that comes as JSON, some minutes after the start of the story; `maker` is a counterpart."""
     body = {"case_id": CASE_ID, "tenant_id": "acme", "actor": {"id": by.id, "role": by.role, "tenant_id": by.tenant_id}}
     command = COMMANDS[name].model_validate_json(orjson.dumps(body | arguments))
-    return decide(case, name, command, cause=cause(), now=minute(at), number="10000001")
+    tenant = with_counterparts(maker={})
+    return decide(case, name, command, cause=cause(), now=minute(at), number="10000001", tenant=tenant)
 
 
 def new(at: float = 0, **fields: Any) -> Case:
