@@ -41,7 +41,8 @@ format: venv ## Mend the style
 	$(BIN)/ruff format .
 
 test: venv ## All tests but the long ones, on a real Kafka and MongoDB
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --dist loadfile tests/unit tests/contract
+	$(BIN)/pytest tests/integration tests/e2e tests/bench tests/chaos
 
 bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')
 	$(BIN)/python -m tests.bench $(BENCH)

@@ -18,7 +18,7 @@ OPERATOR = actor(Role.OPERATOR, "olga")
 
 
 def sent(case: Case | None, name: str, by: Actor, at: float, arguments: dict[str, Any]) -> Decision:
-    """Return the decision on a command that comes as JSON, some minutes after the start of the story; `maker` is a counterpart."""
+    """Return the decision on a command that comes as JSON, minutes after the start; `maker` is a counterpart."""
     body = {"case_id": CASE_ID, "tenant_id": "acme", "actor": {"id": by.id, "role": by.role, "tenant_id": by.tenant_id}}
     command = COMMANDS[name].model_validate_json(orjson.dumps(body | arguments))
     tenant = with_counterparts(maker={})
