@@ -52,7 +52,11 @@ VIEW_INDEXES: Final = (
     Index(name="ref", fields=("ref",)),
     *(Index(name=field, fields=("listed", field, "created_at", "n")) for field in LISTED),
 )
-HISTORY_INDEXES: Final = (Index(name="cause", fields=("cause",)),)
+HISTORY_INDEXES: Final = (
+    Index(name="cause", fields=("cause",)),
+    Index(name="noted", fields=("noted", "seq")),
+    Index(name="papers", fields=("papers",)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import orjson
+
 from services.gateway.domain.access import Identity, visible
 from services.gateway.domain.pages import behind, order_of, place_of, read, written
 from services.gateway.domain.query import CaseQuery, Conditions
 from services.gateway.domain.view import (
+    Body,
     CaseView,
     HistoryEntry,
     entry_id,
+    event_name,
     read_entry,
     read_view,
     state_of_entry,
@@ -120,6 +124,27 @@ class Views:
         """Return the events that a command caused, as far as this viewer's tenant is told of them."""
         find = Find(conditions={"cause": view_id(who.tenant_id, command_id)}, order=[("_id", 1)])
         return [read_entry(document) for document in await (await self._generation()).history.find(find)]
+
+    async def papers(self, who: Identity, case_id: str) -> list[tuple[str, Body]]:
+        """Return the events about notes and files of a case, by name, in order, as far as they are for this viewer."""
+        conditions = await self._entries(who, case_id, 0, LAST)
+        if conditions is None:
+            return []
+        noted = conditions | {"noted": view_id(who.tenant_id, case_id)}
+        found = await (await self._generation()).history.find(Find(conditions=noted, order=[("seq", 1)]))
+        return [(event_name(document["type"]), orjson.loads(document["value"])) for document in found]
+
+    async def holder(self, who: Identity, paper_id: str) -> str | None:
+        """Return the id of the case that a note or file was put to; nothing if there is none for this viewer."""
+        sight = visible(who)
+        conditions: Conditions = {"papers": view_id(sight.tenant_id, paper_id)}
+        if not sight.internal:
+            conditions["internal"] = False
+        found = await (await self._generation()).history.find(Find(conditions=conditions, limit=1, fields=("_id",)))
+        if not found:
+            return None
+        case_id: str = found[0]["_id"].partition("/")[2].partition(":")[0]
+        return case_id if sight.own_of is None or await self.one(who, case_id) is not None else None
 
     async def versions(self, tenant_id: str, case_ids: Collection[str]) -> Mapping[str, tuple[int, int]]:
         """Return `seq` and `version` of those of the cases that a tenant has views of; one question for all."""

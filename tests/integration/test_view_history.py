@@ -102,6 +102,45 @@ async def test_what_a_command_caused_is_found_by_its_id_for_its_tenant_alone(vie
     assert await views.caused_by(Identity("maker", "ann", Role.AGENT), "command-7") == []
 
 
+async def test_notes_and_files_are_found_by_their_case_and_their_case_by_them(database, views):
+    tenant = f"t{uuid4().hex[:8]}"
+    ann, olga, eve = (
+        Identity(tenant, name, role)
+        for name, role in (("ann", Role.AGENT), ("olga", Role.OPERATOR), ("eve", Role.CONTACT))
+    )
+    case = state(f"papers-{tenant}", tenant_id=tenant)
+    changes = [
+        {
+            "note": {
+                "id": f"n1-{tenant}",
+                "visibility": "external",
+                "attachments": [{"id": f"f1-{tenant}", "name": "a"}],
+            }
+        },
+        {"title": "no paper"},
+        {"note": {"id": f"n2-{tenant}", "visibility": "internal"}},
+        {"attachment": {"id": f"f2-{tenant}", "visibility": "external", "name": "b"}},
+    ]
+    types = ("note_added", "updated", "note_added", "attached")
+    events = [
+        heard(event(case | {"seq": seq}, change=change), headers=headers(f"callout.case.{type_}.v1"))
+        for seq, (change, type_) in enumerate(zip(changes, types, strict=True), 1)
+    ]
+    await write(Generations(database)[1], *documents_of(events))
+    assert [(name, body["seq"]) for name, body in await views.papers(ann, case["id"])] == [
+        ("note_added", 1),
+        ("note_added", 3),
+        ("attached", 4),
+    ]
+    assert [body["seq"] for _, body in await views.papers(olga, case["id"])] == [1, 4]
+    assert await views.papers(eve, case["id"]) == []
+    for paper in ("n1", "f1", "n2", "f2"):
+        assert await views.holder(ann, f"{paper}-{tenant}") == case["id"]
+    assert await views.holder(olga, f"n2-{tenant}") is None
+    assert await views.holder(eve, f"n1-{tenant}") is None
+    assert await views.holder(ANN, f"n1-{tenant}") is None
+
+
 async def test_a_list_is_exported_as_csv_in_the_order_and_with_the_columns_that_are_wanted(database, views):
     cases = [
         state(f"csv-{number}", tenant_id="csv", number=f"{30_000_000 + number}", title=f"=SUM({number})")

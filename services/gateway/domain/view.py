@@ -89,8 +89,7 @@ def orjson_or_nothing(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 def entry_document(viewer: str, body: Body, value: bytes, headers: Mapping[str, str]) -> Document:
     """Return the entry of an event in the history that a viewer sees."""
-    change = body.get("change") or {}
-    papers = (change.get("note"), change.get("attachment"))
+    papers = papers_in(body)
     return {
         "_id": entry_id(viewer, body["case_id"], body["seq"]),
         "schema": SCHEMA,
@@ -101,9 +100,24 @@ def entry_document(viewer: str, body: Body, value: bytes, headers: Mapping[str, 
         "cause": f"{viewer}/{cause}" if (cause := (body.get("cause") or {}).get("id")) else None,
         "prev_hash": headers.get("ce_prevhash"),
         "hash": headers.get("ce_hash"),
-        "internal": any(isinstance(paper, Mapping) and paper.get("visibility") == "internal" for paper in papers),
+        "internal": any(paper.get("visibility") == "internal" for paper in papers),
+        "noted": view_id(viewer, body["case_id"]) if papers else None,
+        "papers": [view_id(viewer, paper["id"]) for paper in papers],
         "value": value,
     }
+
+
+def event_name(type_: str) -> str:
+    """Return the name of an event by its type on the wire."""
+    return type_.removeprefix("callout.case.").rpartition(".")[0]
+
+
+def papers_in(body: Body) -> list[Body]:
+    """Return the notes and files that an event is about."""
+    change: Body = body.get("change") or {}
+    found = [change.get("note"), change.get("attachment")]
+    found += (change.get("note") or {}).get("attachments") or () if isinstance(change.get("note"), Mapping) else ()
+    return [paper for paper in found if isinstance(paper, Mapping) and isinstance(paper.get("id"), str)]
 
 
 def view_document(viewer: str, body: Body, value: bytes) -> Document:
