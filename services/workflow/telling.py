@@ -23,6 +23,7 @@ from shared.contracts.words import RefusalCode, Role
 SOURCE: Final = "/callout/workflow"
 NOTING: Final = frozenset({"add_note", "reply", "request_action"})
 #: The last field of the state of a deleted case; what outsiders write cannot end like this.
+AFTER: Final = b',"case":'
 DELETED: Final = re.compile(rb',"deleted_at":"[^"]+"}$')
 
 
@@ -40,7 +41,7 @@ def event_message(event: Event, previous: str, traceparent: str | None) -> tuple
             "change": event.change,
         }
     )
-    value = value[:-1] + b',"case":' + CASE_STATE.dump_json(state, exclude_none=True) + b"}"
+    value = value[:-1] + AFTER + CASE_STATE.dump_json(state, exclude_none=True) + b"}"
     digest = sha256((previous + sha256(value).hexdigest()).encode()).hexdigest()
     chain = (
         ("ce_sequence", str(state.seq).encode()),
@@ -66,8 +67,7 @@ def event_message(event: Event, previous: str, traceparent: str | None) -> tuple
 
 def snapshot_message(event: Message) -> Message:
     """Return the state after an event, as the last word on the case; of a deleted case a tombstone."""
-    value = event.value or b""
-    state = value[value.rindex(b',"case":') + len(b',"case":') : -1]
+    state = state_in(event.value or b"")
     headers = dict(event.headers)
     replaced = {
         "ce_type": SNAPSHOT.encode(),
@@ -76,6 +76,23 @@ def snapshot_message(event: Message) -> Message:
     }
     deleted = DELETED.search(state, len(state) - 64) is not None
     return Message(CASE_SNAPSHOTS.name, event.key, None if deleted else state, tuple((headers | replaced).items()))
+
+
+def state_in(value: bytes) -> bytes:
+    """Return the state after, as it stands at the end of an event."""
+    at = value.rindex(AFTER)
+    # Words of outsiders may look like its beginning; what follows them is no whole JSON value.
+    while value.count(AFTER, 0, at) and not _is_json(value[at + len(AFTER) : -1]):
+        at = value.rindex(AFTER, 0, at)
+    return value[at + len(AFTER) : -1]
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def send_messages(sends: Sequence[Send], incoming: Incoming) -> list[Message]:

@@ -157,3 +157,11 @@ def test_when_a_case_is_deleted_then_its_snapshot_is_a_tombstone_from_then_on():
         snapshot = snapshot_message(event_message(event, "0" * 64, None)[0])
         assert (snapshot.key, snapshot.value) == (case.id.encode(), None)
     assert re.search(DELETED, CASE_STATE.dump_json(state_of(deleted.case), exclude_none=True))
+
+
+@pytest.mark.parametrize("details", [{"x": 1, "case": 2}, {"x": {"y": 1, "case": {"id": "z"}}, "case": ',"case":{}}'}])
+def test_a_snapshot_is_the_whole_state_whatever_words_outsiders_use(details):
+    decision = accepted(told(by_device(details=details), "update", fields={"details": details | {"more": True}}))
+    (event,) = decision.events
+    snapshot = snapshot_message(event_message(event, "0" * 64, None)[0])
+    assert snapshot.value == CASE_STATE.dump_json(event.state, exclude_none=True)
