@@ -58,8 +58,8 @@ class Documents(Protocol):
     async def draw(self, name: str, amount: int, *, start: int = 0) -> int:
         """Raise a counter by `amount`; return its value before. A counter begins at `start`."""
 
-    async def index(self, field: str, *, sparse: bool = False) -> None:
-        """Make sure an index on one field exists."""
+    async def index(self, field: str, *, sparse: bool = False, expire_seconds: int | None = None) -> None:
+        """Make sure an index on one field exists; `expire_seconds` after the time in it a document goes by itself."""
 
 
 class Database:
@@ -168,9 +168,10 @@ class MongoDocuments:
         )
         return int(counter["value"]) - amount
 
-    async def index(self, field: str, *, sparse: bool = False) -> None:
-        """Make sure an index on one field exists."""
-        await answered(self._collection.create_index(field, sparse=sparse))
+    async def index(self, field: str, *, sparse: bool = False, expire_seconds: int | None = None) -> None:
+        """Make sure an index on one field exists; `expire_seconds` after the time in it a document goes by itself."""
+        expiring = {} if expire_seconds is None else {"expireAfterSeconds": expire_seconds}
+        await answered(self._collection.create_index(field, sparse=sparse, **expiring))
 
 
 async def answered(call: Any) -> Any:  # noqa: ANN401 - whatever the driver answers

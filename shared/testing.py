@@ -58,7 +58,7 @@ class MemoryDocuments:
         counter["value"] += amount
         return int(counter["value"]) - amount
 
-    async def index(self, field: str, *, sparse: bool = False) -> None:
+    async def index(self, field: str, *, sparse: bool = False, expire_seconds: int | None = None) -> None:
         """Need no index."""
 
 

@@ -107,6 +107,12 @@ class RunningStack:
         return self.values["MONGODB_URI"]
 
     @property
+    def http_urls(self) -> list[str]:
+        """The base addresses of the gateway's processes."""
+        urls: list[str] = json.loads(self.values["CALLOUT_HTTP_URLS"])
+        return urls
+
+    @property
     def pids(self) -> dict[str, list[int]]:
         """The processes that run now, by name."""
         pids: dict[str, list[int]] = json.loads(self.values["CALLOUT_PIDS"])

@@ -11,7 +11,7 @@ from typing import Final
 
 import yaml
 
-from deploy.docs import asyncapi, page, seeds, settings
+from deploy.docs import asyncapi, openapi, page, seeds, settings
 from deploy.docs.compatibility import breaks
 from deploy.docs.contracts import Contracts
 
@@ -27,6 +27,7 @@ PAGES: Final[dict[str, Callable[[], str]]] = {
 FILES: Final[dict[str, Callable[[], str]]] = {
     "asyncapi.yaml": asyncapi.render,
     "asyncapi.html": page.render,
+    "openapi.yaml": openapi.render,
     "seeds.md": seeds.render,
 }
 """Files that are generated whole."""

@@ -13,6 +13,8 @@ from deploy.embedded.supervisor import Program
 #: Every service that `callout up` runs.
 SERVICES: Final = ("intake", "workflow", "gateway")
 
+GATEWAY: Final = "gateway"
+
 PROJECT: Final = Path(__file__).resolve().parents[2]
 #: A killed worker's partitions move after this; Kafka's default is 10 s, its own lower limit 6 s.
 SESSION_TIMEOUT_MILLISECONDS: Final = 3_000
@@ -33,6 +35,7 @@ def worker_program(service: str, worker: int, folder: DataFolder, servers: Mappi
         environment={
             **servers,
             f"{prefix}_HTTP_PORT": str(port),
+            **({"GATEWAY_API_PORT": str(api_port(worker, folder))} if service == GATEWAY else {}),
             f"{prefix}_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MILLISECONDS),
             "CALLOUT_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
@@ -40,6 +43,11 @@ def worker_program(service: str, worker: int, folder: DataFolder, servers: Mappi
         working_folder=PROJECT,
         stop_seconds=20,
     )
+
+
+def api_port(worker: int, folder: DataFolder) -> int:
+    """Return the port of the HTTP API of one gateway process."""
+    return folder.port(f"{GATEWAY}-api-{worker}")
 
 
 async def _answers(port: int) -> bool:

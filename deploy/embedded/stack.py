@@ -1,17 +1,19 @@
 """The whole embedded stack: servers, topics, services, and what others must know to reach them."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
-from deploy.embedded.data_folder import DataFolder
+from deploy.embedded.data_folder import LOOPBACK, DataFolder
 from deploy.embedded.health import HealthReports
+from deploy.embedded.issuer import DevelopmentIssuer
 from deploy.embedded.kafka import Kafka
 from deploy.embedded.mongodb import Mongodb
-from deploy.embedded.services import worker_program
+from deploy.embedded.services import GATEWAY, api_port, worker_program
 from deploy.embedded.supervisor import Program, Restart, Supervisor
 from deploy.topic_admin import TopicAdmin, wait_until_served
 from deploy.topics import Catalogue
@@ -64,6 +66,7 @@ class Stack:
         self._reports: HealthReports | None = None
         self._supervisor = Supervisor(on_restart=self._restarted)
         self._health_urls: dict[str, list[str]] = {}
+        self._door: dict[str, str] = {}
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -99,6 +102,7 @@ class Stack:
         """Return what another process needs to reach this stack."""
         return {
             **self._servers,
+            **self._door,
             "CALLOUT_PIDS": json.dumps(self._supervisor.pids()),
             "CALLOUT_HEALTH_URLS": json.dumps(self._health_urls),
             "CALLOUT_LOGS": str(self.folder.logs),
@@ -133,8 +137,9 @@ class Stack:
         self._progress.ready("topics", time.monotonic() - began)
 
     async def _start_services(self) -> None:
+        environment = self._servers | self._open_door()
         programs = [
-            worker_program(service, worker, self.folder, self._servers)
+            worker_program(service, worker, self.folder, environment)
             for service, count in self._workers.items()
             for worker in range(1, count + 1)
         ]
@@ -142,6 +147,20 @@ class Stack:
             self._health_urls.setdefault(program.name, []).append(program.address)
         if programs:
             await self._start(", ".join(self._workers), lambda: programs)
+
+    def _open_door(self) -> dict[str, str]:
+        """Say where the gateway will be; return what makes it trust the development issuer, unless it has another."""
+        ports = [api_port(worker, self.folder) for worker in range(1, self._workers.get(GATEWAY, 0) + 1)]
+        if not ports:
+            return {}
+        urls = [f"http://{LOOPBACK}:{port}" for port in ports]
+        self._door = {"CALLOUT_HTTP_URL": urls[0], "CALLOUT_HTTP_URLS": json.dumps(urls)}
+        if os.environ.get("GATEWAY_ISSUER"):
+            return {}
+        issuer = DevelopmentIssuer(self.folder.path / "issuer")
+        issuer.prepare()
+        self._door["CALLOUT_ISSUER_KEY"] = str(issuer.key_file)
+        return issuer.environment()
 
     async def _start(self, name: str, make: Callable[[], Program | Sequence[Program]]) -> None:
         self._progress.starting(name)

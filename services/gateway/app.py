@@ -2,25 +2,69 @@
 
 from services.gateway.generations import Generations
 from services.gateway.handlers import CaseEvents
+from services.gateway.http.app import make_app
+from services.gateway.http.commands import Desk
+from services.gateway.http.doors import Doors, Rates
+from services.gateway.http.events import EventHub
+from services.gateway.http.identity import Keys, Tokens, Trust
+from services.gateway.http.ledger import Ledger
+from services.gateway.http.outcomes import Outcomes
+from services.gateway.http.server import HttpServer
+from services.gateway.preferences import Preferences
 from services.gateway.settings import GatewaySettings
 from services.gateway.shared_views import SharedEvents
+from services.gateway.store import Views
 from shared import storage
 from shared.flow import Projection
 from shared.ops import Operations
-from shared.service import Service, new_broker
+from shared.service import Part, Service, new_broker
 
 
 def build(settings: GatewaySettings) -> Service:
     """Put the gateway together; nothing is connected yet."""
+    servers = settings.kafka_bootstrap_servers
     database = storage.connect(settings.mongodb_uri, "callout_gateway", timeout_ms=settings.mongodb_timeout_ms)
     broker = new_broker(settings)
-    operations = Operations(settings.service, settings.kafka_bootstrap_servers)
+    operations = Operations(settings.service, servers)
     generations = Generations(database)
-    views = Projection(broker, CaseEvents(generations), settings=settings.flow(), alarm=operations.alarm)
     shared_views = SharedEvents(
-        settings.kafka_bootstrap_servers,
+        servers,
         generations,
         refresh_seconds=settings.metadata_refresh_seconds,
         session_timeout_ms=settings.session_timeout_ms,
     )
-    return Service(settings, broker, [views], database, operations, before=[generations], after=[shared_views])
+    projection = Projection(broker, CaseEvents(generations), settings=settings.flow(), alarm=operations.alarm)
+    views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
+    desk = Desk(servers, outcomes, views, ledger, wait_seconds=settings.wait_seconds)
+    events = EventHub(servers, streams_max=settings.streams_max)
+    doors = Doors(
+        tokens=tokens_of(settings),
+        views=views,
+        desk=desk,
+        events=events,
+        rates=Rates(settings.requests_per_second, settings.requests_burst),
+        preferences=Preferences(database),
+    )
+    server = HttpServer(
+        make_app(doors),
+        events,
+        host=settings.api_host,
+        port=settings.api_port,
+        drain_seconds=settings.drain_seconds,
+    )
+    before: list[Part] = [generations, ledger, outcomes, desk, events]
+    return Service(settings, broker, [projection], database, operations, before=before, after=[shared_views, server])
+
+
+def tokens_of(settings: GatewaySettings) -> Tokens:
+    """Return whose tokens count, and what is read off them."""
+    trust = Trust(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        leeway_seconds=settings.leeway_seconds,
+        tenant_claim=settings.tenant_claim,
+        user_claim=settings.user_claim,
+        role_claim=settings.role_claim,
+        scope_claim=settings.scope_claim,
+    )
+    return Tokens(Keys(settings.jwks_url, refresh_seconds=settings.jwks_refresh_seconds), trust)

@@ -15,7 +15,7 @@ from deploy.docs.headers import key_schema, written_by_others
 from deploy.docs.schemas import tidy
 from deploy.docs.speakers import build_services
 from deploy.topics import Catalogue
-from shared.contracts.catalogue import CATALOGUE, SHARED_EVENTS, TENANT_CONFIG
+from shared.contracts.catalogue import CASE_OUTCOMES, CATALOGUE, SHARED_EVENTS, TENANT_CONFIG
 from shared.contracts.envelope import read
 from shared.service import Service
 from tests.builders import Sent, encoded
@@ -128,7 +128,7 @@ def test_a_service_hears_what_the_document_says(service: Service) -> None:
     assert running == groups
     known = {subscription.room.topic.name: set(subscription.room.topic.types) for subscription in service.subscriptions}
     assert {name: told_types(heard[name]) for name in groups} == known
-    assert set(heard) - set(groups) <= {TENANT_CONFIG.name, channel_id(SHARED_EVENTS.name)}
+    assert set(heard) - set(groups) <= {TENANT_CONFIG.name, CASE_OUTCOMES.name, channel_id(SHARED_EVENTS.name)}
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)

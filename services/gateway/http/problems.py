@@ -102,9 +102,14 @@ def not_found() -> Problem:
     return Problem("not_found", NOT_FOUND)
 
 
+def told_plainly(problem: Problem, path: str) -> Response:
+    """Return a problem as the answer to a request for a path."""
+    return JSONResponse(problem.body(path), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+
+
 def told(request: Request, problem: Problem) -> Response:
     """Return a problem as the answer to a request."""
-    return JSONResponse(problem.body(request.url.path), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+    return told_plainly(problem, request.url.path)
 
 
 def install(app: FastAPI) -> None:
@@ -138,7 +143,8 @@ def _problem_of(error: Exception) -> Problem:
             retry = {"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)}
             return Problem("unavailable", "Something we need does not answer; try again.", headers=retry)
         case _:
-            return Problem("invalid_request", str(error))
+            faults = [{"loc": (fault.field,), "msg": fault.message} for fault in getattr(error, "faults", ())]
+            return invalid(faults) if faults else Problem("invalid_request", str(error))
 
 
 def invalid(errors: Any, code: str = "invalid_request") -> Problem:  # noqa: ANN401 - pydantic's list of errors

@@ -1,0 +1,92 @@
+"""The application: every route behind the same guards."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.gateway.http import bulk, cases, export, preferences, problems, stream
+from services.gateway.http.doors import Asking, Doors
+from services.gateway.http.openapi import describe
+from services.gateway.http.problems import Problem
+from shared.contracts import limits
+from shared.version import version
+
+OPENAPI: Final = "/api/v1/openapi.json"
+HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+ROUTERS: Final[tuple[APIRouter, ...]] = (bulk.router, export.router, cases.router, stream.router, preferences.router)
+
+
+def make_app(doors: Doors | None = None, *, body_bytes_max: int = limits.COMMAND_BYTES_MAX) -> FastAPI:
+    """Return the application; without doors only its description is of use."""
+    app = FastAPI(
+        title="Callout",
+        version=version(),
+        openapi_url=OPENAPI,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.doors = doors
+    for router in ROUTERS:
+        app.include_router(router)
+    problems.install(app)
+    describe(app)
+    app.add_middleware(Guards, body_bytes_max=body_bytes_max)
+    if unguarded := [route.path for route in routes() if action_of(route) is None]:
+        raise RuntimeError(f"routes without a guard: {unguarded}")
+    return app
+
+
+def routes() -> Iterator[APIRoute]:
+    """Yield the routes that people and programs use."""
+    yield from (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
+
+
+def action_of(route: APIRoute) -> Any:  # noqa: ANN401 - an Action, or nothing
+    """Return what a route's guard lets people do."""
+    guards = (each.call for each in route.dependant.dependencies)
+    return next((guard.action for guard in guards if isinstance(guard, Asking)), None)
+
+
+class Guards:
+    """Refuses bodies that are too large before they are read, and adds the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, *, body_bytes_max: int) -> None:
+        self._app = app
+        self._body_bytes_max = body_bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._body_bytes_max:
+                raise Problem("too_large", f"A body may have {self._body_bytes_max} bytes.")
+            return message
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *HEADERS]
+            await send(message)
+
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self._body_bytes_max:
+            answer = problems.told_plainly(
+                Problem("too_large", f"A body may have {self._body_bytes_max} bytes."), scope["path"]
+            )
+            await answer(scope, receive, marked)
+            return
+        await self._app(scope, counted, marked)

@@ -1,0 +1,253 @@
+"""The desk: publishes a command and waits for its outcome, and for the view to show it."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, Protocol
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from services.gateway.domain.access import COMMANDS as GIVEN
+from services.gateway.domain.access import Identity, may_give
+from services.gateway.domain.view import CaseView, HistoryEntry
+from services.gateway.http.arguments import command_data
+from services.gateway.http.ledger import Ledger, digest_of
+from services.gateway.http.outcomes import Outcome, Outcomes
+from services.gateway.http.problems import NOT_FOUND
+from services.gateway.http.watch import Versions, Watch
+from shared.contracts.catalogue import CASE_COMMANDS
+from shared.contracts.commands import COMMANDS, command_type
+from shared.contracts.envelope import Message, message
+from shared.contracts.fields import utc_milliseconds
+from shared.contracts.ids import derived_id, fresh_id
+from shared.errors import TransientError
+
+SOURCE: Final = "/callout/gateway"
+REQUEST_MS: Final = 5_000
+CREATE: Final = "create"
+TYPES: Final = {command_type(name) for name in GIVEN}
+TOLD: Final = replace(CASE_COMMANDS, types={name: body for name, body in CASE_COMMANDS.types.items() if name in TYPES})
+
+
+class Cases(Versions, Protocol):
+    """What the desk asks of the views."""
+
+    async def one(self, who: Identity, id_or_number: str) -> CaseView | None:
+        """Return a case by its id or number; nothing if there is none for this viewer."""
+
+    async def caused_by(self, who: Identity, command_id: str) -> list[HistoryEntry]:
+        """Return the events that a command caused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What became of a command: accepted (and `view` shows it), refused with its code, or not known yet."""
+
+    command_id: str
+    case_id: str
+    status: Literal["accepted", "refused", "pending"]
+    code: str | None = None
+    message: str | None = None
+    fields: tuple[str, ...] = ()
+    seq: int | None = None
+    version: int | None = None
+    note_id: str | None = None
+    allowed: tuple[str, ...] = ()
+    flags: Mapping[str, bool] = field(default_factory=dict)
+    view: CaseView | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it was accepted and the view shows it."""
+        return self.status == "accepted"
+
+
+class Desk:
+    """Takes commands for cases from people; one desk in a process."""
+
+    tells = (TOLD,)
+
+    def __init__(
+        self, bootstrap_servers: str, outcomes: Outcomes, views: Cases, ledger: Ledger, *, wait_seconds: float
+    ) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._outcomes = outcomes
+        self._views = views
+        self._ledger = ledger
+        self._watch = Watch(views)
+        self._wait_seconds = wait_seconds
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = await self._connected()
+
+    async def stop(self) -> None:
+        """Disconnect; what was sent has arrived."""
+        if self._producer is not None:
+            await self._producer.stop()
+        self._producer = None
+
+    async def send(
+        self,
+        who: Identity,
+        case_id: str | None,
+        command: str,
+        arguments: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+        expected_version: int | None = None,
+    ) -> Answer:
+        """Send a command to a case, by its id or number, or `create` one; return what became of it.
+
+        The same key from the same person, for the same command to the same case, is one command.
+
+        Raises:
+            Problem: the arguments break the grammar; nothing was sent.
+            TransientError: Kafka or MongoDB is away. It is not known whether it was sent: repeat it with its key.
+        """
+        if command not in COMMANDS:
+            return _refused("", case_id or "", "unknown_command", f"There is no command {command[:50]}.")
+        if not may_give(who, command):
+            return _refused("", case_id or "", "forbidden", f"The role {who.role} may not give `{command}` here.")
+        view = await self._views.one(who, case_id) if case_id is not None else None
+        if view is None and command != CREATE:
+            return _refused("", case_id or "", "not_found", NOT_FOUND)
+        named = view.case_id if view is not None else ""
+        key = (who.tenant_id, who.user_id, idempotency_key, command, named)
+        command_id = fresh_id() if idempotency_key is None else derived_id("http", *key)
+        owner = view.state["tenant_id"] if view is not None else who.tenant_id
+        target = named or derived_id(command_id)
+        data = command_data(who, owner, target, command, arguments, expected_version)
+        if idempotency_key is not None:
+            earlier = await self._entered(who, command_id, target, digest_of(data))
+            if earlier is not None:
+                return earlier
+        if view is not None and view.deleted:
+            return _refused(command_id, target, "deleted", "The case was deleted; create a new one.")
+        return await self._ask(who, _message(command, command_id, target, owner, data), command_id, target)
+
+    async def find(self, who: Identity, command_id: str) -> Answer | None:
+        """Return what became of a command of the asker's tenant, whichever process took it; nothing if none is known.
+
+        A contact is told of the own commands alone.
+        """
+        entry = await self._ledger.find(command_id)
+        mine = entry is not None and (entry.tenant_id, entry.user_id) == (who.tenant_id, who.user_id)
+        events = await self._views.caused_by(who, command_id)
+        if events and (mine or await self._views.one(who, _case_of(events[-1]))):
+            return await self._told(who, command_id, _case_of(events[-1]), _outcome_of(events[-1]))
+        outcome = self._outcomes.known(command_id, who.tenant_id)
+        if outcome is not None and (mine or await self._views.one(who, outcome["case_id"])):
+            return await self._told(who, command_id, outcome["case_id"], outcome)
+        if entry is not None and mine:
+            return Answer(command_id=command_id, case_id=entry.case_id, status="pending")
+        return None
+
+    async def _entered(self, who: Identity, command_id: str, case_id: str, digest: str) -> Answer | None:
+        """Write a command down; return what became of it if it was asked for before."""
+        entry = await self._ledger.enter(who, command_id, case_id, digest)
+        if entry is None:
+            return None
+        if entry.digest != digest:
+            text = "This Idempotency-Key was used with another body; use a new key for another request."
+            return _refused(command_id, case_id, "idempotency_conflict", text)
+        events = await self._views.caused_by(who, command_id)
+        return await self._told(who, command_id, case_id, _outcome_of(events[-1])) if events else None
+
+    async def _ask(self, who: Identity, told: Message, command_id: str, case_id: str) -> Answer:
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                with self._outcomes.expected(command_id) as outcome:
+                    await self._publish(told)
+                    found = await outcome
+                if found["accepted"]:
+                    await self._watch.reached(who.tenant_id, case_id, found["seq"])
+        except TimeoutError:
+            await self._ledger.enter(who, command_id, case_id, digest_of(told.value or b""))
+            return Answer(command_id=command_id, case_id=case_id, status="pending")
+        return await self._told(who, command_id, case_id, found)
+
+    async def _publish(self, told: Message) -> None:
+        producer = self._producer
+        try:
+            if producer is None:
+                producer = self._producer = await self._connected()
+            await producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
+        except KafkaError as error:
+            if producer is self._producer:  # one that was refused once may refuse all that follows
+                self._producer = None
+            if producer is not None:
+                asyncio.get_running_loop().create_task(_end(producer))
+            raise TransientError(f"the command was not taken: {type(error).__name__}") from error
+
+    async def _connected(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=REQUEST_MS,
+            max_request_size=1024 * 1024,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    async def _told(self, who: Identity, command_id: str, case_id: str, outcome: Outcome) -> Answer:
+        view = await self._views.one(who, case_id) if outcome["accepted"] else None
+        return Answer(
+            command_id=command_id,
+            case_id=case_id,
+            status="accepted" if outcome["accepted"] else "refused",
+            code=outcome.get("code"),
+            message=outcome.get("message"),
+            fields=tuple(outcome.get("fields", ())),
+            seq=outcome.get("seq"),
+            version=outcome.get("version"),
+            note_id=outcome.get("note_id"),
+            allowed=tuple(outcome.get("allowed", ())),
+            flags=outcome.get("flags", {}),
+            view=view,
+        )
+
+
+def _message(command: str, command_id: str, case_id: str, owner: str, data: bytes) -> Message:
+    return message(
+        CASE_COMMANDS,
+        type_=command_type(command),
+        id_=command_id,
+        source=SOURCE,
+        time=utc_milliseconds(datetime.now(UTC)),
+        value=data,
+        key=case_id,
+        tenant=owner,
+        subject=case_id,
+    )
+
+
+def _refused(command_id: str, case_id: str, code: str, text: str) -> Answer:
+    return Answer(command_id=command_id, case_id=case_id, status="refused", code=code, message=text)
+
+
+def _case_of(event: HistoryEntry) -> str:
+    case_id: str = orjson.loads(event.value)["case_id"]
+    return case_id
+
+
+def _outcome_of(event: HistoryEntry) -> Outcome:
+    """Return the outcome of an accepted command as its last event tells it."""
+    body = orjson.loads(event.value)
+    note = body["change"].get("note") or {}
+    return {"accepted": True, "seq": body["seq"], "version": body["case"]["version"], "note_id": note.get("id")}
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    with contextlib.suppress(Exception):
+        await producer.stop()

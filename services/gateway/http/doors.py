@@ -1,0 +1,106 @@
+"""What routes are made with: who asks, what may be asked, and the rooms behind the door."""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final, cast
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from services.gateway.domain.access import Action, Identity, may
+from services.gateway.http.commands import Desk
+from services.gateway.http.events import EventHub
+from services.gateway.http.identity import Tokens
+from services.gateway.http.problems import Problem
+from services.gateway.preferences import Preferences
+from services.gateway.store import Views
+
+PEOPLE_MAX: Final = 10_000
+SCHEME: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the issuer in the settings.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(SCHEME)]
+
+
+class Rates:
+    """A bucket of tokens for each person: so many requests at once, so many a second after that."""
+
+    def __init__(self, per_second: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._now = now
+        self._buckets: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
+
+    def take(self, who: Identity, amount: int = 1) -> None:
+        """Count a request.
+
+        Raises:
+            Problem: `rate_limited`, with the seconds to wait; the request is not counted then.
+        """
+        key, now = (who.tenant_id, who.user_id), self._now()
+        left, at = self._buckets.pop(key, (float(self._burst), now))
+        left = min(self._burst, left + (now - at) * self._per_second)
+        able = left >= amount or left >= self._burst
+        self._buckets[key] = (left - amount if able else left, now)
+        if len(self._buckets) > PEOPLE_MAX:
+            self._buckets.popitem(last=False)
+        if not able:
+            seconds = math.ceil((min(amount, self._burst) - left) / self._per_second)
+            raise Problem("rate_limited", "Too many requests; wait a little.", headers={"Retry-After": str(seconds)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The rooms behind the door."""
+
+    tokens: Tokens
+    views: Views
+    desk: Desk
+    events: EventHub
+    rates: Rates
+    preferences: Preferences
+
+    @staticmethod
+    def now() -> datetime:
+        """Return the time."""
+        return datetime.now(UTC)
+
+
+def doors_of(request: Request) -> Doors:
+    """Return the rooms behind the door that a request came to."""
+    return cast("Doors", request.app.state.doors)
+
+
+class Asking:
+    """A route's dependency: who asks, if they may; every route has one."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(
+        self, request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(SCHEME)]
+    ) -> Identity:
+        """Return who asks.
+
+        Raises:
+            Problem: `unauthenticated`, `forbidden` or `rate_limited`.
+        """
+        doors = doors_of(request)
+        who = await doors.tokens.identify(request.headers.get("authorization"))
+        if not may(who, self.action):
+            raise Problem("forbidden", f"The role {who.role} may not do this.")
+        doors.rates.take(who)
+        return who
+
+
+Rooms = Annotated[Doors, Depends(doors_of)]
+Lister = Annotated[Identity, Depends(Asking(Action.LIST_CASES))]
+Reader = Annotated[Identity, Depends(Asking(Action.READ_CASE))]
+Historian = Annotated[Identity, Depends(Asking(Action.READ_HISTORY))]
+Exporter = Annotated[Identity, Depends(Asking(Action.EXPORT_CASES))]
+Commander = Annotated[Identity, Depends(Asking(Action.COMMAND_CASES))]
+Asker = Annotated[Identity, Depends(Asking(Action.READ_COMMANDS))]
+Follower = Annotated[Identity, Depends(Asking(Action.FOLLOW_EVENTS))]
+Owner = Annotated[Identity, Depends(Asking(Action.OWN_PREFERENCES))]

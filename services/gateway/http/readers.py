@@ -1,0 +1,36 @@
+"""Readers of topics without a group, which every process has for itself."""
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer
+
+
+def new_reader(bootstrap_servers: str, *topics: str) -> AIOKafkaConsumer:
+    """Return a reader of committed records; nothing is connected yet."""
+    return AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=bootstrap_servers,
+        group_id=None,
+        auto_offset_reset="latest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+
+
+async def reader_at_end(bootstrap_servers: str, topic: str) -> tuple[AIOKafkaConsumer, dict[int, int]]:
+    """Return a reader that stands at the end of a topic, and where that is.
+
+    Raises:
+        KafkaError: it cannot be reached.
+    """
+    reader = new_reader(bootstrap_servers, topic)
+    try:
+        await reader.start()
+        while not reader.assignment():  # noqa: ASYNC110 - the library tells nobody
+            await asyncio.sleep(0.02)
+        await reader.seek_to_end()
+        positions = {each.partition: await reader.position(each) for each in sorted(reader.assignment())}
+    except BaseException:
+        await reader.stop()
+        raise
+    return reader, positions

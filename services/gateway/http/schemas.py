@@ -1,0 +1,193 @@
+"""JSON schemas of what goes in and out over HTTP, made of the contract's own models."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from services.gateway.domain.access import COMMANDS as GIVEN
+from services.gateway.domain.columns import COLUMNS
+from services.gateway.domain.query import SORTS, TEXTS, CaseQuery
+from services.gateway.http.arguments import SAID_ELSEWHERE
+from services.gateway.http.problems import STATUS
+from shared.contracts.case import CASE_STATE
+from shared.contracts.commands import COMMANDS
+from shared.contracts.events import CaseEvent, Flags
+from shared.contracts.new_case import NewCase
+
+Schema = dict[str, Any]
+REF: Final = "#/components/schemas/"
+TEXT: Final[Schema] = {"type": "string"}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+
+
+def obj(required: Mapping[str, Any], **optional: Any) -> Schema:  # noqa: ANN401 - schemas
+    """Return the schema of an object."""
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to a schema of the description."""
+    return {"$ref": REF + name}
+
+
+def items(name: str) -> Schema:
+    """Return the schema of a list."""
+    return {"type": "array", "items": ref(name)}
+
+
+def components() -> dict[str, Schema]:
+    """Return all schemas by name."""
+    found: dict[str, Schema] = {}
+    _add(found, "CaseState", TypeAdapter(CASE_STATE._type).json_schema(ref_template=REF + "{model}"))  # noqa: SLF001
+    _add(found, "CaseEvent", TypeAdapter(CaseEvent).json_schema(ref_template=REF + "{model}"))
+    _add(found, "Flags", TypeAdapter(Flags).json_schema(ref_template=REF + "{model}"))
+    for name in GIVEN:
+        if name in COMMANDS:
+            model = NewCase if name == "create" else COMMANDS[name]
+            schema = TypeAdapter(model).json_schema(ref_template=REF + "Given{model}")
+            _add(found, arguments_name(name), _given(schema), prefix="Given")
+    return found | _resources()
+
+
+def _resources() -> dict[str, Schema]:
+    """Return the schemas of what is told."""
+    statuses = {"enum": ["accepted", "refused", "pending"]}
+    known = {**dict.fromkeys(("case_id", "note_id"), TEXT), **dict.fromkeys(("version", "seq"), COUNT)}
+    outcome = obj({"case": TEXT, "status": statuses}, id=TEXT, problem=ref("Problem"), **known)
+    counts = dict.fromkeys(("accepted", "refused", "pending"), COUNT)
+    choice = {"columns": _columns(), "filters": {"type": "object", "description": "parameters of a list"}}
+    return {
+        "Case": {
+            "allOf": [ref("CaseState"), obj({"flags": ref("Flags"), "columns": {"type": "object"}}, note_id=TEXT)],
+            "description": "A case: its state, what the asker can do with it now, and what lists show beside.",
+        },
+        "Page": obj(
+            {"items": items("Case"), "limit": COUNT},
+            total={**COUNT, "description": "exact if `total_exact`, else there are at least so many"},
+            total_exact={"type": "boolean"},
+            next_cursor={**TEXT, "description": "the page behind this one; the last page has none"},
+        ),
+        "HistoryEntry": obj({"id": TEXT, "type": TEXT, "data": ref("CaseEvent")}, hash={"type": ["string", "null"]}),
+        "History": obj({"items": items("HistoryEntry"), "limit": COUNT}, next_after_seq=COUNT),
+        "Command": obj({"id": TEXT, "status": statuses}, code=TEXT, message=TEXT, **known),
+        "Problem": problem(),
+        "Outcomes": obj({"items": {"type": "array", "items": outcome}, **counts}),
+        "Bulk": bulk(),
+        "Preferences": obj(choice),
+        "NewPreferences": {**obj({}, **choice), "additionalProperties": False},
+    }
+
+
+def problem() -> Schema:
+    """Return the schema of a problem."""
+    fields = {"type": "array", "items": obj({"field": TEXT, "message": TEXT})}
+    return obj(
+        {
+            "type": {**TEXT, "format": "uri"},
+            "title": TEXT,
+            "status": {"type": "integer"},
+            "detail": TEXT,
+            "instance": TEXT,
+            "code": {"enum": sorted(STATUS), "description": "stable: decide by it"},
+        },
+        fields=fields,
+        allowed={"type": "array", "items": TEXT, "description": "the commands that the case takes from the asker now"},
+    )
+
+
+def bulk() -> Schema:
+    """Return the schema of one command to many cases."""
+    arguments = {"type": "object", "description": "the command's arguments"}
+    cases = {"type": "array", "items": {**TEXT, "minLength": 1, "maxLength": 64}}
+    named = {
+        **obj({"cases": {**cases, "minItems": 1, "maxItems": 100, "uniqueItems": True}}, arguments=arguments),
+        "additionalProperties": False,
+    }
+    chosen = {
+        **obj({"filter": {"type": "object", "description": "parameters of a list"}}, arguments=arguments),
+        "additionalProperties": False,
+    }
+    return {"oneOf": [named, chosen]}
+
+
+def arguments_name(command: str) -> str:
+    """Return the name of the schema of a command's arguments."""
+    return "NewCase" if command == "create" else f"{COMMANDS[command].__name__}Arguments"
+
+
+def list_parameters(*, pages: bool) -> list[Schema]:
+    """Return the parameters of a list."""
+    schema = TypeAdapter(CaseQuery).json_schema(ref_template=REF + "{model}")
+    told = []
+    for name, each in schema["properties"].items():
+        if name == "contains" or (name in {"limit", "cursor", "count"} and not pages):
+            continue
+        parameter: Schema = {"name": name, "in": "query", "schema": _plain(_inlined(each, schema.get("$defs", {})))}
+        if name == "sort":
+            names = [sign + column for column in SORTS for sign in ("", "-")]
+            parameter["schema"] = {"enum": names, "default": "-created_at"}
+            parameter["description"] = "A column; `-` before it turns the order"
+        told.append(parameter)
+    told += [
+        {
+            "name": f"contains.{column}",
+            "in": "query",
+            "schema": {**TEXT, "minLength": 1, "maxLength": 200},
+            "description": f"Cases whose {column.replace('_', ' ')} contains the text",
+        }
+        for column in TEXTS
+    ]
+    return told
+
+
+def _columns() -> Schema:
+    return {"type": "array", "items": {"enum": list(COLUMNS)}, "minItems": 1, "uniqueItems": True}
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:  # noqa: ANN401 - any part of a schema
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inlined(definitions[schema["$ref"].removeprefix(REF)], definitions)
+        return {name: _inlined(value, definitions) for name, value in schema.items() if name != "title"}
+    return [_inlined(each, definitions) for each in schema] if isinstance(schema, list) else schema
+
+
+def _plain(schema: Schema) -> Schema:
+    """Return a parameter's schema without the null that means its absence."""
+    kinds = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(kinds) == 1:
+        rest = {name: value for name, value in schema.items() if name not in {"anyOf", "default"}}
+        return {**kinds[0], **rest}
+    return {name: value for name, value in schema.items() if name != "default" or value not in ([], None)}
+
+
+def plain_parameter(parameter: Schema) -> Schema:
+    """Return a parameter without the null that means its absence."""
+    return {**parameter, "schema": _plain(parameter["schema"])}
+
+
+def _given(schema: Schema) -> Schema:
+    """Return what a request says of a command: the rest is told by path, token and headers, or by machines."""
+    machines = {"signal", "fallback_title"}
+    left = {n: each for n, each in schema.get("properties", {}).items() if n not in SAID_ELSEWHERE | machines}
+    needed = [name for name in schema.get("required", ()) if name in left]
+    return {**schema, "properties": left, "required": needed}
+
+
+def _add(found: dict[str, Schema], name: str, schema: Schema, prefix: str = "") -> None:
+    for each, definition in schema.pop("$defs", {}).items():
+        found.setdefault(prefix + each, _closed(definition) if prefix else definition)
+    found[name] = _closed(schema) if prefix else schema
+
+
+def _closed(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """Return a schema whose objects take no other fields than theirs."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(value) for name, value in schema.items()}
+    if closed.get("type") == "object" and "properties" in closed:
+        closed.setdefault("additionalProperties", False)
+    return closed

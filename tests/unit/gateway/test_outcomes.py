@@ -1,0 +1,107 @@
+"""Outcomes: who waits is told, what people may ask for later is remembered, for its tenant alone."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from services.gateway.http import outcomes as module
+from services.gateway.http.outcomes import Outcomes
+from services.gateway.http.watch import Watch
+from shared.errors import TransientError
+from tests.builders import Sent
+
+
+def outcome(command_id: str, *, accepted: bool = True, tenant: str = "acme", **body: Any) -> Sent:
+    value = {"command_id": command_id, "case_id": "c", "accepted": accepted, **body}
+    return Sent(
+        "case.outcomes.v1", orjson.dumps(value), key=command_id.encode(), headers=(("ce_tenant", tenant.encode()),)
+    )
+
+
+async def test_all_who_wait_for_a_command_are_told_what_became_of_it() -> None:
+    outcomes = Outcomes("nowhere")
+    with outcomes.expected("1") as first, outcomes.expected("1") as second, outcomes.expected("2") as other:
+        outcomes.hear(outcome("1", seq=3))
+        assert (await first)["seq"] == (await second)["seq"] == 3
+        assert not other.done()
+    outcomes.hear(outcome("1", seq=4))  # nobody waits any more
+
+
+async def test_what_cannot_be_read_disturbs_nobody() -> None:
+    outcomes = Outcomes("nowhere")
+    with outcomes.expected("1") as waiting:
+        outcomes.hear(Sent("case.outcomes.v1", b"{", key=b"1"))
+        outcomes.hear(Sent("case.outcomes.v1", None, key=None))
+        outcomes.hear(outcome("1"))
+        assert (await waiting)["accepted"]
+
+
+def test_outcomes_of_people_and_refusals_are_remembered_for_their_tenant() -> None:
+    outcomes = Outcomes("nowhere")
+    outcomes.hear(outcome("people", flags={"modifiable": True}))
+    outcomes.hear(outcome("refused", accepted=False, code="duplicate"))
+    outcomes.hear(outcome("machine"))
+    assert outcomes.known("people", "acme") is not None
+    assert outcomes.known("refused", "acme") is not None
+    assert outcomes.known("machine", "acme") is None
+    assert outcomes.known("people", "other") is None
+
+
+def test_memory_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    outcomes = Outcomes("nowhere")
+    for name in "abc":
+        outcomes.hear(outcome(name, accepted=False))
+    assert [outcomes.known(name, "acme") is not None for name in "abc"] == [False, True, True]
+
+
+class Shelf:
+    """Views that show what they are told to, and count the questions."""
+
+    def __init__(self) -> None:
+        self.shown: dict[str, dict[str, tuple[int, int]]] = {}
+        self.asked = 0
+        self.away = 0
+
+    async def versions(self, tenant_id: str, case_ids: Any) -> dict[str, tuple[int, int]]:
+        self.asked += 1
+        if self.away:
+            self.away -= 1
+            raise TransientError("away")
+        return {case_id: seen for case_id, seen in self.shown.get(tenant_id, {}).items() if case_id in case_ids}
+
+
+async def test_waiting_ends_when_the_view_has_come_to_the_event() -> None:
+    shelf = Shelf()
+    watch = Watch(shelf)
+    waiting = asyncio.create_task(watch.reached("acme", "c", 2))
+    shelf.shown = {"acme": {"c": (1, 1)}, "other": {"c": (9, 9)}}
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    shelf.shown["acme"]["c"] = (2, 2)
+    await asyncio.wait_for(waiting, 1)
+
+
+async def test_many_who_wait_ask_the_store_once_per_tick() -> None:
+    shelf = Shelf()
+    watch = Watch(shelf)
+    waiting = [asyncio.create_task(watch.reached("acme", f"c{number}", 1)) for number in range(200)]
+    await asyncio.sleep(0.1)
+    assert shelf.asked <= 12
+    shelf.shown = {"acme": {f"c{number}": (1, 1) for number in range(200)}}
+    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+
+
+async def test_nobody_asks_when_nobody_waits_and_a_store_that_is_away_is_asked_again() -> None:
+    shelf = Shelf()
+    watch = Watch(shelf)
+    shelf.away, shelf.shown = 1, {"acme": {"c": (1, 1)}}
+    await asyncio.wait_for(watch.reached("acme", "c", 1), 2)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(watch.reached("acme", "never", 1), 0.05)
+    await asyncio.sleep(0.05)
+    asked = shelf.asked
+    await asyncio.sleep(0.05)
+    assert shelf.asked == asked
