@@ -12,19 +12,11 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-TENANTS = ("acme", "globex")
-FAULTS = ("E1", "E2", "E3", "E4")
-PEOPLE = ("assign", "start", "resolve", "close", "cancel", "reopen", "unassign", "share", "bogus")
-ARGUMENTS = {
-    "assign": {"assignee": "me"},
-    "resolve": {"summary": "fixed"},
-    "cancel": {"reason": "noise"},
-    "reopen": {"reason": "again"},
-    "share": {"counterpart_tenant_id": "maker"},
-}
+from tests.chaos.people import People
 
-#: What `callout config apply` takes, so that cases can be shared.
-COUNTERPARTS = "---\n".join(f"{{tenant: {tenant}, counterpart: {{maker: {{}}}}}}\n" for tenant in TENANTS)
+TENANTS = ("acme", "globex")
+COMMANDS_PER_TURN = 3
+FAULTS = ("E1", "E2", "E3", "E4")
 
 
 @dataclass
@@ -43,7 +35,7 @@ class Load:
         self._random = random.Random(seed)
         self._devices = devices
         self._rate = rate
-        self._cases: dict[str, str] = {}
+        self.people = People(seed)
         self._said: deque[dict[str, Any]] = deque(maxlen=30)
         self.sent = Sent()
         self.stopping = asyncio.Event()
@@ -60,7 +52,7 @@ class Load:
             while not self.stopping.is_set():
                 for _ in range(max(1, self._rate // 20)):
                     pending.add(await self._signal(producer))
-                if self._cases:
+                for _ in range(COMMANDS_PER_TURN if self.people else 0):
                     pending.add(await self._command(producer))
                 await asyncio.sleep(0.05)
                 done = {future for future in pending if future.done()}
@@ -110,13 +102,8 @@ class Load:
         return {"value": orjson.dumps(body), "key": f"{tenant}/{device}".encode(), "headers": headers}
 
     async def _command(self, producer: AIOKafkaProducer) -> "asyncio.Future[object]":
-        r = self._random
-        case_id = r.choice(list(self._cases))
-        name = r.choice(PEOPLE)
+        case_id, name, body = self.people.command()
         command_id = str(uuid.uuid4())
-        tenant = self._cases[case_id]
-        actor = {"id": "ann", "role": "agent", "tenant_id": tenant}
-        body = {"case_id": case_id, "tenant_id": tenant, "actor": actor, **ARGUMENTS.get(name, {})}
         self.sent.commands.add(command_id)
         headers = _headers(f"callout.case.{name}.v1", command_id)
         return await producer.send("case.commands.v1", orjson.dumps(body), key=case_id.encode(), headers=headers)
@@ -139,9 +126,15 @@ class Load:
                     continue
                 for records in batches.values():
                     for record in records:
-                        self._cases[record.key.decode()] = dict(record.headers)["ce_tenant"].decode()
+                        self._see(record)
         finally:
             await consumer.stop()
+
+    def _see(self, record: Any) -> None:
+        headers = dict(record.headers)
+        added = headers["ce_type"] == b"callout.case.note_added.v1"
+        note_id = orjson.loads(record.value)["change"]["note"]["id"] if added else None
+        self.people.see(record.key.decode(), headers["ce_tenant"].decode(), note_id)
 
 
 def _headers(type_: str, id_: str) -> list[tuple[str, bytes]]:

@@ -3,12 +3,14 @@
 import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer
 from pymongo import AsyncMongoClient
 
+from tests.chaos.between import lives, mistimed, untied
 from tests.chaos.load import Sent
 
 
@@ -38,7 +40,7 @@ async def read_topic(bootstrap_servers: str, topic: str) -> list[Any]:
 
 @dataclass
 class Report:
-    """What is wrong; empty lists and equal counts are what everybody hopes for."""
+    """What was read, and what is wrong; empty lists and equal counts are what everybody hopes for."""
 
     cases: int = 0
     events: int = 0
@@ -49,12 +51,20 @@ class Report:
     miscounted: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     numbers: list[str] = field(default_factory=list)
+    untied: list[str] = field(default_factory=list)
+    mistimed: list[str] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
 
     @property
     def clean(self) -> bool:
         """Whether nothing is wrong."""
-        wrong = (self.doubled, self.gaps, self.edited, self.lost, self.miscounted, self.commands, self.numbers)
-        return self.cases > 0 and not any(wrong)
+        return not self.wrong
+
+    @property
+    def wrong(self) -> dict[str, Any]:
+        """Everything that is wrong, by name."""
+        found = {name: value for name, value in vars(self).items() if name not in {"cases", "events", "seen"} and value}
+        return found if self.cases else {"cases": "none"}
 
 
 async def counts(mongodb_uri: str) -> Counter[tuple[str, str]]:
@@ -70,8 +80,18 @@ async def counts(mongodb_uri: str) -> Counter[tuple[str, str]]:
     return found
 
 
-async def inspect(bootstrap_servers: str, mongodb_uri: str, sent: Sent) -> Report:
-    """Read everything and compare."""
+async def still_due(mongodb_uri: str, seconds: float) -> int:
+    """Return how many cases time has something to do for within some seconds."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongodb_uri)
+    try:
+        by = datetime.now(UTC) + timedelta(seconds=seconds)
+        return await client["callout_workflow"]["cases"].count_documents({"due_at": {"$lte": by}})
+    finally:
+        await client.close()
+
+
+async def inspect(bootstrap_servers: str, mongodb_uri: str, sent: Sent, *, timed: bool = False) -> Report:
+    """Read everything and compare; `timed`: every promise to a case that only waited was broken meanwhile."""
     report = Report()
     by_case: dict[str, list[Any]] = defaultdict(list)
     effects: dict[str, set[tuple[str, int]]] = defaultdict(set)
@@ -91,6 +111,11 @@ async def inspect(bootstrap_servers: str, mongodb_uri: str, sent: Sent) -> Repor
     numbers = Counter(d["case"]["number"] for d in stored.values())
     report.numbers = [number for number, times in numbers.items() if times > 1]
     await _inspect_outcomes(report, bootstrap_servers, sent, effects)
+    cases = lives(by_case)
+    report.seen = sum((life.names for life in cases.values()), Counter())
+    report.untied = untied(cases)
+    if timed:
+        report.mistimed = mistimed(cases, await read_topic(bootstrap_servers, "ops.sla.v1"))
     counted = await counts(mongodb_uri)
     keys = counted.keys() | sent.raised.keys()
     report.miscounted = {k: (sent.raised[k], counted[k]) for k in keys if sent.raised[k] != counted[k]}
