@@ -74,7 +74,7 @@ def _stands(timing: Timing, before: CaseState, state: CaseState, tenant: Tenant,
 
 def _reckon(known: Timing, state: CaseState, tenant: Tenant, at: datetime) -> tuple[Timing, tuple[SlaShare, ...]]:
     dues = [_step_at(state, tenant)]
-    if state.state is State.ARCHIVED or state.deleted_at is not None:
+    if state.deleted_at is not None:
         return Timing(settings_at=tenant.timed_at), ()
     level = level_of(state, tenant)
     shares: list[SlaShare] = []
@@ -90,7 +90,8 @@ def _reckon(known: Timing, state: CaseState, tenant: Tenant, at: datetime) -> tu
         due_at=min((due for due in dues if due is not None), default=None),
         settings_at=tenant.timed_at,
     )
-    return timing, tuple(shares)
+    # What is kept for reference tells nothing; a merged case that comes back from there knows what it told before.
+    return timing, () if state.state is State.ARCHIVED else tuple(shares)
 
 
 def _step_at(state: CaseState, tenant: Tenant) -> datetime | None:

@@ -109,6 +109,16 @@ def test_a_wake_after_an_outage_tells_all_that_was_missed_with_when_it_was():
     assert all(share.at == hours(50) for share in accepted.reports)
 
 
+def test_a_merged_case_that_comes_back_from_the_archive_tells_no_share_again():
+    case = wake(created(), hours(50)).case
+    case = say(case, "merge", hours(51), actor("dispatcher")).case
+    case = say(case, "archive", hours(52), actor("dispatcher")).case
+    assert due_at(case) is None
+    back = say(case, "refuse_link", hours(53), SYSTEM, attempt=2)
+    assert state_of(back.case).state is State.NEW
+    assert shares(back) == shares(wake(back.case, hours(60))) == []
+
+
 def test_a_response_that_comes_late_tells_of_the_breach_also_if_no_wake_came():
     accepted = say(created(), "start", hours(9))
     assert shares(accepted) == [("first_response", p, hours(h)) for p, h in ((50, 4), (75, 6), (100, 8))]
