@@ -22,6 +22,15 @@ def infra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
         yield stack
 
 
+@pytest.fixture(scope="session")
+def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Workflow and two gateway processes, started once and shared by the tests of the HTTP door."""
+    services = ("--only", "workflow,gateway", "--workers", "gateway=2")
+    rates = {"GATEWAY_REQUESTS_PER_SECOND": "10000", "GATEWAY_REQUESTS_BURST": "10000"}
+    with RunningStack(tmp_path_factory.mktemp("gateway"), *services, environment=rates) as stack:
+        yield stack
+
+
 @pytest.fixture
 def fresh_stack(tmp_path: Path) -> Iterator[Callable[..., RunningStack]]:
     """Start a stack of its own, by default with all services: `fresh_stack("--workers", "intake=2")`."""

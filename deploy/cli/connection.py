@@ -56,7 +56,8 @@ def find_issuer_key() -> Path:
     Raises:
         Failure: no stack is named, or it has no such issuer.
     """
-    named = _values().get(ISSUER_VARIABLE)
+    named = os.environ.get(ISSUER_VARIABLE) if not os.environ.get(FILE_VARIABLE) else None
+    named = named or _values().get(ISSUER_VARIABLE)
     if not named:
         raise Failure(
             ExitCode.NOT_REACHABLE,

@@ -126,6 +126,8 @@ def _explain(output: Output, stack: Stack, write_env: Path) -> None:
     output.say("All is ready.")
     for name, value in stack.servers().items():
         output.say(f"  {name}={value}")
+    if url := stack.door().get("CALLOUT_HTTP_URL"):
+        output.say(f"  CALLOUT_HTTP_URL={url}, with tokens of `callout token`")
     option = "" if write_env == DEFAULT_FILE else f" --env {write_env}"
     output.say(f"  logs: {stack.folder.logs}")
     output.say(f"  all of it in {write_env}; try: callout{option} topics diff")

@@ -98,6 +98,10 @@ class Stack:
         """Return where Kafka and MongoDB are, by the names of their variables."""
         return dict(self._servers)
 
+    def door(self) -> dict[str, str]:
+        """Return where HTTP is served, by the names of the variables; nothing without a gateway."""
+        return dict(self._door)
+
     def environment(self) -> dict[str, str]:
         """Return what another process needs to reach this stack."""
         return {

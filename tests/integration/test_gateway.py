@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,11 @@ from tests.stack import RunningStack
 
 pytestmark = pytest.mark.integration
 
-SERVICES = ("--only", "workflow,gateway", "--workers", "gateway=2")
 
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+@pytest.fixture
+def stack(gateway_stack: RunningStack) -> RunningStack:
     """Workflow and two gateway processes."""
-    with RunningStack(tmp_path_factory.mktemp("gateway"), *SERVICES) as running:
-        yield running
+    return gateway_stack
 
 
 class Client:

@@ -1,5 +1,6 @@
 """The application: every route behind the same guards."""
 
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.http import bulk, cases, export, preferences, problems, stream
+from services.gateway.http import bulk, cases, export, figures, preferences, problems, stream
 from services.gateway.http.doors import Asking, Doors
 from services.gateway.http.openapi import describe
 from services.gateway.http.problems import Problem
@@ -77,8 +78,12 @@ class Guards:
                 raise Problem("too_large", f"A body may have {self._body_bytes_max} bytes.")
             return message
 
+        began = time.monotonic()
+
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
+                route = getattr(scope.get("route"), "path", "none")
+                figures.count(scope["method"], route, message["status"], time.monotonic() - began)
                 message["headers"] = [*message.get("headers", ()), *HEADERS]
             await send(message)
 

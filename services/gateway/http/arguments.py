@@ -17,7 +17,7 @@ SAID_ELSEWHERE: Final = frozenset(CaseCommand.model_fields)
 #: What only machines tell of a new case.
 MACHINES: Final = frozenset({"raw", "measurements", "clock_skew", "case.signal", "case.fallback_title"})
 #: Fields whose inner names are the sender's own.
-FREE: Final = frozenset({"case.details", "case.classification", "fields"})
+FREE: Final = frozenset(f"{part}.{name}" for part in ("case", "fields") for name in ("details", "classification"))
 DEPTH_MAX: Final = 20
 _ADAPTERS: Final = {name: TypeAdapter(model) for name, model in COMMANDS.items()}
 

@@ -161,12 +161,12 @@ class Desk:
 
     async def _ask(self, who: Identity, told: Message, command_id: str, case_id: str) -> Answer:
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                with self._outcomes.expected(command_id) as outcome:
-                    await self._publish(told)
+            with self._outcomes.expected(command_id) as outcome:
+                await self._publish(told)
+                async with asyncio.timeout(self._wait_seconds):
                     found = await outcome
-                if found["accepted"]:
-                    await self._watch.reached(who.tenant_id, case_id, found["seq"])
+                    if found["accepted"]:
+                        await self._watch.reached(who.tenant_id, case_id, found["seq"])
         except TimeoutError:
             await self._ledger.enter(who, command_id, case_id, digest_of(told.value or b""))
             return Answer(command_id=command_id, case_id=case_id, status="pending")
@@ -175,10 +175,11 @@ class Desk:
     async def _publish(self, told: Message) -> None:
         producer = self._producer
         try:
-            if producer is None:
-                producer = self._producer = await self._connected()
-            await producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
-        except KafkaError as error:
+            async with asyncio.timeout(REQUEST_MS / 1000):
+                if producer is None:
+                    producer = self._producer = await self._connected()
+                await producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
+        except (KafkaError, TimeoutError) as error:
             if producer is self._producer:  # one that was refused once may refuse all that follows
                 self._producer = None
             if producer is not None:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from services.gateway.domain.access import Identity, Sight, visible
 from services.gateway.domain.following import Selection, event_of, parse_position, position_text
+from services.gateway.http.figures import STREAMS
 from services.gateway.http.readers import new_reader, reader_at_end
 from shared.contracts.catalogue import CASE_EVENTS
 from shared.contracts.envelope import Record
@@ -35,11 +36,15 @@ Positions = dict[int, int]
 
 @dataclass(eq=False)
 class Stream:
-    """One who follows: what is for them waits in a queue; `ended` once there will be no more."""
+    """One who follows: what is for them waits in a queue; `ended` once there will be no more.
+
+    What lies before `behind` is known to them: another process may have been further than this one.
+    """
 
     who: Identity
     selection: Selection
     waiting: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(QUEUED_MAX + 1))
+    behind: Mapping[int, int] = field(default_factory=dict)
     ended: bool = False
     sight: Sight = field(init=False)
 
@@ -104,16 +109,18 @@ class EventHub:
         if self._closed or len(self._streams) >= self._streams_max:
             raise TransientError("no more streams are taken now")
         wanted = parse_position(last_id) if last_id else None
-        stream = Stream(who, selection)
+        stream = Stream(who, selection, behind=wanted or {})
         self._streams.add(stream)
+        STREAMS.labels(service="gateway").set_function(lambda: len(self._streams))
         try:
             await self._begin()
             joined = dict(self._positions)
-            place = joined if wanted is None else _behind(wanted, joined)
+            if wanted is not None:
+                _check(wanted, joined)
         except BaseException:
             self._streams.discard(stream)
             raise
-        return self._pieces(stream, joined, place)
+        return self._pieces(stream, joined, joined | (wanted or {}))
 
     async def _pieces(self, stream: Stream, joined: Positions, wanted: Positions) -> AsyncIterator[bytes]:
         try:
@@ -194,6 +201,7 @@ class EventHub:
             except Exception:
                 log.exception("events_stumbled")  # who follows comes back, and is served from where they were
                 break
+        self._task = self._reader = None  # who comes from here on begins anew
         for stream in self._streams:
             stream.end(overrun=True)
         await reader.stop()
@@ -210,7 +218,8 @@ def told(stream: Stream, record: Record, positions: Mapping[int, int]) -> bytes 
     """Return an event as its stream tells it; nothing if it is not for it."""
     headers = dict(record.headers)
     tenant = (headers.get("ce_tenant") or b"").decode("utf-8", "replace")
-    if tenant != stream.sight.tenant_id or record.value is None:
+    known = record.offset < stream.behind.get(record.partition, 0)
+    if known or tenant != stream.sight.tenant_id or record.value is None:
         return None
     type_ = (headers.get("ce_type") or b"").decode("utf-8", "replace")
     body = event_of(record.value, type_, stream.sight, stream.selection)
@@ -225,15 +234,9 @@ def told(stream: Stream, record: Record, positions: Mapping[int, int]) -> bytes 
     )
 
 
-def _behind(wanted: Mapping[int, int], joined: Mapping[int, int]) -> Positions:
-    """Return where to go on from.
-
-    Raises:
-        ValueError: the place is none of this topic.
-    """
+def _check(wanted: Mapping[int, int], joined: Mapping[int, int]) -> None:
     if not set(wanted) <= set(joined):
         raise ValueError("the place is none of this topic")
-    return {partition: min(wanted.get(partition, offset), offset) for partition, offset in joined.items()}
 
 
 def _place(positions: Mapping[int, int]) -> bytes:

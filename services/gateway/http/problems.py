@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from shared.contracts.words import RefusalCode
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError, TransientError, UnknownSchema
 
 log = structlog.get_logger()
 MEDIA_TYPE: Final = "application/problem+json"
@@ -138,6 +138,9 @@ def _problem_of(error: Exception) -> Problem:
         case HTTPException():
             code = next((name for name, status in STATUS.items() if status == error.status_code), "invalid_request")
             return Problem(code, str(error.detail), status=error.status_code, headers=error.headers)
+        case UnknownSchema():
+            log.error("request_failed", reason=str(error))
+            return Problem("internal_error", "Something broke on our side; the log says what.")
         case TransientError():
             log.warning("request_not_served", reason=str(error))
             retry = {"Retry-After": str(UNAVAILABLE_RETRY_SECONDS)}

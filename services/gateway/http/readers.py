@@ -5,13 +5,13 @@ import asyncio
 from aiokafka import AIOKafkaConsumer
 
 
-def new_reader(bootstrap_servers: str, *topics: str) -> AIOKafkaConsumer:
-    """Return a reader of committed records; nothing is connected yet."""
+def new_reader(bootstrap_servers: str, *topics: str, reset: str = "earliest") -> AIOKafkaConsumer:
+    """Return a reader of committed records, which goes to `reset` from a place that is no more."""
     return AIOKafkaConsumer(
         *topics,
         bootstrap_servers=bootstrap_servers,
         group_id=None,
-        auto_offset_reset="latest",
+        auto_offset_reset=reset,
         enable_auto_commit=False,
         isolation_level="read_committed",
     )
@@ -23,7 +23,7 @@ async def reader_at_end(bootstrap_servers: str, topic: str) -> tuple[AIOKafkaCon
     Raises:
         KafkaError: it cannot be reached.
     """
-    reader = new_reader(bootstrap_servers, topic)
+    reader = new_reader(bootstrap_servers, topic, reset="latest")
     try:
         await reader.start()
         while not reader.assignment():  # noqa: ASYNC110 - the library tells nobody
