@@ -87,6 +87,7 @@ class SharedEvents:
                 if records:
                     await self._keep(records)
                     await consumer.commit({tp: batch[-1].offset + 1 for tp, batch in batches.items()})
+                await self._show_lag(consumer)
             except Exception as error:  # noqa: BLE001 - the views must go on
                 log.warning("shared_events_not_read", reason=type(error).__name__)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -105,6 +106,12 @@ class SharedEvents:
                 await asyncio.sleep(PAUSE_SECONDS)
         self._figures.count_round(len(records), len(records), time.perf_counter() - started)
         self._figures.count_delays(records)
+
+    async def _show_lag(self, consumer: AIOKafkaConsumer) -> None:
+        """Show how far all topics together are behind; each has one partition."""
+        places = [(consumer.highwater(tp) or 0, await consumer.position(tp)) for tp in consumer.assignment()]
+        behind = sum(max(0, end - position) for end, position in places)
+        self._figures.show_lag({0: behind}, len(places), len(places))
 
     async def _go_back(self, consumer: AIOKafkaConsumer) -> None:
         with contextlib.suppress(KafkaError):
