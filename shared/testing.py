@@ -17,6 +17,7 @@ MEETS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "$in": lambda value, wanted: value in wanted,
     "$nin": lambda value, wanted: value not in wanted,
 }
+LISTS: Final = frozenset({"$in", "$nin"})
 OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True, tzinfo=UTC)
 
 
@@ -34,7 +35,8 @@ class MemoryDocuments:
         self, conditions: Mapping[str, Any], *, sort: str = "_id", limit: int = 0, fields: Sequence[str] = ()
     ) -> list[Document]:
         """Return the documents that meet the conditions, in order: equality, and what `MEETS` has."""
-        found = [d for d in self.stored.values() if all(_meets(d.get(k), v) for k, v in conditions.items())]
+        wanted = {name: _quick(condition) for name, condition in conditions.items()}
+        found = [d for d in self.stored.values() if all(_meets(d.get(k), v) for k, v in wanted.items())]
         name = sort.lstrip("-")
         found.sort(key=lambda d: (d.get(name) is not None, d.get(name)), reverse=sort.startswith("-"))
         kept = found[:limit] if limit else found
@@ -64,6 +66,13 @@ class MemoryDocuments:
 
 def _through_bson(document: Document) -> Document:
     return bson.decode(bson.encode(document), OPTIONS)
+
+
+def _quick(condition: Any) -> Any:  # noqa: ANN401 - any stored value
+    """Return a condition whose long lists are found in at once."""
+    if not isinstance(condition, Mapping):
+        return condition
+    return {name: frozenset(wanted) if name in LISTS else wanted for name, wanted in condition.items()}
 
 
 def _meets(value: Any, condition: Any) -> bool:  # noqa: ANN401 - any stored value

@@ -7,7 +7,7 @@ sent twice, or too early, finds nothing to do; and a clock that is wrong is late
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
@@ -21,8 +21,11 @@ from shared.flow.teller import partitioner
 from shared.storage import Documents
 
 log = structlog.get_logger()
-IN_FLIGHT_MAX: Final = 2_000
-BUSY_SECONDS: Final = 0.05
+IN_FLIGHT_MIN: Final = 100
+IN_FLIGHT_MAX: Final = 4_000
+AHEAD_SECONDS: Final = 1.0
+"""So long may it take to do what was sent; what others send meanwhile waits behind it."""
+BUSY_SECONDS: Final = 0.1
 APPENDED: Final = 1
 """The type of a timestamp that the broker set."""
 AGAIN_SECONDS: Final = 4.0
@@ -86,17 +89,44 @@ class Finder(Protocol):
 @dataclass(slots=True)
 class _Sent:
     place: Any
+    at: float
     again_at: float
     wait: float
 
 
+class Pace:
+    """How many may be on their way at a time, so that they are done in a moment.
+
+    It begins with few, and is doubled as long as all are done sooner; it shrinks when they take longer. So wakes never
+    pile up before a consumer that is slow or away, and what people send meanwhile waits behind a moment's work.
+    """
+
+    def __init__(self) -> None:
+        self.most = IN_FLIGHT_MIN
+        self._since = 0.0
+
+    def saw(self, done: Collection[float], now: float, *, full: bool) -> None:
+        """Note when pages were sent that are all done now; `full`: no more were allowed."""
+        longest = max((now - sent_at for sent_at in done if sent_at >= self._since), default=None)
+        if longest is None:  # what was sent earlier went at an older pace
+            return
+        if longest > AHEAD_SECONDS:
+            self.most = max(IN_FLIGHT_MIN, int(self.most * max(0.5, AHEAD_SECONDS / longest)))
+        elif full:
+            self.most = min(IN_FLIGHT_MAX, 2 * self.most)
+        else:
+            return
+        self._since = now
+
+
 class Wakes:
-    """Wakes on their way to the documents of one kind of due: so many at a time, each again after a growing pause."""
+    """Wakes on their way to the documents of one kind of due: a moment's work, each again after a growing pause."""
 
     def __init__(self, due: Due, documents: Documents, steady: Callable[[], float] = time.monotonic) -> None:
         self._due = due
         self._documents = documents
         self._steady = steady
+        self._pace = Pace()
         self._sent: dict[str, _Sent] = {}
 
     @property
@@ -112,17 +142,17 @@ class Wakes:
         """Return the wakes to send now, and whether there may be more at once."""
         conditions = dict(self._due.conditions(now))
         again = await self._unfinished(conditions)
-        room = IN_FLIGHT_MAX - len(self._sent)
+        room = self._pace.most - len(self._sent)
         found: list[Document] = []
         if room > 0:
             others = {"_id": {"$nin": list(self._sent)}} if self._sent else {}
             found = await self._documents.query(
                 conditions | others, sort=self._due.sort, limit=room, fields=(self._due.sort, *self._due.fields)
             )
+        at = self._steady()
         for document in found:
-            place = document[self._due.sort]
-            self._sent[document["_id"]] = _Sent(place, self._steady() + AGAIN_SECONDS, AGAIN_SECONDS)
-        busy = len(found) == room or len(self._sent) > IN_FLIGHT_MAX // 2
+            self._sent[document["_id"]] = _Sent(document[self._due.sort], at, at + AGAIN_SECONDS, AGAIN_SECONDS)
+        busy = len(found) == room or len(self._sent) > self._pace.most // 2
         return [self._due.wake(document, now) for document in (*again, *found)], busy
 
     async def _unfinished(self, conditions: dict[str, Any]) -> list[Document]:
@@ -135,11 +165,14 @@ class Wakes:
             fields=(self._due.sort, *self._due.fields),
         )
         pending = {d["_id"]: d for d in still if self._sent[d["_id"]].place == d[self._due.sort]}
+        now, full = self._steady(), len(self._sent) >= self._pace.most
+        pages = {sent.at for sent in self._sent.values()}
         self._sent = {id_: sent for id_, sent in self._sent.items() if id_ in pending}
-        late = [(id_, sent) for id_, sent in self._sent.items() if sent.again_at <= self._steady()]
+        self._pace.saw(pages - {sent.at for sent in self._sent.values()}, now, full=full)
+        late = [(id_, sent) for id_, sent in self._sent.items() if sent.again_at <= now]
         for _, sent in late:
             sent.wait = min(2 * sent.wait, AGAIN_SECONDS_MAX)
-            sent.again_at = self._steady() + sent.wait
+            sent.again_at = now + sent.wait
         return [pending[id_] for id_, _ in late]
 
 

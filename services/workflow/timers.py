@@ -76,26 +76,27 @@ class Retiming:
     async def find(self, now: datetime) -> tuple[list[Message], bool]:
         """Return wakes for the cases of some of the tenants; a tenant without such cases is done."""
         messages: list[Message] = []
+        busy = len(self._changed) > SWEPT_AT_ONCE
         for tenant_id in list(self._changed)[:SWEPT_AT_ONCE]:
             del self._changed[tenant_id]
-            found, done = await self._find_of(tenant_id, now)
-            messages += found
-            if done:
+            wakes = self._wakes_of(tenant_id)
+            found, more = ([], False) if wakes is None else await wakes.find(now)
+            messages, busy = messages + found, busy or more or bool(found)
+            if wakes is None or not (found or wakes.in_flight):
                 self._wakes.pop(tenant_id, None)
             else:
                 self._changed[tenant_id] = None  # at the end of the queue
-        return messages, bool(messages) or len(self._changed) > SWEPT_AT_ONCE
+        return messages, busy
 
-    async def _find_of(self, tenant_id: str, now: datetime) -> tuple[list[Message], bool]:
+    def _wakes_of(self, tenant_id: str) -> Wakes | None:
         changed_at = self._tenancy.changed_at(tenant_id, TIMING) if self._tenancy else None
         if changed_at is None:
-            return [], True
+            return None
         known_at, wakes = self._wakes.get(tenant_id, (None, None))
         if wakes is None or known_at != changed_at:
             wakes = Wakes(_timed_before(tenant_id, changed_at), self._cases)
             self._wakes[tenant_id] = (changed_at, wakes)
-        found, _ = await wakes.find(now)
-        return found, not found and not wakes.in_flight
+        return wakes
 
 
 def _timed_before(tenant_id: str, changed_at: datetime) -> Due:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import drain, latency, memory, profile, rebalance, restart, stored, tenants, throughput, views
+from tests.bench import drain, due, latency, memory, profile, rebalance, restart, stored, tenants, throughput, views
 from tests.bench.alerta.measure import compare
 from tests.bench.backlog import Servers
 from tests.bench.report import Finding, print_markdown, print_table
@@ -31,6 +31,7 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "memory": lambda servers, sizes: memory.memory(servers, sizes.long_run),
     "views": views.views,
     # Last, for they leave much behind: documents, and data of many tenants.
+    "due": due.due,
     "stored": stored.stored,
     "tenants": tenants.tenants,
 }

@@ -53,11 +53,11 @@ async def stored(servers: Servers, sizes: Sizes) -> list[Finding]:
     points: list[Point] = []
     ids: list[str] = []
     for count in sizes.stored:
-        ids += await _store(servers, patterns, len(ids), count)
+        ids += await store_copies(servers, patterns, len(ids), count)
         points.append(await _measure(servers, ids, sizes))
     # What the machine was doing at the beginning it may not do at the end: the smallest case is measured twice.
     await forget(servers, COMMANDS)
-    again = await _measure(servers, await _store(servers, patterns, 0, sizes.stored[0]), sizes)
+    again = await _measure(servers, await store_copies(servers, patterns, 0, sizes.stored[0]), sizes)
     await forget(servers, COMMANDS)
     base = _better(points[0], again)
     return [finding for point in points[1:] for finding in _findings(point, base)]
@@ -73,7 +73,7 @@ async def _patterns(servers: Servers) -> list[Document]:
         return [document async for document in found]
 
 
-async def _store(servers: Servers, patterns: Sequence[Document], have: int, count: int) -> list[str]:
+async def store_copies(servers: Servers, patterns: Sequence[Document], have: int, count: int) -> list[str]:
     """Store cases like these until there are so many; return the ids of the new ones."""
     client: AsyncMongoClient[Document] = AsyncMongoClient(servers.mongodb)
     ids: list[str] = []

@@ -44,11 +44,17 @@ class Sizes:
     stored: tuple[int, ...] = (1_000, 10_000, 100_000)
     views: tuple[int, ...] = (10_000, 100_000)
     side_by_side: int = 1_600
+    due: int = 20_000
 
     @classmethod
     def long(cls) -> "Sizes":
         """Return sizes for a quiet hour."""
-        return cls(long_run=1_000_000, stored=(1_000, 10_000, 100_000, 1_000_000), views=(10_000, 100_000, 1_000_000))
+        return cls(
+            long_run=1_000_000,
+            due=100_000,
+            stored=(1_000, 10_000, 100_000, 1_000_000),
+            views=(10_000, 100_000, 1_000_000),
+        )
 
     @classmethod
     def quick(cls) -> "Sizes":
@@ -66,6 +72,7 @@ class Sizes:
             stored=(1_000, 5_000),
             views=(500, 2_000),
             side_by_side=80,
+            due=1_000,
         )
 
 

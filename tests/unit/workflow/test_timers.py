@@ -22,7 +22,7 @@ from shared.flow.teller import home_partition
 from shared.storage import Write
 from shared.tenancy import Tenancy
 from shared.testing import MemoryDocuments
-from shared.timers import AGAIN_SECONDS, IN_FLIGHT_MAX, BrokerTime, Wakes
+from shared.timers import AGAIN_SECONDS, AHEAD_SECONDS, IN_FLIGHT_MAX, IN_FLIGHT_MIN, BrokerTime, Wakes
 from tests.unit.flow.simulation import EPOCH_MS, PARTITIONS, Broker, Record, SkippingLoop, Store, Trouble, World, run
 from tests.unit.flow.test_flow import silence, wrong_in  # noqa: F401 - the fixture silences the logs here too
 from tests.unit.workflow.builders import START, minute
@@ -204,32 +204,50 @@ async def handle(cases: MemoryDocuments, wakes: list[Message], *, due: datetime 
             document["due_at"] = due
 
 
-async def test_many_due_at_once_are_sent_in_pages_and_never_too_many_at_a_time() -> None:
-    cases = await with_due(4 * IN_FLIGHT_MAX)
-    wakes, seen, pages = Wakes(CASES_DUE, cases, Steady()), set(), 0
+async def test_many_due_at_once_are_sent_in_pages_that_grow_while_they_are_done_at_once() -> None:
+    count = 2 * IN_FLIGHT_MAX + 5_000
+    cases = await with_due(count)
+    wakes, seen, pages = Wakes(CASES_DUE, cases, Steady()), set(), []
     while True:
         found, busy = await wakes.find(minute(1))
         if not found:
             break
-        pages += 1
-        assert len(found) <= IN_FLIGHT_MAX
+        pages.append(len(found))
         assert busy
         again, _ = await wakes.find(minute(1))
         assert again == [], "no more before some of these are done"
         seen |= {message.key for message in found}
         await handle(cases, found)
-    assert len(seen) == 4 * IN_FLIGHT_MAX
-    assert pages == 4
+    assert len(seen) == count
+    assert pages[:3] == [IN_FLIGHT_MIN, 2 * IN_FLIGHT_MIN, 4 * IN_FLIGHT_MIN]
+    assert max(pages) == IN_FLIGHT_MAX
+
+
+@pytest.mark.parametrize("per_second", [50, 1_000])
+async def test_what_is_on_its_way_is_a_moments_work_however_slow_it_is_done(per_second: int) -> None:
+    steady, cases = Steady(), await with_due(5 * per_second)
+    wakes, waiting, most = Wakes(CASES_DUE, cases, steady), [], []
+    for _ in range(40):
+        found, _ = await wakes.find(minute(1))
+        waiting += found
+        most.append(wakes.in_flight)
+        steady.seconds += 0.1
+        done, waiting = waiting[: per_second // 10], waiting[per_second // 10 :]
+        await handle(cases, done)
+    assert max(most[20:]) <= max(IN_FLIGHT_MIN, per_second * 2 * AHEAD_SECONDS)
+    done = sum("due_at" not in case for case in cases.stored.values())
+    assert done >= 3 * per_second, "nobody was idle for long"
 
 
 async def test_what_is_done_makes_room_for_as_much() -> None:
-    cases = await with_due(IN_FLIGHT_MAX + 1_000)
-    wakes = Wakes(CASES_DUE, cases, Steady())
+    steady, cases = Steady(), await with_due(2 * IN_FLIGHT_MIN)
+    wakes = Wakes(CASES_DUE, cases, steady)
     first, _ = await wakes.find(minute(1))
-    await handle(cases, first[:500])
+    steady.seconds = 2 * AHEAD_SECONDS
+    await handle(cases, first[:50])
     second, _ = await wakes.find(minute(1))
-    assert len(second) == 500
-    assert wakes.in_flight == IN_FLIGHT_MAX
+    assert len(second) == 50
+    assert wakes.in_flight == IN_FLIGHT_MIN
 
 
 async def test_a_wake_without_effect_is_sent_again_after_a_growing_pause_and_holds_nobody_up() -> None:
