@@ -36,6 +36,41 @@ def progress(noun: str, total: int) -> Iterator[Callable[[int], None]]:
         yield report
 
 
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Tell, on standard error, how far each stage of some work is; yield who is told its name, how many of how many."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain_stages()
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("looking", total=None)
+        last = ""
+
+        def report(stage: str, done: int, total: int) -> None:
+            nonlocal last
+            if stage != last:
+                last = stage
+                bar.reset(task, description=stage, total=total)
+            bar.update(task, completed=done, total=total)
+
+        yield report
+
+
+def _plain_stages() -> Callable[[str, int, int], None]:
+    told = time.monotonic()
+
+    def report(stage: str, done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= PLAIN_SECONDS:
+            told = now
+            aside.print(f"{stage}: {done} of {total}")
+
+    return report
+
+
 def _plain_reports(noun: str, total: int) -> Callable[[int], None]:
     began = told = time.monotonic()
 

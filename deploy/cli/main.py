@@ -12,6 +12,7 @@ from pymongo.errors import ConnectionFailure
 from rich.console import Console
 
 from deploy.cli import (
+    backup,
     case,
     cases,
     config,
@@ -52,6 +53,8 @@ app.add_typer(cases.app, name="cases")
 app.command("case")(case.case)
 app.command("token")(token.token)
 app.command("verify")(verify.verify)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore_)
 app.add_typer(rebuild.app, name="rebuild")
 app.add_typer(views.app, name="views")
 app.command("lag")(lag.lag)

@@ -1,19 +1,17 @@
 """`callout rebuild`: stores made again from topics."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from deploy.cli._ask import AsJson, aside, ask, print_json
+from deploy.cli._progress import stages
 from deploy.cli.connection import find_stack
 from deploy.cli.failure import ExitCode, Failure
-from deploy.rebuild import FlawedError, Rebuilt, rebuild_cases
-from deploy.rebuild_ground import NotNowError
+from deploy.recovery.cases import FlawedError, Rebuilt, rebuild_cases
+from deploy.recovery.ground import NotNowError
+from deploy.recovery.keys import rebuild_keys
 
 app = typer.Typer(help="Make a store again from what the topics tell.", no_args_is_help=True)
 
@@ -39,9 +37,15 @@ def cases(
     """
     stack = find_stack()
     try:
-        with progress("reading the history") as report:
+        with stages() as report:
             rebuilt = ask(
-                rebuild_cases(stack.bootstrap_servers, stack.mongodb_uri, check=check, force=force, report=report)
+                rebuild_cases(
+                    stack.bootstrap_servers,
+                    stack.mongodb_uri,
+                    check=check,
+                    force=force,
+                    report=lambda done, total: report("reading the history", done, total),
+                )
             )
     except NotNowError as error:
         raise Failure(ExitCode.REFUSED, str(error)) from error
@@ -57,6 +61,37 @@ def cases(
         raise typer.Exit(ExitCode.CHECK_FAILED)
 
 
+@app.command()
+def keys(as_json: AsJson = False) -> None:
+    """Make what intake knows of its dedup keys again, from all that it ever heard and told; it must know nothing.
+
+    For a database that was lost and never backed up, as long as the topics still have everything: intake's keep a day
+    to seven by default. After `callout rebuild cases`, with the services stopped.
+
+    Example: `callout rebuild keys`
+    """
+    stack = find_stack()
+    try:
+        with stages() as report:
+            made = ask(
+                rebuild_keys(
+                    stack.bootstrap_servers,
+                    stack.mongodb_uri,
+                    report=lambda done, total: report("hearing again", done, total),
+                )
+            )
+    except NotNowError as error:
+        raise Failure(ExitCode.REFUSED, str(error)) from error
+    if as_json:
+        print_json(asdict(made))
+    else:
+        typer.echo(f"{made.keys:,} dedup keys, of {made.records:,} records.")
+    for place in made.unexplained[:SHOWN_MAX]:
+        aside.print(f"cannot be explained by what was heard: {place}", markup=False)
+    if made.unexplained:
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
 def _tell(rebuilt: Rebuilt, *, check: bool, as_json: bool) -> None:
     if as_json:
         told: dict[str, Any] = asdict(rebuilt)
@@ -67,15 +102,3 @@ def _tell(rebuilt: Rebuilt, *, check: bool, as_json: bool) -> None:
     for kind in ("differing", "missing", "unknown") if check else ():
         ids: list[str] = getattr(rebuilt, kind)
         typer.echo(f"{kind}: {len(ids):,} {' '.join(ids[:SHOWN_MAX])}".rstrip())
-
-
-@contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on a terminal, nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda _, __: None
-        return
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from deploy.cli._ask import AsJson, ask, print_json
+from deploy.cli._progress import stages
 from deploy.cli.connection import find_stack
 from deploy.cli.failure import ExitCode, Failure
-from deploy.cli.rebuild import progress
 from deploy.rebuild_views import AnotherRebuildError, rebuild_views
 
 app = typer.Typer(help="The gateway's views of cases.", no_args_is_help=True)
@@ -29,8 +29,15 @@ def rebuild(
     """
     stack = find_stack()
     try:
-        with progress("reading the history") as report:
-            rebuilt = ask(rebuild_views(stack.bootstrap_servers, stack.mongodb_uri, grace_seconds=grace, report=report))
+        with stages() as report:
+            rebuilt = ask(
+                rebuild_views(
+                    stack.bootstrap_servers,
+                    stack.mongodb_uri,
+                    grace_seconds=grace,
+                    report=lambda done, total: report("reading the history", done, total),
+                )
+            )
     except AnotherRebuildError as error:
         raise Failure(ExitCode.REFUSED, str(error)) from error
     if as_json:

@@ -25,6 +25,7 @@ class HealthKind(StrEnum):
     STALE_SOURCE = "stale_source"
     UNKNOWN_SCHEMA = "unknown_schema"
     PARTITION_COUNT = "partition_count"
+    RESTORE_UNFINISHED = "restore_unfinished"
 
 
 class Health(Model):
@@ -32,7 +33,8 @@ class Health(Model):
 
     `started`, `stopped`, `restarted` (by the supervisor), `unready` (it cannot work; `reason` says why) and `ready`
     again, `stuck` (a topic cannot be read, or a partition does not get on), `bug` (a record was buried),
-    `stale_source`, `unknown_schema`, `partition_count` (a partition, or the service, stopped). More may come.
+    `stale_source`, `unknown_schema`, `partition_count`, `restore_unfinished` (a partition, or the service, stopped).
+    More may come.
     """
 
     service: str

@@ -33,7 +33,9 @@ if TYPE_CHECKING:  # what it brings along is loaded only where tracing is on
 log = structlog.get_logger()
 POLL_MS = 1000
 POLL_APART_MS = 200
-FATAL = frozenset({"unknown_schema", "partition_count"})
+FATAL = frozenset({"unknown_schema", "partition_count", "restore_unfinished"})
+#: All partitions notice it, and it is one matter.
+TOLD_ONCE = frozenset({"partition_count", "restore_unfinished"})
 
 
 class Desk(Protocol):
@@ -165,7 +167,7 @@ class Ear(ConsumerRebalanceListener, ABC, Generic[AnyDesk]):  # type: ignore[mis
         known = self.failed.is_set()
         if kind in FATAL:
             self.failed.set()
-        if not (known and kind == "partition_count"):  # all partitions notice it, and it is one matter
+        if not (known and kind in TOLD_ONCE):
             await self._alarm(kind=kind, **facts)
 
     def _teller(self, partition: TopicPartition) -> Teller:

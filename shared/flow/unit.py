@@ -26,7 +26,7 @@ from shared.flow.patience import patiently
 from shared.flow.plan import Plan
 from shared.flow.room import Room, State
 from shared.flow.settings import FlowSettings
-from shared.flow.sources import PartitionCountChanged, generation_of
+from shared.flow.sources import Unusable, generation_of
 from shared.flow.teller import Fenced, Teller
 from shared.metrics import FlowFigures
 from shared.storage import Documents
@@ -100,9 +100,9 @@ class Unit(Generic[State]):
                 generation = await generation_of(self._partition.topic, self._partitions, self._sources)
                 await asyncio.gather(*map(teller.partitions_of, self._room.tells_always))
                 self._consumer.seek(self._partition, committed or 0)
-        except PartitionCountChanged as error:
+        except Unusable as error:
             await teller.stop()
-            await self._halt("partition_count", str(error))
+            await self._halt(error.kind, str(error))
             return
         except (KafkaError, OSError, TimeoutError, CalloutError) as error:
             await teller.stop()

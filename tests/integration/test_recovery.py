@@ -2,8 +2,13 @@
 
 import asyncio
 import json
+import signal
+import subprocess
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +16,14 @@ import pytest
 from pymongo import MongoClient
 
 from tests.chaos.load import COUNTERPARTS, Load, Sent
-from tests.chaos.reader import Report, counts, inspect
+from tests.chaos.reader import Report, counts, inspect, read_topic
 from tests.integration.test_cli_running import typed
-from tests.stack import RunningStack, is_alive, wait_until
+from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment, is_alive, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
-DATABASES = ("callout_intake", "callout_workflow")
+OURS = ("callout_intake", "callout_workflow")
+DATABASES = (*OURS, "callout_gateway")
 QUIET_SECONDS = 40
 
 
@@ -28,6 +34,7 @@ class Site:
         self.servers = RunningStack(folder / "servers", "--only", "infra")
         self._folder = folder
         self._services: RunningStack | None = None
+        self._sent = Sent()
 
     def __enter__(self) -> "Site":
         self.servers.start()
@@ -89,52 +96,127 @@ class Site:
             assert time.monotonic() < deadline, answer
             time.sleep(0.5)
 
-    def load(self, seconds: float, seed: int) -> Sent:
-        """Let devices report and people work for a while."""
-        return asyncio.run(self._load(seconds, seed))
-
-    async def _load(self, seconds: float, seed: int) -> Sent:
+    @contextmanager
+    def load(self, seed: int) -> Iterator[None]:
+        """Let devices report and people work while other things happen."""
         load = Load(self.servers.bootstrap_servers, seed=seed)
-        running = asyncio.create_task(load.run())
-        await asyncio.sleep(seconds)
-        load.stopping.set()
-        return await running
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(asyncio.run, load.run())
+            try:
+                yield
+            finally:
+                load.stopping.set()
+            sent = running.result()
+        self._sent.raised.update(sent.raised)
+        self._sent.commands |= sent.commands
 
-    def inspected(self, *sent: Sent) -> Report:
+    def refused(self, command: str, folder: Path, *, code: int) -> str:
+        """Run a command that ends with this code; return what it says."""
+        answer = typed("--env", str(self.servers.file), command, str(folder))
+        assert answer.code == code, answer
+        return answer.stderr
+
+    def kill_in_the_middle(self, command: str, folder: Path, *, until: Callable[[], object]) -> None:
+        """Run a command, a moment at a time so that it is not done before it was looked at, and kill it hard."""
+        words = (*COMMAND, "--env", str(self.servers.file), command, str(folder))
+        with subprocess.Popen(words, cwd=PROJECT, env=clean_environment(), stdout=subprocess.DEVNULL) as it:
+            try:
+                while not until():
+                    assert it.poll() is None, "it ended before it could be killed"
+                    it.send_signal(signal.SIGCONT)
+                    time.sleep(0.01)
+                    it.send_signal(signal.SIGSTOP)
+            finally:
+                it.kill()
+
+    def ends_told(self) -> Counter[tuple[str, str]]:
+        """Return how often cases of each tenant ended or were reopened, as events tell it."""
+        found: Counter[tuple[str, str]] = Counter()
+        for record in asyncio.run(read_topic(self.servers.bootstrap_servers, "case.events.v1")):
+            name = dict(record.headers)["ce_type"].decode().split(".")[2]
+            if name in ("closed", "cancelled", "reopened"):
+                found[json.loads(record.value)["case"]["tenant_id"], name] += 1
+        return found
+
+    def ends_summed(self) -> Counter[tuple[str, str]]:
+        """Return the same as workflow has summed it up."""
+        found: Counter[tuple[str, str]] = Counter()
+        for document in self.stored("callout_workflow", "reliability").values():
+            for name in ("closed", "cancelled", "reopened"):
+                found[document["tenant_id"], name] += document["total"][name]
+        return found
+
+    def inspected(self) -> Report:
         """Wait until every signal is counted, then look at everything that was ever sent."""
-        return asyncio.run(self._inspected(*sent))
-
-    async def _inspected(self, *parts: Sent) -> Report:
-        sent = Sent()
-        for part in parts:
-            sent.raised.update(part.raised)
-            sent.commands |= part.commands
         deadline = time.monotonic() + QUIET_SECONDS
         while time.monotonic() < deadline:
-            if sum((await counts(self.servers.mongodb_uri)).values()) == sum(sent.raised.values()):
-                await asyncio.sleep(1.5)  # for what is decided and not told yet
+            if sum(asyncio.run(counts(self.servers.mongodb_uri)).values()) == sum(self._sent.raised.values()):
+                time.sleep(1.5)  # for what is decided and not told yet
                 break
-            await asyncio.sleep(0.5)
-        return await inspect(self.servers.bootstrap_servers, self.servers.mongodb_uri, sent)
+            time.sleep(0.5)
+        return asyncio.run(inspect(self.servers.bootstrap_servers, self.servers.mongodb_uri, self._sent))
+
+    def stored(self, database: str, collection: str) -> dict[str, dict[str, Any]]:
+        """Return all documents of a collection."""
+        with MongoClient[dict[str, Any]](self.servers.mongodb_uri) as client:
+            return {document["_id"]: document for document in client[database][collection].find()}
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with Site(tmp_path) as site:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("site")) as site:
         yield site
 
 
-def test_cases_that_were_lost_are_made_again_from_their_events_byte_for_byte(site: Site) -> None:
+def test_a_database_lost_under_load_is_restored_and_nothing_is_lost_or_doubled(site: Site, tmp_path: Path) -> None:
+    folder, half = tmp_path / "backup", tmp_path / ".backup.partial"
     site.name_counterparts()
     site.start()
-    first = site.load(4, seed=1)
-    site.kill()
-    site.lose("callout_workflow")
+    with site.load(seed=1):
+        time.sleep(2)
+        site.kill_in_the_middle("backup", folder, until=lambda: any(half.rglob("*.gz")))
+        assert not folder.exists()
+        assert "no backup" in site.refused("restore", half, code=2)
+        taken = site.callout("backup", str(folder))
+        assert not half.exists()
+        assert "is there already" in site.refused("backup", folder, code=2)
+        assert "still run" in site.refused("restore", folder, code=4)
+        time.sleep(3)
+        site.kill()
+    assert taken["documents"]["callout_workflow.cases"] > 20
+    wait_until(lambda: "is not empty" in site.refused("restore", folder, code=4), seconds=20)
+
+    site.lose(*DATABASES)
+    site.kill_in_the_middle("restore", folder, until=lambda: site.stored("callout_workflow", "cases"))
+    assert all(each["restoring"] for each in site.stored("callout_workflow", "sources").values())
+    restored = site.callout("restore", str(folder))
+    assert (restored["flaws"], restored["unexplained"]) == ([], [])
+    assert restored["hearing_again"] == ["gateway"]
+    assert min(restored["events"], restored["records"], restored["figures"]) > 0
+
+    site.start()
+    with site.load(seed=2):
+        time.sleep(2)
+    report = site.inspected()
+    assert report.clean, report
+    assert site.shared_events() > 0
+    site.stop()
+    assert site.ends_told() == site.ends_summed()
+
+
+def test_a_database_lost_without_a_backup_is_made_again_from_the_topics(site: Site) -> None:
+    site.start()
+    with site.load(seed=3):
+        time.sleep(2)
+        site.kill()
+    site.lose(*OURS)
     site.callout("rebuild", "cases")
     told = site.callout("verify")["shared"]["events"]
+    site.callout("rebuild", "keys")
     site.start()
-    second = site.load(3, seed=2)
-    report = site.inspected(first, second)
+    with site.load(seed=4):
+        time.sleep(2)
+    report = site.inspected()
     assert report.clean, report
     assert site.shared_events() > told > 0
     site.stop()

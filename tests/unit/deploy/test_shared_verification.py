@@ -5,7 +5,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from deploy.rebuild_history import SharedHistories
+from deploy.recovery.histories import SharedHistories
 from deploy.verification import Verification
 from services.workflow.domain.case import Shared
 from tests.unit.deploy.history import ANN, BOB, Told, chain, good

@@ -114,6 +114,19 @@ def test_another_number_of_partitions_stops_the_unit(world: World) -> None:
     assert told(world, "case.events.v1") == []
 
 
+def test_a_restore_that_was_cut_short_stops_the_unit(world: World) -> None:
+    async def scene() -> None:
+        source = {"_id": "case.commands.v1", "generation": 0, "partitions": PARTITIONS, "restoring": True}
+        world.sources.stored["case.commands.v1"] = source
+        world.broker.append(command("create", case={"title": "x"}))
+        unit, _ = await work(world)
+        assert unit.stopped
+
+    play(world, scene)
+    assert world.alarms[0].startswith("restore_unfinished")
+    assert told(world, "case.events.v1") == []
+
+
 @pytest.mark.parametrize("key", [CASE.encode(), None], ids=["foreign partition", "no key"])
 def test_a_command_elsewhere_is_moved_to_its_home_and_obeyed_once(world: World, key: bytes | None) -> None:
     away = TopicPartition(HOME.topic, (HOME.partition + 1) % PARTITIONS)

@@ -9,7 +9,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.rebuild_history import Histories
+from deploy.recovery.histories import Histories
 from services.workflow.domain import Case
 from services.workflow.handlers import Commands
 from services.workflow.store import to_document

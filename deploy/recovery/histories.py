@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from deploy.chains import fits
+from deploy.recovery.shares import shares_of, with_shares
 from services.workflow.domain.case import Case, Shared
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.history import Told, remember
@@ -122,7 +123,8 @@ class Histories:
             _, track = self._tracks.popitem()
             if track.last is not None:
                 state = CASE_STATE.validate_python(orjson.loads(track.last)["case"])
-                yield evolve(track.case, state=state, timing=begin(state))
+                timing = with_shares(begin(state), state, shares_of(track.case.timing, track.case.state))
+                yield evolve(track.case, state=state, timing=timing)
 
     def _count(self, body: dict[str, Any]) -> None:
         self.events += 1

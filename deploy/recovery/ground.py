@@ -4,20 +4,25 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.read_concern import ReadConcern
 
 from deploy.adoption import database_name, group_id, running_services
 from deploy.topic_admin import TopicAdmin
 from deploy.topics import Catalogue, Topic
+from shared.flow.sources import RESTORING
 
 #: Kafka ends what a dead worker left open after 15 s, and looks every 10.
 OPEN_SECONDS: Final = 40
 PAUSE_SECONDS: Final = 0.2
+AT_ONCE: Final = 500
 DURABLE: Final = WriteConcern(w="majority", j=True)
 
 Positions = dict[TopicPartition, int]
@@ -127,7 +132,8 @@ async def note_sources(database: Database, ground: Ground, known: Mapping[str, i
     """Let the service find the topics as it knows them."""
     for topic, generation in known.items():
         source = {"generation": generation, "partitions": ground.partitions(topic)}
-        await database["sources"].update_one({"_id": topic}, {"$set": source, "$inc": {"revision": 1}}, upsert=True)
+        change = {"$set": source, "$inc": {"revision": 1}, "$unset": {RESTORING: ""}}
+        await database["sources"].update_one({"_id": topic}, change, upsert=True)
 
 
 def mark(partition: TopicPartition, position: int, generation: int) -> dict[str, Any]:
@@ -147,5 +153,20 @@ def fresh_revision() -> int:
 
 
 def database_of(client: AsyncMongoClient[dict[str, Any]], service: str) -> Database:
-    """Return a service's database, written durably."""
-    return client.get_database(database_name(service), write_concern=DURABLE)
+    """Return a service's database, read and written as the service does."""
+    options: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True, tzinfo=UTC)
+    return client.get_database(
+        database_name(service), codec_options=options, read_concern=ReadConcern("majority"), write_concern=DURABLE
+    )
+
+
+def in_parts(documents: Iterable[Any]) -> Iterable[list[Any]]:
+    """Yield items some at once."""
+    part: list[Any] = []
+    for document in documents:
+        part.append(document)
+        if len(part) == AT_ONCE:
+            yield part
+            part = []
+    if part:
+        yield part

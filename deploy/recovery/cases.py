@@ -15,25 +15,25 @@ from aiokafka import TopicPartition
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from deploy import rebuild_ground as ground
 from deploy.inspection import redacted_topics
-from deploy.rebuild_ground import Database, Ground, NotNowError
-from deploy.rebuild_history import Flaw, Histories, SharedHistories
-from deploy.rebuild_stubs import Stubs
+from deploy.recovery import ground
+from deploy.recovery.ground import Database, Ground, NotNowError
+from deploy.recovery.histories import Flaw, Histories, SharedHistories
+from deploy.recovery.shares import note_shares, told_shares
+from deploy.recovery.stubs import Stubs
 from deploy.topic_reader import TopicReader
 from services.workflow.domain import Case
 from services.workflow.domain.evolution import evolve
 from services.workflow.handlers import FIRST_NUMBER
 from services.workflow.store import to_document
-from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS
+from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, OPS_SLA
 from shared.flow.teller import home_partition
 
 SERVICE: Final = "workflow"
 CASES: Final = "cases"
 MADE: Final = "cases_made_again"
-AT_ONCE: Final = 500
-#: What only says when and how often a document was written.
-BOOKKEEPING: Final = frozenset({"revision", "marks"})
+#: What only says when and how often a document was written, and when its clocks are looked at next.
+BOOKKEEPING: Final = frozenset({"revision", "marks", "timing", "due_at", "timed"})
 
 Report = Callable[[int, int], None]
 Collection = AsyncCollection[dict[str, Any]]
@@ -90,6 +90,8 @@ async def rebuild_cases(
                 raise FlawedError(rebuilt.flaws)
             async with TopicReader(bootstrap_servers, CASE_COMMANDS.name) as commands:
                 rebuilt.stubs = await _make_stubs(database[MADE], here, known, commands)
+            async with TopicReader(bootstrap_servers, OPS_SLA.name) as reports:
+                await note_shares(database[MADE], await told_shares(reports, await reports.ends()))
             if check:
                 await _compare(database, rebuilt)
             else:
@@ -130,11 +132,10 @@ def check_positions(histories: Histories, here: Ground) -> None:
 
 def document_of(case: Case, here: Ground, generations: Mapping[str, int]) -> dict[str, Any]:
     """Return the document of a case as if the service had just written it, with all that is committed folded in."""
-    marks = []
-    for topic, generation in generations.items():
-        home = TopicPartition(topic, home_partition(case.id.encode(), here.partitions(topic)))
-        marks.append(ground.mark(home, here.positions[home], generation))
-    return to_document(case) | {"revision": ground.fresh_revision(), "marks": marks}
+    topic = CASE_COMMANDS.name
+    home = TopicPartition(topic, home_partition(case.id.encode(), here.partitions(topic)))
+    mark = ground.mark(home, here.positions[home], generations.get(topic, 0))
+    return to_document(case) | {"revision": ground.fresh_revision(), "marks": [mark]}
 
 
 async def note_numbers(database: Database, last_number: int) -> None:
@@ -146,22 +147,10 @@ async def note_numbers(database: Database, last_number: int) -> None:
 async def insert(collection: Collection, documents: Iterable[dict[str, Any]]) -> int:
     """Write new documents, some at once; return how many."""
     count = 0
-    for part in in_parts(documents):
+    for part in ground.in_parts(documents):
         await collection.insert_many(part, ordered=False)
         count += len(part)
     return count
-
-
-def in_parts(documents: Iterable[Any]) -> Iterable[list[Any]]:
-    """Yield items some at once."""
-    part: list[Any] = []
-    for document in documents:
-        part.append(document)
-        if len(part) == AT_ONCE:
-            yield part
-            part = []
-    if part:
-        yield part
 
 
 async def _make(
@@ -196,7 +185,7 @@ async def _make_stubs(made: Collection, here: Ground, known: Mapping[str, int], 
     stubs = Stubs(here.partitions(CASE_COMMANDS.name), created)
     async for records in commands.read({p: end for p, end in here.positions.items() if p.topic == CASE_COMMANDS.name}):
         await stubs.take(records)
-    return await insert(made, (document_of(stub, here, known) for stub in stubs.waiting()))
+    return await insert(made, (document_of(stub, here, known) for stub in stubs.changed()))
 
 
 async def _compare(database: Database, rebuilt: Rebuilt) -> None:
@@ -218,9 +207,9 @@ async def _compare(database: Database, rebuilt: Rebuilt) -> None:
 
 async def _batches(collection: Collection) -> AsyncIterator[list[dict[str, Any]]]:
     part: list[dict[str, Any]] = []
-    async for document in collection.find().batch_size(AT_ONCE):
+    async for document in collection.find().batch_size(ground.AT_ONCE):
         part.append(document)
-        if len(part) == AT_ONCE:
+        if len(part) == ground.AT_ONCE:
             yield part
             part = []
     if part:

@@ -1,13 +1,12 @@
 """Makes again what waits for the creation of its case: commands that were heard, and of which there is no event."""
 
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
-
-from aiokafka import ConsumerRecord
 
 from services.workflow.domain import Case
 from services.workflow.domain.decide import PARKABLE
 from services.workflow.domain.history import wait
+from services.workflow.store import from_document
 from shared.contracts.catalogue import CASE_COMMANDS
 from shared.contracts.commands import command_name, command_type
 from shared.contracts.envelope import Incoming, read
@@ -25,23 +24,32 @@ class Stubs:
         self.cases: dict[str, Case] = {}
         self._partitions = partitions
         self._created = created
+        self._seen: dict[str, int] = {}
+        self._known: dict[str, Case] = {}
 
-    async def take(self, records: Sequence[ConsumerRecord], seen: Callable[[str], int] = lambda _: -1) -> None:
-        """Take in commands; those up to the offset that a stored stub has seen are in it already."""
+    def know(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Take in stubs as they are stored: what they have seen is not taken in again."""
+        for stored in documents:
+            case = from_document(dict(stored))
+            self.cases[case.id] = self._known[case.id] = case
+            self._seen[case.id] = max((int(mark["offset"]) for mark in stored["marks"]), default=-1)
+
+    async def take(self, records: Sequence[Any]) -> None:
+        """Take in commands."""
         waiting = [incoming for record in records if (incoming := self._read(record)) is not None]
         unknown = {str(incoming.data.case_id) for incoming in waiting} - self.cases.keys()
         created = await self._created(unknown) if unknown else set()
         for incoming in waiting:
             case_id = str(incoming.data.case_id)
-            if case_id not in created and incoming.offset > seen(case_id):
+            if case_id not in created and incoming.offset > self._seen.get(case_id, -1):
                 stub = self.cases.get(case_id) or Case(id=case_id)
                 cause = Cause(incoming.id, incoming.type, incoming.topic, incoming.partition, incoming.offset)
                 name = command_name(incoming.type)
                 self.cases[case_id] = wait(stub, name, incoming.data, cause=cause, now=incoming.now)
 
-    def waiting(self) -> list[Case]:
-        """Return the stubs that something waits on."""
-        return [case for case in self.cases.values() if case.parked]
+    def changed(self) -> list[Case]:
+        """Return the stubs on which more waits than was stored."""
+        return [case for case in self.cases.values() if case.parked and case != self._known.get(case.id)]
 
     def _read(self, record: Any) -> Incoming | None:  # noqa: ANN401 - the client's record
         if dict(record.headers).get("ce_type") not in WAITING:
