@@ -1,5 +1,8 @@
 """What is sent when a letter is retried: the record that died, with the id that it had."""
 
+import hashlib
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -7,9 +10,12 @@ from typing import Final
 from deploy.dead_letters.letter import Letter
 from deploy.topics import Catalogue
 from shared.contracts.dead_letters import PREFIX
-from shared.contracts.envelope import Message
+from shared.contracts.envelope import Message, size_of
 
 RETRY_OF: Final = "callout-retry-of"
+CUT: Final = f"{PREFIX}cut"
+GARBLED_HEADERS: Final = f"{PREFIX}headers"
+SIZES: Final = re.compile(r"key had (\d+) bytes, the value (\d+), the headers (\d+)")
 
 
 @dataclass(slots=True)
@@ -69,9 +75,47 @@ def why_not(letter: Letter, catalogue: Catalogue, mending: Mending = AS_IT_WAS) 
         return f"nobody declared {letter.origin_topic}"
     if not topic.retry:
         return "what its owner says once would be told twice to everybody else; drop it"
-    if letter.cut is not None and mending.body is None:
-        return f"it was cut ({letter.cut}); give its body"
-    return None
+    missing = _missing(letter, mending)
+    return f"it is not the record that died. {'; '.join(missing)}" if missing else None
+
+
+def _missing(letter: Letter, mending: Mending) -> list[str]:
+    """Return what a letter lacks of the record that died, where a person neither gave it nor gave it up."""
+    record, given_up = letter.record, {name for name, text in mending.headers.items() if not text}
+    key, value, headers = _lacking(letter)
+    digest = letter.why.get("digest")
+    if not value and digest is not None and digest != hashlib.sha256(record.value or b"").hexdigest():
+        value = "its body is another than the digest is of"
+    missing = []
+    if value and mending.body is None:
+        missing.append(f"{value}: give it")
+    if key and mending.key is None:
+        missing.append(f"{key}: give it")
+    if headers and CUT not in given_up:
+        missing.append(f"{headers}: give those it needs, and the rest up with the header {CUT} left empty")
+    if "headers" in letter.why and GARBLED_HEADERS not in given_up:
+        missing.append(
+            "it had headers whose names are not UTF-8, which cannot be sent: give them up with the header "
+            f"{GARBLED_HEADERS} left empty"
+        )
+    return missing
+
+
+def _lacking(letter: Letter) -> tuple[str, str, str]:
+    """Return what was cut off key, body and headers of a letter; nothing where nothing was."""
+    if letter.cut is None:
+        return "", "", ""
+    record = letter.record
+    sizes = SIZES.search(letter.cut)
+    had = [int(number) for number in sizes.groups()] if sizes else [sys.maxsize] * 3
+    own = tuple(header for header in record.headers if not header[0].startswith(PREFIX))
+    has = [len(record.key or b""), len(record.value or b""), size_of(Message("", None, None, own))]
+    names = ("its key", "its body", "its headers")
+    key, value, headers = (
+        f"{name} was cut, {h} of {n} bytes are left" if h < n else ""
+        for name, n, h in zip(names, had, has, strict=True)
+    )
+    return key, value, headers.replace("was", "were")
 
 
 def _place_id(letter: Letter) -> str:

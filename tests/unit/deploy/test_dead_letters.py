@@ -1,12 +1,13 @@
 """A letter that is retried is the record that died; what is settled stays settled, and nothing else is."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from deploy.dead_letters.letter import Letter, Place
-from deploy.dead_letters.resending import Mending, sent_again, why_not
+from deploy.dead_letters.resending import CUT, GARBLED_HEADERS, Mending, sent_again, why_not
 from deploy.dead_letters.selection import Selection
 from deploy.dead_letters.settled import Settled, ranges, settled_body
 from deploy.topics import Catalogue
@@ -129,10 +130,38 @@ def test_only_what_asks_for_something_is_retried() -> None:
     assert why_not(letter_at(1), CATALOGUE) is None
 
 
-def test_a_letter_that_was_cut_is_retried_with_a_body_only() -> None:
-    letter = died(record(b"x" * 2**21))
-    assert "it was cut" in (why_not(letter, CATALOGUE) or "")
-    assert why_not(letter, CATALOGUE, Mending(body=b"{}")) is None
+MANY = tuple((f"x-{number}", b"1") for number in range(200))
+
+
+@pytest.mark.parametrize(
+    ("origin", "lacks", "mending"),
+    [
+        (record(b"x" * 2**21), "its body was cut", Mending(body=b"{}")),
+        (record(b"x" * 2**21, key=b"k" * 1024), "its body was cut", Mending(body=b"{}")),
+        (record(b"{}", key=b"k" * 2**21), "its key was cut", Mending(key="acme/press-07")),
+        (record(b"x" * 2**21, headers=MANY), "its headers were cut", Mending(body=b"{}", headers={CUT: ""})),
+        (record(headers=((GARBLED, b"[]"),)), "names are not UTF-8", Mending(headers={GARBLED_HEADERS: ""})),
+    ],
+    ids=["body", "whole key", "key", "headers", "names"],
+)
+def test_a_letter_that_lacks_something_is_retried_once_that_is_given_or_given_up(
+    origin: Sent, lacks: str, mending: Mending
+) -> None:
+    letter = died(origin)
+    assert lacks in (why_not(letter, CATALOGUE) or "")
+    assert lacks in (why_not(letter, CATALOGUE, Mending(headers={"x": "1"})) or "")
+    assert why_not(letter, CATALOGUE, mending) is None
+    assert not any(name.startswith("callout-dead-") for name, _ in sent_again(letter, mending).headers)
+
+
+def test_a_letter_whose_body_is_not_what_died_is_retried_with_a_body_only() -> None:
+    whole = died(record(b'{"n": 1}'))
+    changed = Letter(
+        replace(lying(dead_letter(record(b'{"n": 1}'), DeadCode.BUG, "why", service="x")), value=b'{"n": 2}')
+    )
+    assert why_not(whole, CATALOGUE) is None
+    assert "another than the digest" in (why_not(changed, CATALOGUE) or "")
+    assert why_not(changed, CATALOGUE, Mending(body=b"{}")) is None
 
 
 @pytest.mark.parametrize(
