@@ -13,6 +13,9 @@ BEGINS: Final = "^"
 #: Letters and digits, the most frequent first: of a word's grams the one with the rarest letters is looked up.
 FREQUENT: Final = " etaoinsrhldcumfpgwybvkxjqz0123456789"
 WORDS_MAX: Final = 8
+#: Numbers have longer grams beside: three digits of many are no narrowing.
+DIGITS_GRAM: Final = 5
+_DIGITS: Final = re.compile(f"[0-9]{{{DIGITS_GRAM},}}")
 _RUN: Final = re.compile(r"\w+")
 
 
@@ -27,6 +30,8 @@ def grams_of(parts: Iterable[str]) -> list[str]:
     for part in parts:
         for word in part.split():
             found.update(word[at : at + GRAM] for at in range(len(word) - GRAM + 1))
+            for digits in _DIGITS.findall(word):
+                found.update(digits[at : at + DIGITS_GRAM] for at in range(len(digits) - DIGITS_GRAM + 1))
             for run in (word, *_RUN.findall(word)):
                 found.update(BEGINS + run[:length] for length in range(1, GRAM) if len(run) >= length)
     return sorted(found)
@@ -49,7 +54,9 @@ def search_conditions(words: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def rarest_gram(word: str) -> str:
-    """Return the gram of a word that the fewest texts are likely to have."""
+    """Return the gram of a word that the fewest texts are likely to have; of a number its end."""
+    if numbers := _DIGITS.findall(word):
+        return str(max(numbers, key=len)[-DIGITS_GRAM:])
     grams = [word[at : at + GRAM] for at in range(len(word) - GRAM + 1)]
     return max(grams, key=lambda gram: sum(_rarity(letter) for letter in gram))
 

@@ -49,6 +49,20 @@ def test_words_are_found_anywhere_and_short_ones_where_a_word_begins(search, fou
     assert finds(search, "Spindle over temperature E-417") is found
 
 
+NUMBERS = st.text(alphabet="01a-", max_size=14)
+
+
+@settings(max_examples=400, deadline=None)
+@given(search=NUMBERS, text=NUMBERS)
+def test_a_search_for_numbers_finds_what_contains_them(search, text):
+    assert finds(search, text) == contains(search, text)
+
+
+def test_a_number_is_looked_up_by_its_end():
+    assert {"grams": "34567"} in search_conditions(["x-1234567-89"])
+    assert {"grams": "34567"} in search_conditions(["1234567"])
+
+
 def test_the_rarest_gram_of_a_word_is_looked_up():
     assert {"grams": "e-4"} in search_conditions(["e-417"]) or {"grams": "-41"} in search_conditions(["e-417"])
     assert {"grams": "xzq"} in search_conditions(["eeexzqeee"])
