@@ -14,8 +14,10 @@ from shared.contracts.commands import COMMANDS
 
 #: What a request says by its path, its token and its headers, never in its body.
 SAID_ELSEWHERE: Final = frozenset(CaseCommand.model_fields)
-#: What only machines tell of a new case.
-MACHINES: Final = frozenset({"raw", "measurements", "clock_skew", "case.signal", "case.fallback_title"})
+#: What only machines tell of a new case, and cases of each other.
+MACHINES: Final = frozenset(
+    {"raw", "measurements", "clock_skew", "case.signal", "case.fallback_title", "attempt", "path", "levels"}
+)
 #: Fields whose inner names are the sender's own.
 FREE: Final = frozenset(f"{part}.{name}" for part in ("case", "fields") for name in ("details", "classification"))
 DEPTH_MAX: Final = 20

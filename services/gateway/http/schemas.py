@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.columns import COLUMNS
 from services.gateway.domain.query import SORTS, TEXTS, CaseQuery
-from services.gateway.http.arguments import SAID_ELSEWHERE
+from services.gateway.http.arguments import MACHINES, SAID_ELSEWHERE
 from services.gateway.http.problems import STATUS
 from shared.contracts.case import CASE_STATE
 from shared.contracts.commands import COMMANDS
@@ -74,6 +74,8 @@ def _resources() -> dict[str, Schema]:
         "Problem": problem(),
         "Outcomes": obj({"items": {"type": "array", "items": outcome}, **counts}),
         "Bulk": bulk(),
+        "BulkArguments": {"type": "object", "description": "the command's arguments"},
+        "BulkFilter": {"type": "object", "description": "parameters of a list"},
         "Preferences": obj(choice),
         "NewPreferences": {**obj({}, **choice), "additionalProperties": False},
     }
@@ -98,14 +100,14 @@ def problem() -> Schema:
 
 def bulk() -> Schema:
     """Return the schema of one command to many cases."""
-    arguments = {"type": "object", "description": "the command's arguments"}
+    arguments = ref("BulkArguments")
     cases = {"type": "array", "items": {**TEXT, "minLength": 1, "maxLength": 64}}
     named = {
         **obj({"cases": {**cases, "minItems": 1, "maxItems": 100, "uniqueItems": True}}, arguments=arguments),
         "additionalProperties": False,
     }
     chosen = {
-        **obj({"filter": {"type": "object", "description": "parameters of a list"}}, arguments=arguments),
+        **obj({"filter": ref("BulkFilter")}, arguments=arguments),
         "additionalProperties": False,
     }
     return {"oneOf": [named, chosen]}
@@ -169,7 +171,7 @@ def plain_parameter(parameter: Schema) -> Schema:
 
 def _given(schema: Schema) -> Schema:
     """Return what a request says of a command: the rest is told by path, token and headers, or by machines."""
-    machines = {"signal", "fallback_title"}
+    machines = {each.removeprefix("case.") for each in MACHINES}
     left = {n: each for n, each in schema.get("properties", {}).items() if n not in SAID_ELSEWHERE | machines}
     needed = [name for name in schema.get("required", ()) if name in left]
     return {**schema, "properties": left, "required": needed}
@@ -177,8 +179,17 @@ def _given(schema: Schema) -> Schema:
 
 def _add(found: dict[str, Schema], name: str, schema: Schema, prefix: str = "") -> None:
     for each, definition in schema.pop("$defs", {}).items():
-        found.setdefault(prefix + each, _closed(definition) if prefix else definition)
-    found[name] = _closed(schema) if prefix else schema
+        found.setdefault(prefix + each, _untitled(_closed(definition) if prefix else definition))
+    found[name] = _untitled(_closed(schema) if prefix else schema)
+
+
+def _untitled(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """Return a schema without titles: generators take two of one title for one."""
+    if isinstance(schema, list):
+        return [_untitled(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _untitled(value) for name, value in schema.items() if name != "title" or not isinstance(value, str)}
 
 
 def _closed(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema

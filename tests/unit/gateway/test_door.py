@@ -55,6 +55,8 @@ def test_every_command_that_people_give_has_an_example() -> None:
         ("create", {"case": {"title": 5}}, "title"),
         ("create", {"case": {"title": "x"}, "raw": {}}, "raw"),
         ("tag", {"tags": []}, "tags"),
+        ("link", {"kind": "parent", "id": CASE_ID, "attempt": 1}, "attempt"),
+        ("update", {"fields": {"machine": {"serial": "1", "colour": "red"}}}, "fields.machine.colour"),
         ("update", {"fields": {"colour": "red"}}, "fields.colour"),
     ],
 )
