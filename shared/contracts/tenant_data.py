@@ -47,6 +47,11 @@ class TenantData:
         """Return a user by the id that commands carry."""
         return self._find(User, id_)
 
+    @property
+    def users(self) -> tuple[tuple[str, User], ...]:
+        """The users, in the order of their ids."""
+        return self._all(User)
+
     def team(self, name: str) -> Team | None:
         """Return a team."""
         return self._find(Team, name)
@@ -58,6 +63,11 @@ class TenantData:
     def counterpart(self, tenant_id: str) -> Counterpart | None:
         """Return what holds for another tenant."""
         return self._find(Counterpart, tenant_id)
+
+    @property
+    def counterparts(self) -> tuple[tuple[str, Counterpart], ...]:
+        """The tenants that cases may be shared with, by name, in order."""
+        return self._all(Counterpart)
 
     def template(self, name: str) -> Template | None:
         """Return a case template."""

@@ -29,6 +29,7 @@ def redacted(case: dict, maker: str) -> dict:
     return told | shared | {"updated_by": SOMEBODY}
 
 
+@pytest.mark.seed("S1.7")
 async def test_a_counterpart_finds_what_it_was_told_and_no_more(infra: RunningStack) -> None:
     maker = f"maker-{uuid4().hex[:8]}"
     case, internal = fresh(1, priority="blocker", assignees=["ann"]), fresh(2)

@@ -141,6 +141,7 @@ async def test_notes_and_files_are_found_by_their_case_and_their_case_by_them(da
     assert await views.holder(ANN, f"n1-{tenant}") is None
 
 
+@pytest.mark.seed("S3.11")
 async def test_a_list_is_exported_as_csv_in_the_order_and_with_the_columns_that_are_wanted(database, views):
     cases = [
         state(f"csv-{number}", tenant_id="csv", number=f"{30_000_000 + number}", title=f"=SUM({number})")

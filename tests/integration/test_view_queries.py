@@ -139,6 +139,7 @@ async def all_numbers(views: Views, parameters: dict[str, Any], who: Identity = 
             return found
 
 
+@pytest.mark.seed("S1.4", "S1.5", "S1.6", "S1.8", "S1.9", "S3.9")
 @pytest.mark.parametrize("name", FILTERS)
 async def test_a_filter_finds_what_it_says_and_counts_it(views, cases, name):
     parameters, meets = FILTERS[name]
@@ -167,6 +168,7 @@ ORDERS = [minus + sort for minus, sort in zip(itertools.cycle(("", "-")), sorted
 ORDERS += ["created_at", "-created_at", "brand", "-brand", "closed_at", "-closed_at"]
 
 
+@pytest.mark.seed("S1.10", "S3.10")
 @pytest.mark.parametrize("sort", sorted(set(ORDERS)))
 async def test_pages_of_any_order_are_the_list_itself_whatever_is_written_meanwhile(generations, views, sort):
     """One tenant of its own: while its pages are turned cases come, change their places, and go."""

@@ -34,6 +34,7 @@ async def publish(infra: RunningStack) -> AsyncIterator[Publisher]:
         yield publisher
 
 
+@pytest.mark.seed("S1.1")
 async def test_events_become_views_and_histories_and_only_newer_ones_count(infra, database, publish):
     first = fresh(1)
     later = first | {"seq": 2, "version": 2, "state": "IN_PROGRESS", "title": "Bearing"}

@@ -38,15 +38,18 @@ def rows(text):
     return list(csv.reader(io.StringIO(text)))
 
 
+@pytest.mark.seed("S1.2", "S3.16")
 def test_the_factory_setting_has_the_seventeen_columns_in_their_order():
     assert len(FACTORY) == 17
     assert (FACTORY[0], FACTORY[3], FACTORY[-1]) == ("number", "title", "service_organisation")
 
 
+@pytest.mark.seed("S1.10")
 def test_a_list_can_be_sorted_by_every_column_of_the_factory_setting():
     assert set(FACTORY) <= set(SORTS)
 
 
+@pytest.mark.seed("S1.40")
 def test_every_column_shows_something_of_a_case_and_nothing_of_an_empty_one():
     machine = {"serial": "SN-1", "model": "X2", "brand": "B", "technology": "T"}
     full = view(machine=machine, assignees=["bob", "eve"], tags=["a", "b"], device_id="press-07")
@@ -95,6 +98,7 @@ def test_columns_of_a_request_are_named_with_commas():
         read_columns("title,what")
 
 
+@pytest.mark.seed("S1.11")
 async def test_a_choice_is_kept_for_its_person_until_it_is_reset():
     preferences = Preferences(Memory())
     body = {"columns": ["title", "number"], "filters": {"state": ["NEW", "CLOSED"], "sort": "-priority"}}
