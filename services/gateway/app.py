@@ -15,9 +15,14 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.shared_views import SharedEvents
 from services.gateway.store import Views
 from shared import storage
+from shared.config import TenantConfig
 from shared.flow import Projection
 from shared.ops import Operations
 from shared.service import Part, Service, new_broker
+from shared.tenancy import Tenancy
+
+#: What answers to the programs of other products take into account.
+KINDS = ("user", "team", "counterpart", "codes")
 
 
 def build(settings: GatewaySettings) -> Service:
@@ -36,6 +41,7 @@ def build(settings: GatewaySettings) -> Service:
     projection = Projection(broker, CaseEvents(generations), settings=settings.flow(), alarm=operations.alarm)
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
     desk = Desk(servers, outcomes, views, ledger, wait_seconds=settings.wait_seconds)
+    tenants = TenantConfig(servers, Tenancy(lambda data: data, KINDS))
     events = EventHub(servers, streams_max=settings.streams_max)
     doors = Doors(
         tokens=tokens_of(settings),
@@ -44,6 +50,7 @@ def build(settings: GatewaySettings) -> Service:
         events=events,
         rates=Rates(settings.requests_per_second, settings.requests_burst),
         preferences=Preferences(database),
+        tenants=tenants,
     )
     server = HttpServer(
         make_app(doors),
@@ -52,7 +59,7 @@ def build(settings: GatewaySettings) -> Service:
         port=settings.api_port,
         drain_seconds=settings.drain_seconds,
     )
-    before: list[Part] = [generations, ledger, outcomes, desk, events]
+    before: list[Part] = [generations, ledger, outcomes, desk, events, tenants]
     return Service(settings, broker, [projection], database, operations, before=before, after=[shared_views, server])
 
 

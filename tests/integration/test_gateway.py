@@ -286,3 +286,44 @@ async def test_a_contact_has_only_the_own_cases_and_no_internal_notes(
         assert (await carla.post(command(hers, "cancel"), json={"reason": "mine"})).status_code == 404
         assert "Secret." not in (history := (await carla.get(f"/api/v1/cases/{own['id']}/history")).text)
         assert "Hello." in history
+
+
+@pytest.mark.seed("S2.1", "S2.8", "S2.9", "S2.10", "S2.11", "S2.12", "S2.13")
+async def test_a_program_of_django_crm_finds_its_api(stack: RunningStack, ann: httpx.AsyncClient) -> None:
+    cases, header = "/compat/django-crm/api/cases/", {"organization-id": "acme"}
+    created = await ann.post(cases, headers=header, json={"name": "Login issues", "priority": "High", "teams": ["t-1"]})
+    assert created.status_code == 201, created.text
+    case = created.json()
+    put = await ann.put(f"{cases}{case['id']}/", headers=header, json={"status": "On Hold", "assigned_to": ["ann"]})
+    assert put.json() == case | {"status": "On Hold", "assigned_to": ["ann"]}
+    commented = (await ann.post(f"{cases}{case['id']}/", files={"comment": (None, "Frist")})).json()
+    (comment,) = commented["comments"]
+    edited = await ann.put(f"{cases}comment/{comment['id']}/", json={"comment": "First"})
+    assert edited.json() == comment | {"comment": "First"}
+    detail = (await ann.get(f"{cases}{case['id']}/", headers=header)).json()
+    assert (detail["case_obj"], detail["comments"]) == (put.json(), [edited.json()])
+    listed = (await ann.get(cases, headers=header, params={"name": "login iss", "status": "On Hold"})).json()
+    assert (listed["count"], [each["id"] for each in listed["results"]]) == (1, [case["id"]])
+    native = (await ann.get(f"/api/v1/cases/{case['id']}")).json()
+    assert (native["state"], native["priority"]) == ("ON_HOLD", "high")
+    async with Client(stack, user="dan", role="dispatcher", scopes=["case:delete"]) as dan:
+        assert (await dan.delete(f"{cases}{case['id']}/", headers=header)).status_code == 204
+    assert (await ann.get(f"{cases}{case['id']}/")).status_code == 410
+
+
+@pytest.mark.seed("S4.1", "S4.12", "S4.14", "S4.21", "S4.23", "S4.24")
+async def test_a_program_of_equinix_finds_its_api(stack: RunningStack) -> None:
+    cases = "/compat/equinix/v2/cases"
+    async with Client(stack, user="olga", role="operator") as olga:
+        body = {"code": "0002-0000", "description": "No power", "primaryId": "CAGE-7"}
+        created = await olga.post(cases, json=body)
+        assert (created.status_code, created.json()["type"]) == (200, "TROUBLE")
+        number = created.json()["id"]
+        noted = (await olga.post(f"{cases}/{number}/notes", json={"text": "Still dark"})).json()["result"]
+        history = (await olga.get(f"/api/v1/cases/{number}/history")).json()["items"]
+        assert history[-1]["data"]["change"]["note"]["id"] == noted["CaseNotesId"]
+        cancelled = (await olga.post(f"{cases}/{number}/cancel", json={"reason": "It is back"})).json()["result"]
+        assert (cancelled["CaseId"], cancelled["CaseNumber"]) == (noted["CaseId"], number)
+        case = (await olga.get(f"{cases}/{number}")).json()
+        assert (case["status"], case["otherDetails"]["category"]) == ("CANCELLED", "Power")
+        assert (await olga.get(f"{cases}/99999999")).status_code == 400

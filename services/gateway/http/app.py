@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.http import bulk, cases, export, figures, preferences, problems, stream
+from services.gateway.http.compat import django_crm, equinix
 from services.gateway.http.doors import Asking, Doors
 from services.gateway.http.openapi import describe
 from services.gateway.http.problems import Problem
@@ -21,7 +22,17 @@ HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-ROUTERS: Final[tuple[APIRouter, ...]] = (bulk.router, export.router, cases.router, stream.router, preferences.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    bulk.router,
+    export.router,
+    cases.router,
+    stream.router,
+    preferences.router,
+    django_crm.router,
+    equinix.router,
+)
+#: Doors that tell failures in words of their own, also of bodies that are too large.
+OTHERS: Final = ("/compat/",)
 
 
 def make_app(doors: Doors | None = None, *, body_bytes_max: int = limits.COMMAND_BYTES_MAX) -> FastAPI:
@@ -88,7 +99,8 @@ class Guards:
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self._body_bytes_max:
+        own_words = scope["path"].startswith(OTHERS)
+        if length.isdigit() and int(length) > self._body_bytes_max and not own_words:
             answer = problems.told_plainly(
                 Problem("too_large", f"A body may have {self._body_bytes_max} bytes."), scope["path"]
             )

@@ -18,6 +18,8 @@ from services.gateway.http.identity import Tokens
 from services.gateway.http.problems import Problem
 from services.gateway.preferences import Preferences
 from services.gateway.store import Views
+from shared.config import Tenants
+from shared.contracts.tenant_data import TenantData
 
 PEOPLE_MAX: Final = 10_000
 SCHEME: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the issuer in the settings.")
@@ -61,6 +63,7 @@ class Doors:
     events: EventHub
     rates: Rates
     preferences: Preferences
+    tenants: Tenants[TenantData]
 
     @staticmethod
     def now() -> datetime:

@@ -247,3 +247,10 @@ def test_a_contact_who_is_no_user_stays() -> None:
     person = {"first_name": "Eva", "details": [{"type": "email", "value": "eva@example.org"}]}
     case = put(new(contacts=[person]), contacts=[USER])
     assert [contact.get("first_name", contact.get("user")) for contact in body_of(case)["contacts"]] == [USER, "Eva"]
+
+
+def test_of_another_tenants_people_and_priority_nothing_is_shown() -> None:
+    body = body_of(new()) | {"created_by": {"role": "agent", "tenant_id": "maker"}}
+    del body["priority"]
+    told = crm.case(DJANGO_CRM, body)
+    assert (told["created_by"], told["priority"]) == ("agent", None)

@@ -42,7 +42,7 @@ def case(profile: Profile, state: Body) -> dict[str, Any]:
     """Return a case by itself."""
     return item(profile, state) | {
         "description": state.get("description"),
-        "created_by": state["created_by"]["id"],
+        "created_by": _name(state.get("created_by")),
         "org": state["tenant_id"],
     }
 
@@ -54,7 +54,7 @@ def comment(profile: Profile, case_id: str, note: Note) -> dict[str, Any]:
         "comment": note.text,
         "case": case_id,
         "commented_on": profile.time(instant(note.at)),
-        "commented_by": note.by["id"],
+        "commented_by": _name(note.by),
     }
 
 
@@ -65,7 +65,7 @@ def attachment(profile: Profile, case_id: str, file: File) -> dict[str, Any]:
         "attachment": file.name,
         "case": case_id,
         "created_on": profile.time(instant(file.at)),
-        "created_by": file.by["id"],
+        "created_by": _name(file.by),
     }
 
 
@@ -103,6 +103,11 @@ def closed_on_of(state: Body) -> datetime | None:
     if (reopened is not None and told < reopened) or at is None:
         return instant(at) if at else None
     return told
+
+
+def _name(actor: Body | None) -> str | None:
+    # Of another tenant's people only the role is told.
+    return (actor or {}).get("id") or (actor or {}).get("role")
 
 
 def instant(text: str) -> datetime:

@@ -104,13 +104,14 @@ def result(case_id: str, note_id: str, number: str) -> dict[str, Any]:
 
 
 def _other_details(state: Body, code: Code | None) -> dict[str, Any]:
+    updater: Body = state.get("updated_by") or {}
     known = {
         "recordType": ticket_class_of(state),
         "category": code.category if code else None,
         "subCategory": (code.subcategory or code.title) if code else None,
         "description": state.get("description"),
         "updatedDateTime": _time(state["updated_at"]),
-        "updatedByFullName": (state.get("updated_by") or {}).get("id"),
+        "updatedByFullName": updater.get("id") or updater.get("role"),
         "statusHistory": status_history(state),
         "purchaseOrders": [],
         "products": [],

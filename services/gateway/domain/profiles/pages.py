@@ -1,10 +1,12 @@
 """Pages by limit and offset, with links to their neighbours."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from services.gateway.domain.profiles.profile import Pages
+
+OFFSET_MAX: Final = 10**9
 
 
 def offset_page(
@@ -35,4 +37,4 @@ def read_bounds(pages: Pages, limit: str | None, offset: str | None) -> tuple[in
     """Return limit and offset as a lenient product reads them: what is no number counts as not said."""
     size = int(limit) if limit is not None and limit.isascii() and limit.isdigit() and int(limit) > 0 else pages.default
     start = int(offset) if offset is not None and offset.isascii() and offset.isdigit() else 0
-    return min(size, pages.max), start
+    return min(size, pages.max), min(start, OFFSET_MAX)
