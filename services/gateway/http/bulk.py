@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from services.gateway.domain.access import COMMANDS as GIVEN
-from services.gateway.domain.access import Identity
+from services.gateway.domain.access import Identity, may_give
 from services.gateway.domain.query import LIMIT_MAX, CaseQuery
 from services.gateway.http.bodies import Body, Json, Key, refusal, status_of
 from services.gateway.http.doors import Commander, Doors, Rooms
@@ -33,6 +33,8 @@ async def command_cases(
     """Give one command to many cases, named one by one or by a filter; every case has its own outcome."""
     if command not in BULK:
         raise Problem("unknown_command", "There is no such command; the API's description lists those that are.")
+    if not may_give(who, command):
+        raise Problem("forbidden", f"The role {who.role} may not give `{command}` here.")
     arguments = body.get("arguments", {})
     if unknown := [name for name in body if name not in FIELDS]:
         raise invalid([{"loc": (name,), "msg": "is no field of this request"} for name in unknown])
