@@ -76,7 +76,7 @@ class ServiceSettings(BaseSettings):
     http_port: int = Field(0, ge=0, le=65535, description="Their port; 0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="Processes of this service that --workers starts by default")
     session_timeout_ms: int = Field(
-        10_000, ge=1_000, le=300_000, description="After this silence Kafka gives a worker's partitions to others"
+        6_000, ge=1_000, le=300_000, description="After this silence Kafka gives a worker's partitions to others"
     )
     max_records: int = Field(5_000, ge=1, le=50_000, description="Most records of one round")
     remembered_documents: int = Field(2_000, ge=0, le=1_000_000, description="Documents remembered per partition")

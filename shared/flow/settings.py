@@ -8,7 +8,7 @@ class FlowSettings:
     """How the flow behaves; durations in seconds."""
 
     bootstrap_servers: str
-    session_timeout_seconds: float = 10
+    session_timeout_seconds: float = 6
     own_timeout_seconds: float = 15
     tell_timeout_seconds: float = 20
     transaction_timeout_seconds: float = 15

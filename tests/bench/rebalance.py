@@ -15,7 +15,7 @@ from tests.bench.report import Finding
 from tests.bench.throughput import COMMANDS, Sizes
 
 #: As a service has it by default: after this silence the others get a worker's partitions.
-SESSION_SECONDS = 10
+SESSION_SECONDS = 6
 PER_PARTITION = 10
 CASES_PER_PARTITION = 4
 SETTLE_SECONDS = 2

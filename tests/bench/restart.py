@@ -19,7 +19,7 @@ from tests.stack import RunningStack
 
 TURNS = 3
 #: As a service has it by default.
-SESSION_SECONDS = 10
+SESSION_SECONDS = 6
 DOCUMENT_BYTES = 2000
 
 
