@@ -7,6 +7,7 @@ from services.workflow.handlers import Commands
 from services.workflow.reports import Machines
 from services.workflow.settings import WorkflowSettings
 from services.workflow.shared_topics import CounterpartTenancy, SharedTopics
+from services.workflow.tenant_records import TenantRecords
 from services.workflow.timers import CASES_DUE, WAKE, Retiming
 from shared import storage
 from shared.config import TenantConfig
@@ -45,6 +46,7 @@ def build(settings: WorkflowSettings) -> Service:
 
     commands = hear(Commands(database.documents("counters"), config, topics), cases)
     machines = hear(Machines(), database.documents("reliability"))
+    records = hear(TenantRecords(), database.documents("tenant_records"))
     clock = Clock(
         [Wakes(CASES_DUE, cases), retiming],
         tells=(replace(CASE_COMMANDS, types={WAKE: CASE_COMMANDS.types[WAKE]}),),
@@ -53,4 +55,5 @@ def build(settings: WorkflowSettings) -> Service:
         interval_seconds=settings.clock_interval_seconds,
         brokers=brokers,
     )
-    return Service(settings, broker, [commands, machines], database, operations, before=[topics, config], after=[clock])
+    heard = [commands, machines, records]
+    return Service(settings, broker, heard, database, operations, before=[topics, config], after=[clock])

@@ -38,9 +38,9 @@ def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
     """Read a record; one that lies on a foreign partition, where two would write its document, is sent home."""
     try:
         incoming = read(room.topic, record)
+        key = room.key(incoming) if incoming is not None else None
     except Unreadable as error:
         return Item(record, messages=room.unreadable(record, error))
-    key = room.key(incoming) if incoming is not None else None
     if incoming is None or key is None:
         return Item(record)
     if room.exclusive:

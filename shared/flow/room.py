@@ -54,7 +54,11 @@ class Room(Hearer, ABC, Generic[State]):
 
     @abstractmethod
     def key(self, incoming: Incoming) -> str | None:
-        """Return the id of the record's own document; nothing to pass the record over."""
+        """Return the id of the record's own document; nothing to pass the record over.
+
+        Raises:
+            Unreadable: what can be read all the same makes no sense.
+        """
 
     def guide(self, incoming: Incoming) -> str | None:  # noqa: ARG002
         """Return the id of the document that may have to be asked first."""

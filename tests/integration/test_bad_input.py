@@ -325,6 +325,25 @@ async def test_what_is_odd_but_readable_is_counted_and_told_as_it_was_sent(stack
     await assert_at_work(stack)
 
 
+async def test_a_setting_that_cannot_be_read_is_dead_once_and_its_neighbours_count(stack: RunningStack) -> None:
+    topic, key = "tenant.config.v1", b"acme/maintenance/bad"
+    bad = Given("invalid_data", b'{"device": "odd-1"}', key)
+    quiet = b'{"device": "odd-1", "starts_at": "2000-01-01T00:00:00Z", "until": "2100-01-01T00:00:00Z"}'
+    async with Listener(stack, f"{topic}.dead", DECISIONS) as listener, Sender(stack) as sender:
+        await sender.send(topic, bad.value, key=bad.key, partition=HOME)
+        await sender.send(topic, quiet, key="acme/maintenance/good", partition=HOME)
+        place, _ = await sender.flush()
+        await sender.send(SIGNALS, signal(device_id="odd-1"))
+        await sender.flush()
+        await until(lambda: listener.heard[f"{topic}.dead"])
+        await until(lambda: any(b'"odd-1' in (told.value or b"") for told in listener.heard[DECISIONS]))
+        [told] = [told for told in listener.heard[DECISIONS] if b'"odd-1' in (told.value or b"")]
+        letters = dead_letters(listener, topic)
+    assert dict(told.headers)["ce_type"] == b"callout.intake.suppressed.v1"
+    assert letters.keys() == {place}
+    assert_is_dead(letters[place], bad, place, "workflow")
+
+
 async def test_what_is_compressed_is_counted(stack: RunningStack) -> None:
     words = ("gzip", "snappy", "lz4", "zstd")
     for word in words:
