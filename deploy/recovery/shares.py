@@ -18,7 +18,7 @@ from deploy.topic_reader import TopicReader
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.sla import courses, level_of
 from services.workflow.domain.tenant import UNSET
-from services.workflow.domain.timing import Timing
+from services.workflow.domain.timing import Timing, begin
 from services.workflow.store import from_document, to_document
 from shared.contracts.case import CaseState
 from shared.contracts.fields import rfc3339
@@ -48,7 +48,7 @@ async def note_shares(cases: AsyncCollection[dict[str, Any]], shares: Mapping[st
         for document in await cases.find({"_id": {"$in": ids}, "case": {"$exists": True}}).to_list():
             case = from_document(document)
             if case.state is not None:
-                timing = with_shares(case.timing or Timing(), case.state, shares[case.id])
+                timing = with_shares(case.timing or begin(case.state), case.state, shares[case.id])
                 kept = {name: document[name] for name in ("revision", "marks")}
                 changed = to_document(evolve(case, timing=timing)) | kept
                 requests.append(ReplaceOne({"_id": case.id}, changed))
