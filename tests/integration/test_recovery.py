@@ -20,7 +20,7 @@ from tests.chaos.reader import Report, counts, inspect, read_topic
 from tests.integration.test_cli_running import typed
 from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment, is_alive, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(480)]
 
 OURS = ("callout_intake", "callout_workflow")
 DATABASES = (*OURS, "callout_gateway")
