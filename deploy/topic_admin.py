@@ -1,6 +1,6 @@
 """Compares a cluster's topics with the declared ones, and brings it to them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -103,6 +103,24 @@ class TopicAdmin:
         """
         await self._admin.create_partitions({topic.name: NewPartitions(topic.partitions) for topic in topics})
 
+    async def setting(self, name: str, key: str) -> str | None:
+        """Return what is set on a topic itself; nothing where a default counts."""
+        value, source = (await self._settings([name]))[name].get(key, (None, None))
+        return value if source == SET_ON_TOPIC else None
+
+    async def set(self, name: str, **changes: str | None) -> None:
+        """Set something on a topic; `None`: let the default count. In names `_` stands for a dot.
+
+        Raises:
+            KafkaError: the cluster refused it.
+        """
+        settings = (await self._settings([name]))[name]
+        kept: dict[str, str | None] = {
+            key: value for key, (value, source) in settings.items() if source == SET_ON_TOPIC
+        }
+        kept |= {key.replace("_", "."): value for key, value in changes.items()}
+        await self._alter([(name, {key: value for key, value in kept.items() if value is not None})])
+
     async def _create(self, topics: Sequence[Topic], replication_factor: int) -> None:
         if not topics:
             return
@@ -117,11 +135,15 @@ class TopicAdmin:
         if not topics:
             return
         settings = await self._settings(topic.name for topic in topics)
-        resources = []
+        wanted = []
         for topic in topics:
-            # This request replaces all settings of a topic: what an operator set beside ours is said again.
             kept = {key: value for key, (value, source) in settings[topic.name].items() if source == SET_ON_TOPIC}
-            resources.append(ConfigResource(ConfigResourceType.TOPIC, topic.name, {**kept, **topic.config}))
+            wanted.append((topic.name, {**kept, **topic.config}))
+        await self._alter(wanted)
+
+    async def _alter(self, wanted: Iterable[tuple[str, Mapping[str, str | None]]]) -> None:
+        # This request replaces all settings of a topic: what an operator set beside ours is said again.
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name, dict(config)) for name, config in wanted]
         for response in await self._admin.alter_configs(resources):
             for code, message, _, name in response.resources:
                 if code:

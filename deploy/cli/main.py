@@ -18,6 +18,7 @@ from deploy.cli import (
     config,
     dead,
     demo,
+    erase,
     fleet,
     lag,
     rebuild,
@@ -57,6 +58,7 @@ app.command("backup")(backup.backup)
 app.command("restore")(backup.restore_)
 app.add_typer(rebuild.app, name="rebuild")
 app.add_typer(views.app, name="views")
+app.command("erase")(erase.erase)
 app.command("lag")(lag.lag)
 app.command("tail")(tail.tail)
 app.add_typer(dead.app, name="dead")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shared.contracts import limits
-from shared.contracts.catalogue import Topic
+from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS, Topic
 from shared.contracts.envelope import TRACEPARENT
 from shared.contracts.words import DeadCode
 
@@ -23,7 +23,13 @@ HASH: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 EXTENSIONS: Final[Mapping[str, Schema]] = {
     "ce_sequence": {"description": "`seq` of the event.", "type": "string", "pattern": "^[1-9][0-9]*$"},
     "ce_prevhash": {"description": "The hash of the case's event before, or 64 zeros.", **HASH},
-    "ce_hash": {"description": "sha256(ce_prevhash + sha256hex(value)) in lowercase hex.", **HASH},
+    "ce_hash": {
+        "description": "sha256(ce_prevhash + sha256hex(value)) in lowercase hex; of an erased event with `ce_erased`.",
+        **HASH,
+    },
+}
+ERASED: Final[Mapping[str, Schema]] = {
+    "ce_erased": {"description": "Only of an event whose body was erased: sha256hex(value) of that body.", **HASH},
 }
 SPECVERSION: Final[Schema] = {"type": "string", "const": "1.0"}
 TENANT: Final[Schema] = {
@@ -116,11 +122,12 @@ def headers_of(topic: Topic, type_: str) -> Schema:
     open_ = written_by_others(topic)
     extensions = {name: EXTENSIONS.get(name, {"type": "string"}) for name in topic.extensions}
     required = [*(["ce_type"] if open_ and type_ != topic.default_type else []), *extensions]
+    optional = ERASED if topic in (CASE_EVENTS, SHARED_EVENTS) else {}
     return {
         "type": "object",
         "allOf": [{"$ref": f"#/components/schemas/{'HeadersTaken' if open_ else 'HeadersTold'}"}],
         **({"required": required} if required else {}),
-        "properties": {"ce_type": {"type": "string", "const": type_}, **extensions},
+        "properties": {"ce_type": {"type": "string", "const": type_}, **extensions, **optional},
     }
 
 

@@ -47,6 +47,10 @@ share.coordinator.state.topic.num.partitions=1
 num.recovery.threads.per.data.dir=4
 log.cleaner.dedupe.buffer.size=16777216
 
+# What was deleted is gone from the disk soon.
+log.retention.check.interval.ms=10000
+log.segment.delete.delay.ms=1000
+
 # A killed broker is back, and a killed consumer's partitions move, in seconds.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500

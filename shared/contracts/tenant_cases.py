@@ -10,13 +10,18 @@ from shared.contracts.words import CaseType, Clock, Priority, Severity, TicketCl
 
 
 class Settings(Model):
-    """Kind `settings`, named `default`: what holds for all cases of a tenant. Days that are 0 mean never."""
+    """Kind `settings`, named `default`: what holds for all cases of a tenant. Days that are 0 mean never.
+
+    `retention_days`: so long a case is kept after it was archived or deleted, then `callout erase --retention` takes
+    it; left out, for ever.
+    """
 
     calendar: Word | None = None
     reopen_working_days: Annotated[int, Field(ge=0, le=365)] = 14
     agents_bypass_reopen_window: bool = False
     auto_close_working_days: Annotated[int, Field(ge=0, le=365)] = 5
     auto_archive_days: Annotated[int, Field(ge=0, le=3660)] = 90
+    retention_days: Annotated[int, Field(ge=30, le=36_600)] | None = None
     auto_escalate: Annotated[tuple[Clock, ...], Field(max_length=2)] = ()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from tests.chaos.load import COUNTERPARTS, Load, Sent
+from tests.chaos.load import TENANTS, Load, Sent
 from tests.chaos.reader import Report, counts, inspect, read_topic
 from tests.integration.test_cli_running import typed
 from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment, is_alive, wait_until
@@ -75,7 +75,7 @@ class Site:
     def name_counterparts(self) -> None:
         """Let the tenants have a counterpart, so that some cases are shared with it."""
         file = self._folder / "tenants.yaml"
-        file.write_text(COUNTERPARTS)
+        file.write_text("---\n".join(f"{{tenant: {tenant}, counterpart: {{maker: {{}}}}}}\n" for tenant in TENANTS))
         self.callout("config", "apply", str(file))
 
     def shared_events(self) -> int:
