@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from services.workflow.domain.case import Inbound, Refused, Send, Ties
 from services.workflow.domain.evolution import evolve
-from services.workflow.domain.guards import NOT_TIED, Scene
+from services.workflow.domain.guards import OUTDATED, Scene
 from services.workflow.domain.steps import Relay, Step
 from services.workflow.domain.transitions import OPEN
 from shared.contracts import limits
@@ -64,7 +64,7 @@ def adopt(scene: Scene, command: LinkCommand) -> Step | Relay | Refused:
         return _no(CYCLE, command, path)
     # A child that was let go of may not have heard of it yet.
     if not new and (known is None or (not path and known.attempt != command.attempt)):
-        return NOT_TIED
+        return OUTDATED
     links = _with_child(state.links, Link(kind=LinkKind.CHILD, id=command.id, levels=command.levels or 1))
     if new and (state.state not in OPEN or len(links) > limits.LINKS_MAX):
         return NOT_OPEN if state.state not in OPEN else FULL
@@ -88,7 +88,7 @@ def leave(scene: Scene, *, attempt: int | None, refused: dict[str, str] | None =
     """Let go of the parent, and tell it unless it was the one who said so; an outdated word changes nothing."""
     ties, parent_id = scene.case.ties, parent_of(scene.state)
     if parent_id is None or ties.parent_attempt is None or attempt not in {None, ties.parent_attempt}:
-        return NOT_TIED
+        return OUTDATED
     tell = Send(
         name="unlink",
         case_id=parent_id,
@@ -109,7 +109,7 @@ def let_go(scene: Scene, child_id: str, *, attempt: int | None) -> Step | Refuse
     state, ties = scene.state, scene.case.ties
     known = _tie(ties, child_id)
     if known is None or attempt not in {None, known.attempt}:
-        return NOT_TIED
+        return OUTDATED
     sends: tuple[Send, ...] = ()
     if attempt is None:
         arguments = {"kind": LinkKind.PARENT.value, "id": state.id, "attempt": known.attempt}

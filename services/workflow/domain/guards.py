@@ -48,7 +48,8 @@ SHARED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is shared alre
 ESCALATED: Final = Refused(
     RefusalCode.ALREADY_ESCALATED, "The case is escalated already; add a note to say more about it."
 )
-NOT_TIED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The cases are not tied so any more.", ("attempt",))
+NOT_TIED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is tied to no other one.")
+OUTDATED: Final = Refused(RefusalCode.NOT_FOUND, "The cases are not tied so any more.", ("attempt",))
 NOT_MERGED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case was not merged into another one.")
 NOT_ESCALATED: Final = Refused(RefusalCode.INVALID_TRANSITION, "The case is not escalated.")
 

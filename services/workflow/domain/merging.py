@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from services.workflow.domain.case import Merged, Refused, Send
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.family import FULL, NOT_OPEN, with_inbound, without, without_inbound
-from services.workflow.domain.guards import NOT_TIED, Scene
+from services.workflow.domain.guards import OUTDATED, Scene
 from services.workflow.domain.steps import Step
 from services.workflow.domain.timing import DUPLICATE
 from services.workflow.domain.transitions import OPEN
@@ -58,7 +58,7 @@ def undo(scene: Scene, attempt: int, refused: dict[str, str]) -> Step | Refused:
     """Make the case again what it was, because the other one does not take it in."""
     merged = scene.case.ties.merged
     if merged is None or merged.attempt != attempt:
-        return NOT_TIED
+        return OUTDATED
     return _restore(scene, merged, refused)
 
 
@@ -83,7 +83,7 @@ def let_go(scene: Scene, id_: str, attempt: int) -> Step | Refused:
     """Forget a duplicate that is none any more."""
     ties = scene.case.ties
     if not any((tie.kind, tie.id, tie.attempt) == (LinkKind.DUPLICATE, id_, attempt) for tie in ties.inbound):
-        return NOT_TIED
+        return OUTDATED
     return Step(
         event="unlinked",
         fields={"links": without(scene.state, LinkKind.DUPLICATE, id_)},
@@ -96,7 +96,7 @@ def end_with_target(scene: Scene, command: EndWithTarget) -> Step | Refused:
     """Hand signals back from now on, for the case that they were counted for has ended; go to the archive with it."""
     ended = scene.case.ended_at is not None
     if not _is_told_by_target(scene, command) or (ended and not command.archived):
-        return NOT_TIED
+        return OUTDATED
     text = {"into": command.id}
     archived = Step(event="archived", to=State.ARCHIVED, text=text) if command.archived else None
     if ended and archived is not None:
@@ -113,7 +113,7 @@ def end_with_target(scene: Scene, command: EndWithTarget) -> Step | Refused:
 def reopen_with_target(scene: Scene, command: ReopenWithTarget) -> Step | Refused:
     """Count signals again: the case that they are counted for is open again."""
     if not _is_told_by_target(scene, command) or scene.case.ended_at is None:
-        return NOT_TIED
+        return OUTDATED
     return Step(event="reopened_with_target", moves=False, text={"into": command.id}, internal={"ended_at": None})
 
 

@@ -113,16 +113,17 @@ delete_note        -      yes      yes      yes   yes        yes        -       
 attach             -      yes      yes      yes   yes        yes        -        -          -
 detach             -      living   living   living living     living     yes      -          -
 """
-#: What must be true of the facets of a case, and the refusal if it is not.
-FACETS: dict[str, tuple[Callable[[dict[str, Any]], bool], RefusalCode]] = {
-    "request_action": (lambda facets: facets["shared"], RefusalCode.FORBIDDEN),
-    "share": (lambda facets: not facets["shared"], RefusalCode.INVALID_TRANSITION),
-    "escalate": (lambda facets: not facets["escalated"], RefusalCode.ALREADY_ESCALATED),
-    "deescalate": (lambda facets: facets["escalated"], RefusalCode.INVALID_TRANSITION),
-    "unmerge": (lambda facets: facets["merged"] is not None, RefusalCode.INVALID_TRANSITION),
-    "refuse_link": (lambda facets: facets["merged"] is not None, RefusalCode.INVALID_TRANSITION),
-    "end_with_target": (lambda facets: facets["merged"] == "counting", RefusalCode.INVALID_TRANSITION),
-    "reopen_with_target": (lambda facets: facets["merged"] == "ended", RefusalCode.INVALID_TRANSITION),
+IS_MERGED = (lambda facets: facets["merged"] is not None, RefusalCode.INVALID_TRANSITION)
+#: What must be true of the facets of a case, and the refusal if it is not: each in turn.
+FACETS: dict[str, tuple[tuple[Callable[[dict[str, Any]], bool], RefusalCode], ...]] = {
+    "request_action": ((lambda facets: facets["shared"], RefusalCode.FORBIDDEN),),
+    "share": ((lambda facets: not facets["shared"], RefusalCode.INVALID_TRANSITION),),
+    "escalate": ((lambda facets: not facets["escalated"], RefusalCode.ALREADY_ESCALATED),),
+    "deescalate": ((lambda facets: facets["escalated"], RefusalCode.INVALID_TRANSITION),),
+    "unmerge": (IS_MERGED,),
+    "refuse_link": (IS_MERGED,),
+    "end_with_target": (IS_MERGED, (lambda facets: facets["merged"] == "counting", RefusalCode.NOT_FOUND)),
+    "reopen_with_target": (IS_MERGED, (lambda facets: facets["merged"] == "ended", RefusalCode.NOT_FOUND)),
 }
 ENDED = {State.CLOSED, State.CANCELLED}
 
@@ -183,8 +184,7 @@ def expected(state: State, name: str, role: Role, *, own: bool, **facets: Any) -
         return RefusalCode.INVALID_TRANSITION
     if who == "alone" or (who == "own" and not own):
         return RefusalCode.FORBIDDEN
-    if name in FACETS:
-        holds, refusal = FACETS[name]
+    for holds, refusal in FACETS.get(name, ()):
         if not holds(facets):
             return refusal
     return state if cell == "." else State(cell)
