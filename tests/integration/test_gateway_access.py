@@ -22,7 +22,11 @@ BODIES: dict[str, Any] = {
     "/api/v1/cases/commands/{command}": {"cases": ["10000001"]},
     "/api/v1/preferences/cases": {"columns": ["number"]},
     "/api/v1/cases/{case}/notes": {"text": "Hello."},
+    "/compat/django-crm/api/cases/{case}/": {"comment": "Hello."},
+    "/compat/equinix/v2/cases/{case}/notes": {"text": "Hello."},
+    "/compat/equinix/v2/cases/{case}/cancel": {"reason": "Not needed."},
 }
+COMPAT, EQUINIX = "/compat/", "/compat/equinix/"
 
 
 def body_of(method: str, path: str) -> Any:
@@ -34,7 +38,7 @@ def body_of(method: str, path: str) -> Any:
 
 def filled(path: str, case: str) -> str:
     """Return a path with its places filled."""
-    given = {"case": case, "command": "start", "command_id": fresh_id()}
+    given = {"case": case, "id": case, "command": "start", "command_id": fresh_id()}
     return re.sub(r"\{(\w+)\}", lambda match: given[match[1]], path)
 
 
@@ -55,12 +59,13 @@ async def test_a_route_is_open_to_those_who_may_and_to_nobody_else(
     async with httpx.AsyncClient(base_url=gateway_stack.http_urls[0]) as nobody:
         assert (await asked(nobody, method, filled(path, fresh_id()), body)).status_code == 401
     for role in Role:
-        who = Identity("acme", "ann", role)
-        async with Client(gateway_stack, role=role.value) as http:
+        who = Identity("acme", f"a-{role.value}", role)
+        async with Client(gateway_stack, user=f"a-{role.value}", role=role.value) as http:
             answer = await asked(http, method, filled(path, fresh_id()), body)
         able = (
             may(who, action)
-            and (may_give(who, name) or name not in COMMANDS)
+            # The doors of other products look at the case before they know which commands a request comes to.
+            and (may_give(who, name) or name not in COMMANDS or path.startswith(COMPAT))
             and ((method, path) != ("POST", "/api/v1/cases") or may_give(who, "create"))
         )
         assert (answer.status_code == 403) is not able, (role, answer.status_code, answer.text)
@@ -79,12 +84,14 @@ async def test_another_tenants_case_is_as_one_that_is_not_there(
     ):
         case = await new_case(other)
         for http in (agent, dispatcher, operator):
-            told = []
-            for name in (case["id"], case["number"], fresh_id(), "99999999"):
-                answer = await asked(http, method, filled(path, name), body_of(method, path))
-                told.append((answer.status_code, _headers(answer), answer.content.replace(name.encode(), b"")))
-            assert len(set(told)) == 1
-            assert told[0][0] in {403, 404}
+            for names in ((case["id"], fresh_id()), (case["number"], "99999999")):
+                told = []
+                for name in names:
+                    answer = await asked(http, method, filled(path, name), body_of(method, path))
+                    told.append((answer.status_code, _headers(answer), answer.content.replace(name.encode(), b"")))
+                assert told[0] == told[1]
+                # Equinix has no 404, and numbers of exactly eight characters in some of its paths.
+                assert told[0][0] in {403, 400 if path.startswith(EQUINIX) else 404}
 
 
 def _headers(answer: httpx.Response) -> tuple[tuple[str, str], ...]:
