@@ -84,6 +84,7 @@ class _Rebuild:
         if standing.also is not None:
             await asyncio.sleep(grace_seconds)
             standing = await self._generations.change(standing, also=None)
+            await asyncio.sleep(grace_seconds)  # a round that began before that still writes both
         await self._generations[number - 1].drop()
         await self._generations.note(None)
         return Rebuilt(generation=number, events=self._events, unreadable=self._unreadable, resumed=begun is not None)
