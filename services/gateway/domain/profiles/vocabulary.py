@@ -8,6 +8,7 @@ from shared.contracts.words import State
 from shared.errors import PermanentError
 
 Core = TypeVar("Core")
+Meaning = TypeVar("Meaning")
 
 
 class UnknownWord(PermanentError):
@@ -39,10 +40,7 @@ class Vocabulary(Generic[Core]):
         Raises:
             UnknownWord: if the product has no such word.
         """
-        try:
-            return self.meant[word]
-        except KeyError:
-            raise UnknownWord(word, self.meant) from None
+        return _meaning(word, self.meant)
 
     def shown_as(self, word: str) -> tuple[Core, ...]:
         """Return all core words that are shown as this one, as a filter needs them; the case of letters is ignored.
@@ -50,9 +48,7 @@ class Vocabulary(Generic[Core]):
         Raises:
             UnknownWord: if the product has no such word.
         """
-        known = next((each for each in self.meant if each.casefold() == word.casefold()), None)
-        if known is None:
-            raise UnknownWord(word, self.meant)
+        known = _spelled(word, self.meant)
         return tuple(core for core, shown in self.shown.items() if shown == known)
 
 
@@ -91,10 +87,7 @@ class States:
         Raises:
             UnknownWord: if the product has no such word.
         """
-        try:
-            return self.meant[word]
-        except KeyError:
-            raise UnknownWord(word, self.meant) from None
+        return _meaning(word, self.meant)
 
     def states_of(self, word: str) -> tuple[State, ...]:
         """Return the states of cases that can be shown by a word, as a filter needs them; letter case is ignored.
@@ -102,9 +95,7 @@ class States:
         Raises:
             UnknownWord: if the product has no such word.
         """
-        known = next((each for each in self.meant if each.casefold() == word.casefold()), None)
-        if known is None:
-            raise UnknownWord(word, self.meant)
+        known = _spelled(word, self.meant)
         if known == self.escalated:
             return UNRESOLVED
         if known in self.outcomes.values():
@@ -113,3 +104,18 @@ class States:
 
 
 UNRESOLVED = (State.NEW, State.IN_PROGRESS, State.ON_HOLD, State.ACTION_REQUIRED)
+
+
+def _meaning(word: str, meant: Mapping[str, Meaning]) -> Meaning:
+    try:
+        return meant[word]
+    except KeyError:
+        raise UnknownWord(word, meant) from None
+
+
+def _spelled(word: str, meant: Mapping[str, object]) -> str:
+    """Return a word as the product spells it, whatever the case of its letters."""
+    known = next((each for each in meant if each.casefold() == word.casefold()), None)
+    if known is None:
+        raise UnknownWord(word, meant)
+    return known
