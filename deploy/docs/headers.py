@@ -16,6 +16,7 @@ KEY_PARTS: Final[Mapping[str, str]] = {
     "tenant": limits.TENANT_PATTERN.strip("^$"),
     "device": limits.DEVICE_PATTERN.strip("^$"),
     "case_id": limits.UUID_PATTERN.strip("^$"),
+    "attachment_id": limits.UUID_PATTERN.strip("^$"),
     "dedup key": f"{ANY}{{1,{limits.CASE_KEY_MAX}}}",
     "command id": f"{ANY}{{1,{limits.ID_MAX}}}",
 }

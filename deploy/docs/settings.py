@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from services.attachment.settings import AttachmentSettings
 from services.gateway.settings import GatewaySettings
 from services.intake.settings import IntakeSettings
 from services.workflow.settings import WorkflowSettings
 from shared.settings import ServiceSettings, described
 
-SERVICES: Final[tuple[type[ServiceSettings], ...]] = (IntakeSettings, WorkflowSettings, GatewaySettings)
+SERVICES: Final[tuple[type[ServiceSettings], ...]] = (
+    IntakeSettings,
+    WorkflowSettings,
+    AttachmentSettings,
+    GatewaySettings,
+)
 BOUNDS: Final = {
     "minimum": "at least {:,}",
     "exclusiveMinimum": "more than {:,}",

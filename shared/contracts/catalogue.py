@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter
 
 from shared.contracts import (
+    attachments,
     commands,
     events,
     intake,
@@ -119,6 +120,20 @@ INTAKE_TIMERS: Final = Topic(
     types={intake.WAKE: TypeAdapter(intake.Wake)},
     default_type=intake.WAKE,
 )
+ATTACHMENT_COMMANDS: Final = Topic(
+    name="attachment.commands.v1",
+    key="attachment_id",
+    key_of=lambda data: str(data.attachment_id),
+    types={attachments.command_type(name): TypeAdapter(model) for name, model in attachments.COMMANDS.items()},
+    unknown="dead",
+    bytes_max=limits.COMMAND_BYTES_MAX,
+)
+ATTACHMENT_EVENTS: Final = Topic(
+    name="attachment.events.v1",
+    key="attachment_id",
+    key_of=lambda data: str(data.attachment_id),
+    types={attachments.event_type(name): TypeAdapter(attachments.AttachmentEvent) for name in attachments.EVENTS},
+)
 TENANT_CONFIG: Final = Topic(
     name="tenant.config.v1",
     key="<tenant>/<kind>/<name>",
@@ -184,6 +199,8 @@ CATALOGUE: Final[dict[str, Topic]] = {
         SHARED_EVENTS,
         CASE_SNAPSHOTS,
         CASE_OUTCOMES,
+        ATTACHMENT_COMMANDS,
+        ATTACHMENT_EVENTS,
         TENANT_CONFIG,
         OPS_HEALTH,
         OPS_METRICS,

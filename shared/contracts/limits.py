@@ -5,6 +5,7 @@ from typing import Final
 TENANT_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 DEVICE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 CASE_CODE_PATTERN: Final = r"^[0-9]{4}-[0-9]{4}$"
 
 FAULT_MAX: Final = 128

@@ -191,6 +191,26 @@ class LinkKind(Word):
     EXTERNAL = "external"
 
 
+class AttachmentState(Word):
+    """Where a file stands: being received, there, looked through, in a case, thrown away, or too old."""
+
+    UPLOADING = "uploading"
+    STORED = "stored"
+    SCANNED = "scanned"
+    LINKED = "linked"
+    REMOVED = "removed"
+    EXPIRED = "expired"
+
+
+class Scan(Word):
+    """What is known of a file's harmlessness: `clean` is only what a scanner with fresh signatures said."""
+
+    PENDING = "pending"
+    CLEAN = "clean"
+    INFECTED = "infected"
+    UNSCANNED = "unscanned"
+
+
 class RefusalCode(Word):
     """Why a command was refused; the code is the contract."""
 

@@ -52,7 +52,7 @@ async def quiet(stack: RunningStack, sent: Sent, *, due_within: float = 0) -> fl
 @pytest.mark.chaos
 @pytest.mark.timeout(90 + BLOWS * 20)
 async def test_blows_under_load_lose_nothing_and_double_nothing(fresh_stack: Callable[..., RunningStack]) -> None:
-    stack = fresh_stack("--workers", "intake=2", "--workers", "workflow=2", **FAST)
+    stack = fresh_stack("--only", "intake,workflow,gateway", "--workers", "intake=2", "--workers", "workflow=2", **FAST)
     file = stack.folder / "tenants.yaml"
     file.write_text(tenants())
     assert stack.callout("config", "apply", str(file)).returncode == 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from deploy.docs.examples import plain_name
 from shared.contracts import (
+    attachments,
     catalogue,
     commands,
     events,
@@ -23,6 +24,7 @@ from shared.contracts import (
 )
 from shared.contracts.catalogue import Topic
 from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, NOTE_ID, command, signal
+from tests.contract.golden_attachments import ATTACHMENT_EVENT, attachment_command
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
 from tests.contract.golden_measures import MEASURES, MODEL, SHARE
 from tests.contract.golden_shared import shared_event
@@ -93,6 +95,12 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
     yield catalogue.INTAKE_TIMERS, intake.WAKE, intake.WAKE, key, wake, {}
     for kind, (name, body) in TENANT_DATA.items():
         yield catalogue.TENANT_CONFIG, f"{tenant.CONFIG}.{kind}", tenant.CONFIG, f"acme/{kind}/{name}", body, {}
+    for name in attachments.COMMANDS:
+        type_, body = attachments.command_type(name), attachment_command(name)
+        yield catalogue.ATTACHMENT_COMMANDS, type_, type_, body["attachment_id"], body, {"ce_tenant": "acme"}
+    for name in attachments.EVENTS:
+        type_, body = attachments.event_type(name), ATTACHMENT_EVENT[name]
+        yield catalogue.ATTACHMENT_EVENTS, type_, type_, body["attachment_id"], body, {"ce_tenant": "acme"}
     health = {"service": "workflow", "kind": "restarted", "at": AT, "pid": 4711, "exit_code": -9}
     yield catalogue.OPS_HEALTH, ops.HEALTH, ops.HEALTH, "workflow", health, {}
     yield from _operations()

@@ -1,0 +1,1 @@
+"""Files of cases: received, kept, looked through, handed out."""
