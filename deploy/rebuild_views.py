@@ -18,6 +18,7 @@ from aiokafka import TopicPartition
 
 from deploy.topic_admin import TopicAdmin
 from deploy.topic_reader import TopicReader
+from services.gateway.devices import give_all
 from services.gateway.generations import Generations, Rebuilding, Standing
 from services.gateway.handlers import documents_of, write
 from shared.contracts.catalogue import CASE_EVENTS, CATALOGUE, SHARED_EVENTS, contract_name
@@ -100,6 +101,7 @@ class _Rebuild:
             await self._generations[number].prepare()
             standing = await self._generations.change(standing, also=number)
         await self._read(number)
+        await give_all(self._generations[number])  # what changed before it was announced
         return await self._generations.change(standing, serving=number, also=standing.serving)
 
     async def _read(self, number: int) -> None:

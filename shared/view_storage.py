@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pymongo import IndexModel, InsertOne, UpdateOne
+from pymongo import IndexModel, InsertOne, UpdateMany, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from shared.errors import TransientError
@@ -50,7 +50,7 @@ class ViewCollection:
         await self._write(
             [
                 UpdateOne(
-                    {"_id": document["_id"], by: {"$lt": document[by]}},
+                    {"_id": document["_id"], by: {"$not": {"$gte": document[by]}}},
                     {"$set": {name: value for name, value in document.items() if name != "_id"}},
                     upsert=True,
                 )
@@ -61,6 +61,10 @@ class ViewCollection:
     async def set_where(self, conditions: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
         """Set fields of all documents that meet the conditions."""
         await answered(self._collection.update_many(dict(conditions), {"$set": dict(fields)}))
+
+    async def set_all(self, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+        """Set fields of all documents that meet some conditions, of many at once; in one round trip."""
+        await self._write([UpdateMany(dict(conditions), {"$set": dict(fields)}) for conditions, fields in updates])
 
     async def find(self, question: Find) -> list[Document]:
         """Return the documents that are asked for."""

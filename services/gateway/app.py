@@ -1,5 +1,6 @@
 """What the gateway is made of."""
 
+from services.gateway.devices import Devices, Presences
 from services.gateway.generations import Generations
 from services.gateway.handlers import CaseEvents
 from services.gateway.http.app import make_app
@@ -38,7 +39,10 @@ def build(settings: GatewaySettings) -> Service:
         refresh_seconds=settings.metadata_refresh_seconds,
         session_timeout_ms=settings.session_timeout_ms,
     )
-    projection = Projection(broker, CaseEvents(generations), settings=settings.flow(), alarm=operations.alarm)
+    projections = [
+        Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
+        for viewer in (CaseEvents(generations), Presences(generations))
+    ]
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
     desk = Desk(servers, outcomes, views, ledger, wait_seconds=settings.wait_seconds)
     tenants = TenantConfig(servers, Tenancy(lambda data: data, KINDS))
@@ -46,6 +50,7 @@ def build(settings: GatewaySettings) -> Service:
     doors = Doors(
         tokens=tokens_of(settings),
         views=views,
+        devices=Devices(generations.devices),
         desk=desk,
         events=events,
         rates=Rates(settings.requests_per_second, settings.requests_burst),
@@ -60,7 +65,7 @@ def build(settings: GatewaySettings) -> Service:
         drain_seconds=settings.drain_seconds,
     )
     before: list[Part] = [generations, ledger, outcomes, desk, events, tenants]
-    return Service(settings, broker, [projection], database, operations, before=before, after=[shared_views, server])
+    return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
 
 
 def tokens_of(settings: GatewaySettings) -> Tokens:

@@ -47,6 +47,7 @@ LISTED: Final = (
     "grams",
 )
 VIEW_INDEXES: Final = (
+    Index(name="edge", fields=("edge",)),
     Index(name="created_at", fields=("listed", "created_at", "n")),
     Index(name="number", fields=("listed", "n")),
     Index(name="ref", fields=("ref",)),
@@ -81,12 +82,19 @@ class Rebuilding:
     positions: Mapping[str, int] = field(default_factory=dict)
 
 
+DEVICE_INDEXES: Final = (
+    Index(name="device", fields=("tenant", "_id")),
+    Index(name="status", fields=("tenant", "status", "_id")),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One generation of the views."""
+    """One generation of the views; those of devices are the same in all."""
 
     cases: ViewCollection
     history: ViewCollection
+    devices: ViewCollection
 
     async def prepare(self) -> None:
         """Make sure the indexes exist."""
@@ -105,11 +113,13 @@ class Generations:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._documents: Documents = database.documents("generations")
+        self.devices = ViewCollection(database, "device_views")
 
     def __getitem__(self, number: int) -> Generation:
         return Generation(
             ViewCollection(self._database, f"case_views_{number}"),
             ViewCollection(self._database, f"case_history_{number}"),
+            self.devices,
         )
 
     async def standing(self) -> Standing:
@@ -164,6 +174,7 @@ class Generations:
 
     async def start(self) -> None:
         """Be ready to be written."""
+        await self.devices.make_indexes(DEVICE_INDEXES)
         for number in (await self.standing()).written:
             await self[number].prepare()
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from services.gateway.devices import give_status
 from services.gateway.domain.view import Document, entry_document, view_document
 from services.gateway.generations import Generation, Generations
 from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS, contract_name
@@ -57,6 +58,7 @@ async def write(generation: Generation, views: Sequence[Document], entries: Sequ
     """Write entries, then views, into a generation; what is there already, or newer, stays."""
     await generation.history.insert_new(entries)
     await generation.cases.set_newer(views)
+    await give_status(generation, views, entries)
 
 
 def headers_of(record: Any) -> dict[str, str]:  # noqa: ANN401 - a record

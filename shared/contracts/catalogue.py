@@ -9,11 +9,13 @@ from pydantic import TypeAdapter
 from shared.contracts import (
     attachments,
     commands,
+    device_commands,
     events,
     intake,
     limits,
     measures,
     ops,
+    presence,
     settled_letters,
     shared_case,
     signals,
@@ -66,6 +68,45 @@ DEVICE_SIGNALS: Final = Topic(
     default_type=signals.RAISED,
     unknown="dead",
     bytes_max=limits.SIGNAL_BYTES_MAX,
+)
+DEVICE_OBSERVATIONS: Final = Topic(
+    name="device.observations.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={
+        presence.OBSERVED: TypeAdapter(presence.Observed),
+        device_commands.ANSWERED: TypeAdapter(device_commands.Answered),
+        device_commands.COMMANDED: TypeAdapter(device_commands.Commanded),
+        device_commands.SENT: TypeAdapter(device_commands.Sent),
+        presence.WAKE: TypeAdapter(presence.DeviceWake),
+    },
+)
+DEVICE_PRESENCE: Final = Topic(
+    name="device.presence.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={presence.PRESENCE: TypeAdapter(presence.DevicePresence)},
+    compact=True,
+)
+DEVICE_COMMANDS: Final = Topic(
+    name="device.commands.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={type_: TypeAdapter(device_commands.DeviceCommand) for type_ in device_commands.NAMES},
+    unknown="dead",
+    bytes_max=limits.COMMAND_BYTES_MAX,
+)
+DEVICE_DELIVERIES: Final = Topic(
+    name="device.deliveries.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={device_commands.DELIVERY: TypeAdapter(device_commands.Delivery)},
+)
+DEVICE_REPLIES: Final = Topic(
+    name="device.replies.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={device_commands.REPLY: TypeAdapter(device_commands.DeviceReply)},
 )
 CASE_COMMANDS: Final = Topic(
     name="case.commands.v1",
@@ -192,6 +233,11 @@ CATALOGUE: Final[dict[str, Topic]] = {
     topic.name: topic
     for topic in (
         DEVICE_SIGNALS,
+        DEVICE_OBSERVATIONS,
+        DEVICE_PRESENCE,
+        DEVICE_COMMANDS,
+        DEVICE_DELIVERIES,
+        DEVICE_REPLIES,
         INTAKE_DECISIONS,
         INTAKE_TIMERS,
         CASE_COMMANDS,

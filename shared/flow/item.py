@@ -41,8 +41,10 @@ def read_item(room: Room[Any], record: Record, partitions: int) -> Item:
         key = room.key(incoming) if incoming is not None else None
     except Unreadable as error:
         return Item(record, messages=room.unreadable(record, error))
-    if incoming is None or key is None:
+    if incoming is None:
         return Item(record)
+    if key is None:
+        return Item(record, messages=room.hand_on(incoming))
     if room.exclusive:
         home = key.encode()
         if home_partition(home, partitions) != record.partition:

@@ -60,6 +60,10 @@ class Room(Hearer, ABC, Generic[State]):
             Unreadable: what can be read all the same makes no sense.
         """
 
+    def hand_on(self, incoming: Incoming) -> Sequence[Message]:  # noqa: ARG002
+        """Return what a record without a document becomes for others; the same whenever it comes again."""
+        return ()
+
     def guide(self, incoming: Incoming) -> str | None:  # noqa: ARG002
         """Return the id of the document that may have to be asked first."""
         return None

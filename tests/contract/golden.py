@@ -26,6 +26,7 @@ from shared.contracts.catalogue import Topic
 from tests.builders import ARGUMENTS, AT, CASE_ID, COMMAND_ID, NOTE_ID, command, signal
 from tests.contract.golden_attachments import ATTACHMENT_EVENT, attachment_command
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
+from tests.contract.golden_devices import device_examples
 from tests.contract.golden_measures import MEASURES, MODEL, SHARE
 from tests.contract.golden_shared import shared_event
 from tests.contract.golden_tenant import TENANT_DATA
@@ -61,6 +62,7 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
     device, key = "acme/press-07", "acme/press-07:E417"
     yield catalogue.DEVICE_SIGNALS, signals.RAISED, signals.RAISED, device, SIGNAL, {"ce_tenant": "acme"}
     yield catalogue.DEVICE_SIGNALS, signals.CLEARED, signals.CLEARED, device, signal(occurred_at=AT, seq=18), {}
+    yield from device_examples()
     for name in commands.COMMANDS:
         type_ = commands.command_type(name)
         body = command(name, **(FULL_CREATE if name == "create" else ARGUMENTS[name]))

@@ -38,7 +38,7 @@ def body_of(method: str, path: str) -> Any:
 
 def filled(path: str, case: str) -> str:
     """Return a path with its places filled."""
-    given = {"case": case, "id": case, "command": "start", "command_id": fresh_id()}
+    given = {"case": case, "id": case, "command": "start", "command_id": fresh_id(), "device": "press-07"}
     return re.sub(r"\{(\w+)\}", lambda match: given[match[1]], path)
 
 

@@ -29,6 +29,7 @@ class Action(StrEnum):
     READ_COMMANDS = "read_commands"
     FOLLOW_EVENTS = "follow_events"
     OWN_PREFERENCES = "own_preferences"
+    READ_DEVICES = "read_devices"
 
 
 CUSTOMERS: Final = frozenset({Role.OPERATOR, Role.CONTACT})
@@ -47,6 +48,8 @@ ROUTES: Final[Mapping[Action, frozenset[Role]]] = {
     Action.READ_COMMANDS: PEOPLE,
     Action.FOLLOW_EVENTS: READERS,
     Action.OWN_PREFERENCES: READERS,
+    # Contacts of a portal see their own cases; machines are for those who run or service them.
+    Action.READ_DEVICES: READERS - {Role.CONTACT},
 }
 
 #: Who may give which command over HTTP at all; state, ownership and arguments are for workflow to judge.

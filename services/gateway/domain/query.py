@@ -15,8 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.gateway.domain.access import Sight
 from services.gateway.domain.text import GRAM, fold, search_conditions, words_of
-from services.gateway.domain.view import KEY_MAX, PRIORITIES, SEVERITIES, STATES
+from services.gateway.domain.view import KEY_MAX, PRIORITIES, SEVERITIES, STATES, UNKNOWN
 from shared.contracts.fields import CaseCode, DeviceId, Id, Instant, Tag, Word
+from shared.contracts.presence import Presence
 from shared.contracts.words import CaseType, Origin, Priority, Severity, State, Visibility
 from shared.errors import PermanentError
 
@@ -105,6 +106,7 @@ class CaseQuery(BaseModel):
     team: Several(Id) = ()  # type: ignore[valid-type]
     customer: Several(Word) = ()  # type: ignore[valid-type]
     device: Several(DeviceId) = ()  # type: ignore[valid-type]
+    device_status: Several(Presence) = ()  # type: ignore[valid-type]
     serial: Several(Word) = ()  # type: ignore[valid-type]
     model: Several(Word) = ()  # type: ignore[valid-type]
     brand: Several(Word) = ()  # type: ignore[valid-type]
@@ -173,6 +175,9 @@ class CaseQuery(BaseModel):
         if sight.own_of is not None:
             conditions["parties"] = sight.own_of
         conditions |= {field: _any_of(keys) for field, keys in self._equal(user_id).items() if keys}
+        if self.device_status:
+            words: list[str | None] = [word.value for word in self.device_status]
+            conditions["device_status"] = {"$in": [*words, None] if UNKNOWN in words else words}
         if self.tag:
             conditions["tags"] = {"$all": [fold(tag) for tag in self.tag]}
         if self.state_group is not None:
@@ -225,7 +230,9 @@ class CaseQuery(BaseModel):
 SEVERAL: Final = frozenset(
     name for name, field in CaseQuery.model_fields.items() if field.default == () and name != "contains"
 )
-WORDS: Final = frozenset({"state", "priority", "severity", "case_type", "case_code", "origin", "visibility"})
+WORDS: Final = frozenset(
+    {"state", "priority", "severity", "case_type", "case_code", "origin", "visibility", "device_status"}
+)
 
 
 def _any_of(keys: list[Any]) -> Any:  # noqa: ANN401 - a condition

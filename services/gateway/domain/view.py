@@ -161,6 +161,7 @@ def _facts(case: Body) -> Document:
         "visibility": case.get("visibility"),
         "escalated": case.get("escalation") is not None,
         "device": case.get("device_id"),
+        "edge": f"{case['tenant_id']}/{case['device_id']}" if case.get("device_id") else None,
         "tags": [fold(tag) for tag in case.get("tags") or ()],
         **{name: _key(machine.get(name)) for name in ("serial", "model", "brand", "technology")},
     }

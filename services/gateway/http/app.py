@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.http import bulk, cases, export, figures, preferences, problems, stream
+from services.gateway.http import bulk, cases, devices, export, figures, preferences, problems, stream
 from services.gateway.http.compat import django_crm, equinix
 from services.gateway.http.doors import Asking, Doors
 from services.gateway.http.openapi import describe
@@ -26,6 +26,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     bulk.router,
     export.router,
     cases.router,
+    devices.router,
     stream.router,
     preferences.router,
     django_crm.router,

@@ -11,6 +11,7 @@ from typing import Annotated, Final, cast
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from services.gateway.devices import Devices
 from services.gateway.domain.access import Action, Identity, may
 from services.gateway.http.commands import Desk
 from services.gateway.http.events import EventHub
@@ -59,6 +60,7 @@ class Doors:
 
     tokens: Tokens
     views: Views
+    devices: Devices
     desk: Desk
     events: EventHub
     rates: Rates
@@ -107,3 +109,4 @@ Commander = Annotated[Identity, Depends(Asking(Action.COMMAND_CASES))]
 Asker = Annotated[Identity, Depends(Asking(Action.READ_COMMANDS))]
 Follower = Annotated[Identity, Depends(Asking(Action.FOLLOW_EVENTS))]
 Owner = Annotated[Identity, Depends(Asking(Action.OWN_PREFERENCES))]
+DeviceReader = Annotated[Identity, Depends(Asking(Action.READ_DEVICES))]

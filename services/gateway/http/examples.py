@@ -42,6 +42,22 @@ CASE: Final[Mapping[str, Any]] = {
     "flags": {"modifiable": True, "cancellable": True, "reopen": False, "respond": False},
     "columns": {"customer": None, "service_organisation": "acme", "remote_access": "unavailable"},
 }
+DEVICE: Final[Mapping[str, Any]] = {
+    "tenant_id": "acme",
+    "device_id": "press-07",
+    "status": "online",
+    "presence": {
+        "status": "online",
+        "since": AT,
+        "last_seen": AT,
+        "cause": "birth",
+        "epoch": 1772446500000,
+        "unstable": False,
+        "interval_s": 30.0,
+        "change": 4,
+        "at": AT,
+    },
+}
 EVENT: Final[Mapping[str, Any]] = {
     "case_id": CASE_ID,
     "number": "10000001",

@@ -62,6 +62,8 @@ def _complete(operation: dict[str, Any], told: Told, method: str, path: str, sha
     else:
         operation["operationId"] = name_of(method, path.removeprefix(PREFIX))
         operation["tags"] = [path.removeprefix(f"{PREFIX}/").partition("/")[0]]
+    if path == f"{PREFIX}/devices":
+        operation["parameters"] = [*operation.get("parameters", ()), *schemas.device_parameters()]
     listing = path in {f"{PREFIX}/cases", f"{PREFIX}/cases/export.csv"} and method == "get"
     parameters = [schemas.plain_parameter(each) for each in operation.get("parameters", ())]
     parameters += schemas.list_parameters(pages=path.endswith("/cases")) if listing else []

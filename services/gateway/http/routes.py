@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.gateway.http.arguments import SAID_ELSEWHERE
-from services.gateway.http.examples import ARGUMENTS, CASE, EVENT
+from services.gateway.http.examples import ARGUMENTS, CASE, DEVICE, EVENT
 from services.gateway.http.schemas import REF, Schema, arguments_name, ref
 from shared.contracts.commands import COMMANDS
 
@@ -90,6 +90,16 @@ ROUTES: Final[Mapping[tuple[str, str], Told]] = {
             "limit": 100,
         },
     ),
+    ("get", "/devices"): Told(
+        status=200,
+        what="A page, in the order of ids",
+        problems=("invalid_request",),
+        schema=ref("Devices"),
+        example={"items": [DEVICE], "limit": 25},
+    ),
+    ("get", "/devices/{device}"): Told(
+        status=200, what="The device", problems=READING, schema=ref("Device"), example=DEVICE
+    ),
     ("get", "/commands/{command_id}"): Told(
         status=200,
         what="What became of it, so far",
@@ -161,6 +171,8 @@ def name_of(method: str, path: str) -> str:
         ("get", "/cases/{case}/history"): "read_history",
         ("post", "/cases/{case}/notes"): "add_note_to_case",
         ("get", "/commands/{command_id}"): "read_command",
+        ("get", "/devices"): "list_devices",
+        ("get", "/devices/{device}"): "read_device",
         ("get", "/events"): "follow_events",
         ("get", "/preferences/cases"): "read_preferences",
         ("put", "/preferences/cases"): "save_preferences",

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.columns import COLUMNS
+from services.gateway.domain.devices import DeviceQuery
 from services.gateway.domain.query import SORTS, TEXTS, CaseQuery
 from services.gateway.http.arguments import MACHINES, SAID_ELSEWHERE
 from services.gateway.http.problems import STATUS
@@ -14,6 +15,7 @@ from shared.contracts.case import CASE_STATE
 from shared.contracts.commands import COMMANDS
 from shared.contracts.events import CaseEvent, Flags
 from shared.contracts.new_case import NewCase
+from shared.contracts.presence import Presence
 
 Schema = dict[str, Any]
 REF: Final = "#/components/schemas/"
@@ -70,6 +72,8 @@ def _resources() -> dict[str, Schema]:
         ),
         "HistoryEntry": obj({"id": TEXT, "type": TEXT, "data": ref("CaseEvent")}, hash={"type": ["string", "null"]}),
         "History": obj({"items": items("HistoryEntry"), "limit": COUNT}, next_after_seq=COUNT),
+        "Device": device(),
+        "Devices": obj({"items": items("Device"), "limit": COUNT}, next_cursor=TEXT),
         "Command": obj({"id": TEXT, "status": statuses}, code=TEXT, message=TEXT, **known),
         "Problem": problem(),
         "Outcomes": obj({"items": {"type": "array", "items": outcome}, **counts}),
@@ -79,6 +83,15 @@ def _resources() -> dict[str, Schema]:
         "Preferences": obj(choice),
         "NewPreferences": {**obj({}, **choice), "additionalProperties": False},
     }
+
+
+def device() -> Schema:
+    """Return the schema of a device."""
+    return obj({"tenant_id": TEXT, "device_id": TEXT, "status": _presence(), "presence": {"type": "object"}})
+
+
+def _presence() -> Schema:
+    return {"enum": [word.value for word in Presence]}
 
 
 def problem() -> Schema:
@@ -141,6 +154,13 @@ def list_parameters(*, pages: bool) -> list[Schema]:
         for column in TEXTS
     ]
     return told
+
+
+def device_parameters() -> list[Schema]:
+    """Return the parameters of a list of devices."""
+    schema = TypeAdapter(DeviceQuery).json_schema(ref_template=REF + "{model}")
+    properties = {name: _inlined(each, schema.get("$defs", {})) for name, each in schema["properties"].items()}
+    return [{"name": name, "in": "query", "schema": _plain(each)} for name, each in properties.items()]
 
 
 def _columns() -> Schema:

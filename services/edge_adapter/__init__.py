@@ -1,0 +1,1 @@
+"""The edge adapter: devices over MQTT, and what is known of them."""

@@ -1,0 +1,172 @@
+"""Who listens to devices: without this, silence would say nothing of a device, for it may be ours.
+
+Each session with the MQTT broker (a *seat*) notes since when it has listened without a break, and until when all that
+had come to it lies in Kafka. Silence counts only as far as *all* seats have listened. A seat whose holder is gone for
+good is given up after a while; what it may have missed then counts as a break.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from services.edge_adapter.domain.device import seconds
+from shared.contracts.catalogue import DEVICE_OBSERVATIONS
+from shared.contracts.envelope import Message, encode, message
+from shared.contracts.fields import rfc3339
+from shared.contracts.ids import derived_id
+from shared.contracts.presence import WAKE
+from shared.errors import UnknownSchema
+from shared.storage import Documents, Write
+from shared.timers import BrokerTime, Due, Wakes
+
+log = structlog.get_logger()
+SCHEMA: Final = 1
+SOURCE: Final = "/callout/edge_adapter"
+BREAK: Final = "-"
+"""The document that remembers the last break which no seat remembers."""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How far silence counts: since when all seats have listened without a break, and until when."""
+
+    since: datetime
+    until: datetime
+
+
+NOBODY: Final = Horizon(datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
+
+
+class Seat:
+    """One session with the MQTT broker, by its client id."""
+
+    def __init__(self, documents: Documents, name: str, brokers: BrokerTime) -> None:
+        self._documents = documents
+        self._name = name
+        self._brokers = brokers
+        self._since: datetime | None = None
+        self._revision = 0
+
+    async def connected(self) -> None:
+        """Note that the session began to listen, or began again: what was said meanwhile may be lost."""
+        self._since = self._brokers.now()
+        await self._note(self._since)
+
+    async def drained(self, until: datetime) -> None:
+        """Note that all that had come to the session until then, by the brokers' clock, lies in Kafka."""
+        if self._since is not None and until > self._since:
+            await self._note(until)
+
+    async def left(self) -> None:
+        """Give the seat up, with nothing left in the session; others are not held up by it."""
+        if self._since is not None:
+            self._since = None
+            await self._replace({"left": True})
+
+    async def _note(self, until: datetime) -> None:
+        await self._replace({"since": self._since, "until": until})
+
+    async def _replace(self, facts: Document) -> None:
+        while True:
+            document = {"_id": self._name, "schema": SCHEMA, "revision": self._revision + 1, **facts}
+            conflicts = await self._documents.replace([Write(self._name, self._revision, document)])
+            if not conflicts:
+                self._revision += 1
+                return
+            found = await self._documents.find([self._name])
+            self._revision = found[0]["revision"] if found else 0
+
+
+class Seats:
+    """All seats, as the clock sees them."""
+
+    def __init__(self, documents: Documents, *, gone_seconds: float) -> None:
+        self._documents = documents
+        self._gone = seconds(gone_seconds)
+
+    async def horizon(self, now: datetime) -> Horizon | None:
+        """Return how far silence counts; nothing while nobody listens.
+
+        Raises:
+            UnknownSchema: if a newer version wrote a seat down.
+            TransientError: if the store is away.
+        """
+        found = await self._documents.query({})
+        for document in found:
+            if document["schema"] != SCHEMA:
+                raise UnknownSchema(f"schema {document['schema']!r} of a seat; this version knows {SCHEMA}")
+        taken = [seat for seat in found if seat["_id"] != BREAK and "until" in seat]
+        gone = [seat for seat in taken if now - seat["until"] > self._gone]
+        if gone:
+            await self._give_up(gone, found, now)
+            return None
+        since = [seat["since"] for seat in found if "since" in seat]
+        return Horizon(max(since), min(seat["until"] for seat in taken)) if taken else None
+
+    async def _give_up(self, gone: list[Document], found: list[Document], now: datetime) -> None:
+        """Note the break first: whoever dies in between gives the seats up again."""
+        revision = next((each["revision"] for each in found if each["_id"] == BREAK), 0)
+        note = {"_id": BREAK, "schema": SCHEMA, "revision": revision + 1, "since": now}
+        if await self._documents.replace([Write(BREAK, revision, note)]):
+            return
+        left = [
+            Write(
+                seat["_id"],
+                seat["revision"],
+                {"_id": seat["_id"], "schema": SCHEMA, "revision": seat["revision"] + 1, "left": True},
+            )
+            for seat in gone
+        ]
+        await self._documents.replace(left)
+        log.warning("seats_given_up", seats=sorted(seat["_id"] for seat in gone))
+
+
+class Silences:
+    """Finds the devices that have been silent, or had time for something, as far as somebody listened."""
+
+    def __init__(self, devices: Documents, seats: Seats) -> None:
+        self._seats = seats
+        self._horizon = NOBODY
+        due = Due(conditions=self._conditions, sort="due_at", fields=("tenant_id", "device_id"), wake=self._wake)
+        self._wakes = Wakes(due, devices)
+
+    async def prepare(self) -> None:
+        """Make sure that what is due is found by an index."""
+        await self._wakes.prepare()
+
+    async def find(self, now: datetime) -> tuple[list[Message], bool]:
+        """Return the wakes to send now, and whether there may be more at once."""
+        horizon = await self._seats.horizon(now)
+        if horizon is None:
+            return [], False
+        self._horizon = horizon
+        return await self._wakes.find(horizon.until)
+
+    def _conditions(self, until: datetime) -> Document:
+        listened_s = (until - self._horizon.since).total_seconds()
+        return {"due_at": {"$lte": until}, "silence_s": {"$lte": listened_s}}
+
+    def _wake(self, found: Document, until: datetime) -> Message:
+        key = f"{found['tenant_id']}/{found['device_id']}"
+        body = {
+            "tenant_id": found["tenant_id"],
+            "device_id": found["device_id"],
+            "due_at": rfc3339(found["due_at"]),
+            "listening_since": rfc3339(self._horizon.since),
+            "listened_until": rfc3339(until),
+        }
+        return message(
+            DEVICE_OBSERVATIONS,
+            type_=WAKE,
+            id_=derived_id("device-wake", key, body["due_at"], body["listened_until"]),
+            source=SOURCE,
+            time=until,
+            value=encode(body),
+            key=key,
+            tenant=found["tenant_id"],
+            subject=key,
+        )

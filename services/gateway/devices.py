@@ -1,0 +1,104 @@
+"""What the gateway keeps of devices: whether each is there, for itself and beside the cases about it.
+
+A case's view is written first, then it is given what the device's view says; a device's view is written first, then
+the cases about it. So whichever of the two comes last sees the other, and the newer word stays.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from services.gateway.domain.access import Identity
+from services.gateway.domain.devices import DeviceQuery, device_key, presence_document, resource_of
+from services.gateway.domain.view import UNKNOWN, Document
+from services.gateway.generations import Generation, Generations
+from shared.contracts.catalogue import DEVICE_PRESENCE
+from shared.flow import Heard, Viewer
+from shared.view_storage import Find, ViewCollection
+
+#: Events that may tell of a device which the case's view does not know yet.
+NAMING: Final = frozenset({"callout.case.created.v1", "callout.case.updated.v1", "callout.case.shared.v1"})
+DEVICES_AT_ONCE: Final = 500
+
+
+class Presences(Viewer):
+    """What `device.presence.v1` tells."""
+
+    topic = DEVICE_PRESENCE
+    service = "gateway"
+
+    def __init__(self, generations: Generations) -> None:
+        self._generations = generations
+
+    async def keep(self, batch: Sequence[Heard]) -> None:
+        """Write the last word on each device of a batch, then say it beside the cases about it."""
+        last: dict[str, Document] = {}
+        for heard in batch:
+            document = presence_document(orjson.loads(heard.record.value))
+            if document["_id"] not in last or last[document["_id"]]["change"] < document["change"]:
+                last[document["_id"]] = document
+        await self._generations.devices.set_newer(list(last.values()), by="change")
+        for number in (await self._generations.standing()).written:
+            await self._generations[number].cases.set_all([_status(document) for document in last.values()])
+
+
+async def give_status(generation: Generation, views: Sequence[Document], entries: Sequence[Document]) -> None:
+    """Say beside cases that were just written whether their devices are there, where that may be news."""
+    named = {entry["_id"].rpartition(":")[0] for entry in entries if entry["seq"] == 1 or entry["type"] in NAMING}
+    cases = [view for view in views if view["_id"] in named and view["edge"] is not None]
+    if not cases:
+        return
+    ids = sorted({view["edge"] for view in cases})
+    found = await generation.devices.find(Find(conditions={"_id": {"$in": ids}}, fields=("change", "status")))
+    known = {document["_id"]: document for document in found}
+    statuses = [(view["_id"], known.get(view["edge"], {"_id": view["edge"]})) for view in cases]
+    await generation.cases.set_all([_status(device, case) for case, device in statuses])
+
+
+async def give_all(generation: Generation) -> None:
+    """Say beside all cases of a generation whether their devices are there."""
+    last = ""
+    while True:
+        question = Find(conditions={"_id": {"$gt": last}}, order=[("_id", 1)], limit=DEVICES_AT_ONCE)
+        found = [each for each in await generation.devices.find(question) if "change" in each]
+        if not found:
+            return
+        await generation.cases.set_all([_status(document) for document in found])
+        last = found[-1]["_id"]
+
+
+class Devices:
+    """Devices as they are asked for."""
+
+    def __init__(self, views: ViewCollection) -> None:
+        self._views = views
+
+    async def page(self, who: Identity, query: DeviceQuery) -> tuple[list[dict[str, Any]], str | None]:
+        """Return one page of the devices of somebody's tenant, and where the next one goes on."""
+        find = Find(conditions=query.conditions(who.tenant_id), order=[("_id", 1)], limit=query.limit + 1)
+        found = await self._views.find(find)
+        shown = found[: query.limit]
+        return [resource_of(each) for each in shown], shown[-1]["device"] if len(found) > query.limit else None
+
+    async def one(self, who: Identity, device_id: str) -> dict[str, Any] | None:
+        """Return a device of somebody's tenant; nothing if there is none."""
+        key = device_key(who.tenant_id, device_id)
+        found = await self._views.find(Find(conditions={"_id": key, "tenant": who.tenant_id}, limit=1))
+        return resource_of(found[0]) if found else None
+
+
+def _status(device: Mapping[str, Any], case: str | None = None) -> tuple[Document, Document]:
+    """Return which cases are told of a device, and what; those that were told something newer are not."""
+    change = device.get("change", 0)
+    conditions: Document = {
+        "edge": device["_id"],
+        "$nor": [{"device_of": device["_id"], "device_change": {"$gte": change}}],
+    }
+    if case is not None:
+        conditions["_id"] = case
+    return conditions, {
+        "device_of": device["_id"],
+        "device_change": change,
+        "device_status": device.get("status", UNKNOWN),
+    }

@@ -1,0 +1,84 @@
+"""Devices as people see them: what is shown of each, and what lists of them ask for."""
+
+from typing import Any
+
+import pytest
+
+from services.gateway.domain.access import Sight
+from services.gateway.domain.devices import DeviceQuery, presence_document, resource_of
+from services.gateway.domain.query import CaseQuery, InvalidQuery
+from tests.builders import AT
+
+BODY: dict[str, Any] = {
+    "tenant_id": "acme",
+    "device_id": "press-07",
+    "status": "degraded",
+    "previous": "online",
+    "epoch": 7,
+    "change": 3,
+    "since": AT,
+    "cause": "timeout",
+    "unstable": False,
+    "detection_delay_s": 1.5,
+    "evidence": {"kind": "silence"},
+    "at": AT,
+}
+
+
+def test_a_device_is_shown_with_what_was_told_of_it_last() -> None:
+    told = resource_of(presence_document(BODY))
+    assert (told["tenant_id"], told["device_id"], told["status"]) == ("acme", "press-07", "degraded")
+    assert told["presence"] == {
+        "status": "degraded",
+        "epoch": 7,
+        "change": 3,
+        "since": AT,
+        "cause": "timeout",
+        "unstable": False,
+        "at": AT,
+    }
+
+
+def test_of_a_device_that_nothing_was_told_of_nothing_is_known() -> None:
+    told = resource_of({"_id": "acme/press-07", "tenant": "acme", "device": "press-07"})
+    assert (told["status"], told["presence"]) == ("unknown", {"status": "unknown"})
+
+
+def test_a_list_is_of_the_own_tenant_whatever_is_asked() -> None:
+    query = DeviceQuery.parse({"device": ["press-07", "press-08"], "cursor": ["press-01"], "limit": ["7"]})
+    assert query.conditions("acme") == {
+        "tenant": "acme",
+        "_id": {"$in": ["acme/press-07", "acme/press-08"], "$gt": "acme/press-01"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "held"),
+    [
+        (["online"], ["online"]),
+        (["online,degraded"], ["online", "degraded"]),
+        (["unknown", "offline"], ["unknown", "offline", None]),
+    ],
+)
+def test_lists_of_devices_and_of_cases_are_narrowed_by_status_alike(asked: list[str], held: list[str | None]) -> None:
+    of_devices = DeviceQuery.parse({"status": asked}).conditions("acme")["status"]["$in"]
+    sight = Sight("acme", None, internal=True)
+    of_cases = CaseQuery.parse({"device_status": asked}).conditions(sight, "ann")["device_status"]["$in"]
+    assert set(of_devices) == set(of_cases) == set(held)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"status": ["away"]}, "status"),
+        ({"limit": ["0"]}, "limit"),
+        ({"limit": ["1", "2"]}, "limit"),
+        ({"tenant": ["other"]}, "tenant"),
+        ({"device": ["../x"]}, "device"),
+        ({"cursor": ["other/press-07"]}, "cursor"),
+    ],
+)
+def test_what_a_list_does_not_know_is_refused_by_name(parameters: dict[str, list[str]], field: str) -> None:
+    with pytest.raises(InvalidQuery) as refused:
+        DeviceQuery.parse(parameters)
+    assert [fault.field for fault in refused.value.faults] == [field]
