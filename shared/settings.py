@@ -72,6 +72,13 @@ class ServiceSettings(BaseSettings):
     traces_off: bool = Field(
         False, validation_alias="OTEL_SDK_DISABLED", description="Tracing is off whatever else says"
     )
+    sealing_key: str = Field(
+        "",
+        validation_alias="CALLOUT_SEALING_KEY",
+        pattern=r"^$|^[A-Za-z0-9_-]{43}=?$",
+        description="32 bytes in base64url that seal what tenants entrust to us (secrets of webhooks); never logged",
+        repr=False,
+    )
     http_host: str = Field("127.0.0.1", description="Where /healthz, /readyz and /metrics listen")
     http_port: int = Field(0, ge=0, le=65535, description="Their port; 0 takes a free one")
     workers: int = Field(1, ge=1, le=64, description="Processes of this service that --workers starts by default")

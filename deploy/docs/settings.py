@@ -6,6 +6,7 @@ from typing import Any, Final
 from services.attachment.settings import AttachmentSettings
 from services.gateway.settings import GatewaySettings
 from services.intake.settings import IntakeSettings
+from services.notification.settings import NotificationSettings
 from services.workflow.settings import WorkflowSettings
 from shared.settings import ServiceSettings, described
 
@@ -13,6 +14,7 @@ SERVICES: Final[tuple[type[ServiceSettings], ...]] = (
     IntakeSettings,
     WorkflowSettings,
     AttachmentSettings,
+    NotificationSettings,
     GatewaySettings,
 )
 BOUNDS: Final = {

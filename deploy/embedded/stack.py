@@ -13,6 +13,7 @@ from deploy.embedded.health import HealthReports
 from deploy.embedded.issuer import DevelopmentIssuer
 from deploy.embedded.kafka import Kafka
 from deploy.embedded.mongodb import Mongodb
+from deploy.embedded.sealing_key import VARIABLE, sealing_key
 from deploy.embedded.services import GATEWAY, api_port, worker_program
 from deploy.embedded.supervisor import Program, Restart, Supervisor
 from deploy.topic_admin import TopicAdmin, wait_until_served
@@ -142,6 +143,8 @@ class Stack:
 
     async def _start_services(self) -> None:
         environment = self._servers | self._open_door()
+        if not os.environ.get(VARIABLE):
+            environment[VARIABLE] = sealing_key(self.folder.path)
         programs = [
             worker_program(service, worker, self.folder, environment)
             for service, count in self._workers.items()

@@ -10,8 +10,8 @@ from services.gateway.domain.view import Document, entry_document, view_document
 from services.gateway.generations import Generation, Generations
 from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS, contract_name
 from shared.flow import Heard, Viewer
+from shared.flow.counterparts import counterpart_of
 
-BEFORE, BEHIND = SHARED_EVENTS.name.split("<tenant>")
 HEADERS: Final = frozenset({"ce_type", "ce_id", "ce_prevhash", "ce_hash"})
 
 
@@ -35,7 +35,7 @@ def viewer_of(event: Heard) -> str:
     """Return the tenant whose view an event belongs to: the owner, or of a redacted topic the counterpart it names."""
     topic: str = event.record.topic
     if contract_name(topic) == SHARED_EVENTS.name:
-        return topic.removeprefix(BEFORE).removesuffix(BEHIND)
+        return counterpart_of(topic)
     owner: str = event.incoming.data.case.tenant_id
     return owner
 

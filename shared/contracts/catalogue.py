@@ -14,6 +14,7 @@ from shared.contracts import (
     intake,
     limits,
     measures,
+    notices,
     ops,
     presence,
     settled_letters,
@@ -203,6 +204,20 @@ OPS_AUDIT: Final = Topic(
     extensions=("ce_prevhash", "ce_hash"),
 )
 
+NOTIFICATION_REQUESTS: Final = Topic(
+    name="notification.requests.v1",
+    key="<tenant>/<recipient>",
+    key_of=lambda data: f"{data.tenant_id}/{data.recipient}",
+    types={notices.REQUESTED: TypeAdapter(notices.NoticeRequest)},
+    default_type=notices.REQUESTED,
+    bytes_max=limits.COMMAND_BYTES_MAX,
+)
+NOTIFICATION_RESULTS: Final = Topic(
+    name="notification.results.v1",
+    key="<tenant>/<recipient>",
+    key_of=lambda data: f"{data.tenant_id}/{data.recipient}",
+    types={notices.result_type(name): TypeAdapter(notices.NoticeResult) for name in notices.RESULTS},
+)
 OPS_SLA: Final = Topic(
     name="ops.sla.v1",
     key="case_id",
@@ -248,6 +263,8 @@ CATALOGUE: Final[dict[str, Topic]] = {
         ATTACHMENT_COMMANDS,
         ATTACHMENT_EVENTS,
         TENANT_CONFIG,
+        NOTIFICATION_REQUESTS,
+        NOTIFICATION_RESULTS,
         OPS_HEALTH,
         OPS_METRICS,
         OPS_AUDIT,

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from shared.contracts.fields import Instant, Model, Text, Title, Word
 from shared.contracts.tenant_cases import Settings, Template
 from shared.contracts.tenant_codes import Codes
+from shared.contracts.tenant_notices import NoticeTemplate, Notification, Preference, Subscription
 from shared.contracts.tenant_people import Counterpart, Pattern, Team, User
 from shared.contracts.tenant_time import Calendar, Sla
 from shared.contracts.words import CaseType, Priority, Severity
@@ -81,4 +82,8 @@ KINDS: Final[dict[str, type[Model]]] = {
     "template": Template,
     "rules": Rules,
     "maintenance": Maintenance,
+    "notification": Notification,
+    "preference": Preference,
+    "subscription": Subscription,
+    "notice_template": NoticeTemplate,
 }

@@ -9,6 +9,7 @@ from shared.contracts.fields import Model
 from shared.contracts.tenant import KINDS, Maintenance, Rules
 from shared.contracts.tenant_cases import Settings, Template
 from shared.contracts.tenant_codes import Code, Codes, merged
+from shared.contracts.tenant_notices import NoticeTemplate, Notification, Preference, Subscription
 from shared.contracts.tenant_people import Counterpart, Team, User
 from shared.contracts.tenant_time import Calendar, Sla
 
@@ -87,6 +88,28 @@ class TenantData:
     def maintenance(self) -> tuple[Maintenance, ...]:
         """The maintenance windows, in the order of their names."""
         return tuple(body for _, body in self._all(Maintenance))
+
+    @property
+    def notification(self) -> Notification:
+        """What holds for all notifications of the tenant, or the defaults."""
+        return self._find(Notification, DEFAULT) or Notification()
+
+    def preference(self, user_id: str) -> Preference | None:
+        """Return what a user wants to be told, and how."""
+        return self._find(Preference, user_id)
+
+    def subscription(self, name: str) -> Subscription | None:
+        """Return an endpoint that is told of events."""
+        return self._find(Subscription, name)
+
+    @property
+    def subscriptions(self) -> tuple[tuple[str, Subscription], ...]:
+        """The endpoints that are told of events, by name, in order."""
+        return self._all(Subscription)
+
+    def notice_template(self, name: str) -> NoticeTemplate | None:
+        """Return the words of a mail."""
+        return self._find(NoticeTemplate, name)
 
     @cached_property
     def codes(self) -> Mapping[str, Code]:

@@ -7,6 +7,7 @@ from shared.contracts.fields import Model
 from shared.contracts.tenant import Rules
 from shared.contracts.tenant_cases import Settings, Template
 from shared.contracts.tenant_codes import Codes, merged
+from shared.contracts.tenant_notices import Notification
 from shared.contracts.tenant_people import Counterpart, Team
 from shared.contracts.tenant_time import Sla
 
@@ -31,7 +32,7 @@ def dangling(bodies: Mapping[Place, Model]) -> Iterator[Dangling]:
         there[kind] = {*there.get(kind, ()), name} if kind != "codes" else codes
     for entry, body in bodies.items():
         for path, kind, name in _named(body):
-            lenient = isinstance(body, Rules) and "user" not in there
+            lenient = isinstance(body, Rules | Notification) and kind == "user" and "user" not in there
             if name not in there.get(kind, ()) and not lenient:
                 yield Dangling(entry, path, kind, name)
 
@@ -50,13 +51,25 @@ def _named(body: Model) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
             for place, rule in enumerate(body.rules):
                 if rule.assignee is not None:
                     yield ("rules", place, "assignee"), "user", rule.assignee
+    if isinstance(body, Notification):
+        yield from _named_by_notification(body)
     if isinstance(body, Sla):
         yield from ((("counterparts", place), "counterpart", name) for place, name in enumerate(body.counterparts))
 
 
+def _named_by_notification(body: Notification) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    if body.quiet_calendar is not None:
+        yield ("quiet_calendar",), "calendar", body.quiet_calendar
+    if body.default_assignee is not None:
+        yield ("default_assignee",), "user", body.default_assignee
+    for place, step in enumerate(body.on_call):
+        yield from ((("on_call", place, "users", n), "user", name) for n, name in enumerate(step.users))
+        yield from ((("on_call", place, "teams", n), "team", name) for n, name in enumerate(step.teams))
+
+
 def misnamed(tenant_id: str, name: str, body: Model) -> str | None:
     """Return what is wrong with the name of an entry; nothing if it can be."""
-    if isinstance(body, Settings) and name != "default":
+    if isinstance(body, Settings | Notification) and name != "default":
         return "a tenant has one set of settings; name it `default`"
     if isinstance(body, Counterpart) and name == tenant_id:
         return "a tenant is not its own counterpart; name the other tenant"

@@ -211,6 +211,32 @@ class Scan(Word):
     UNSCANNED = "unscanned"
 
 
+class NoticeChannel(Word):
+    """How somebody is told of something."""
+
+    EMAIL = "email"
+    WEBHOOK = "webhook"
+    IN_APP = "in_app"
+    CHAT = "chat"
+    PUSH = "push"
+
+
+class NoticeTopic(Word):
+    """What a notification is about: what people choose channels for."""
+
+    CREATED = "created"
+    ASSIGNED = "assigned"
+    PROGRESS = "progress"
+    NOTE = "note"
+    MENTION = "mention"
+    ESCALATION = "escalation"
+    MACHINE = "machine"
+    UPDATE = "update"
+    SLA = "sla"
+    ON_CALL = "on_call"
+    REQUEST = "request"
+
+
 class RefusalCode(Word):
     """Why a command was refused; the code is the contract."""
 

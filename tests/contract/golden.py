@@ -16,6 +16,7 @@ from shared.contracts import (
     events,
     intake,
     measures,
+    notices,
     ops,
     settled_letters,
     shared_case,
@@ -141,6 +142,33 @@ def _operations() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[s
     of_cases, of_models = measures.CASE_RELIABILITY, measures.MODEL_RELIABILITY
     yield catalogue.OPS_RELIABILITY, of_cases, of_cases, f"acme/{CASE_ID}", MEASURES, mine
     yield catalogue.OPS_RELIABILITY, of_models, of_models, "acme/X2", MODEL, mine
+    asked = {
+        "tenant_id": "acme",
+        "recipient": "user:ann",
+        "subject": "Backup",
+        "text": "The backup of press-07 is late.",
+    }
+    asked |= {"channels": ["push"], "case_id": CASE_ID, "number": "10000001"}
+    requests, results = catalogue.NOTIFICATION_REQUESTS, catalogue.NOTIFICATION_RESULTS
+    yield requests, notices.REQUESTED, notices.REQUESTED, "acme/user:ann", asked, mine
+    delivery = {"delivery_id": EVENT_ID, "tenant_id": "acme", "recipient": "hook:erp", "channel": "webhook"}
+    delivery |= {"topic": "created", "event": "created", "at": AT, "attempts": 1, "repeats": 0, "case_id": CASE_ID}
+    refused = {"code": "http_500", "reason": "the receiver says 500"}
+    facts: dict[str, dict[str, Any]] = {"deferred": refused | {"due_at": LATER}, "failed": refused | {"attempts": 10}}
+    for name in notices.RESULTS:
+        type_ = notices.result_type(name)
+        yield results, type_, type_, "acme/hook:erp", delivery | facts.get(name, {}), mine
+    notice = {
+        "event": "created",
+        "at": AT,
+        "case_id": CASE_ID,
+        "number": "10000001",
+        "title": "Spindle",
+        "state": "NEW",
+    }
+    shown = delivery | {"recipient": "user:ann", "channel": "in_app", "number": "10000001", "notice": notice}
+    sent = notices.result_type("sent")
+    yield results, f"{sent}.in_app", sent, "acme/user:ann", shown, mine
     letters = {"topic": "device.signals.v1.dead", "partition": 0, "ranges": [{"first": 0, "last": 499}]}
     letters |= {"count": 498, "first_at": AT, "last_at": LATER, "by": "ann"}
     dead = catalogue.OPS_DEAD_LETTERS

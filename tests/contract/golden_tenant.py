@@ -105,4 +105,50 @@ TENANT_DATA: dict[str, tuple[str, dict[str, Any]]] = {
         "default",
         {"device": "press-*", "fault": "*", "starts_at": AT, "until": "2026-03-02T12:00:00.000Z"},
     ),
+    "notification": (
+        "default",
+        {
+            "default_assignee": "ann",
+            "default_emails": ["service@acme.example"],
+            "channels": {"machine": ["in_app"], "note": ["email", "in_app"]},
+            "quiet_calendar": "plant",
+            "fold_seconds": 30,
+            "per_minute": 60,
+            "locale": "de",
+            "on_call": [{"after_minutes": 0, "users": ["ann"]}, {"after_minutes": 15, "teams": ["presses"]}],
+            "on_call_priorities": ["blocker", "high"],
+            "on_call_severities": ["critical"],
+        },
+    ),
+    "preference": (
+        "ann",
+        {
+            "channels": {"update": [], "mention": ["push", "email"]},
+            "muted": False,
+            "own": False,
+            "time_zone": "Europe/Berlin",
+            "quiet_hours": ["00:00-06:00", "22:00-24:00"],
+            "digest": "08:00",
+            "locale": "de",
+        },
+    ),
+    "subscription": (
+        "erp",
+        {
+            "url": "https://erp.acme.example/hooks/callout",
+            "secrets": ["sealed:eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..nonce.text.tag"],
+            "events": ["created", "resolved", "sla"],
+            "devices": ["press-*"],
+            "per_minute": 600,
+            "description": "Orders of spare parts",
+        },
+    ),
+    "notice_template": (
+        "created.de",
+        {
+            "subject": "Neuer Fall {{ number }}: {{ title }}",
+            "text": "{{ title }} an {{ device_id }}: {{ link }}",
+            "html": "<p><b>{{ title }}</b> an {{ device_id }}</p>",
+        },
+    ),
 }

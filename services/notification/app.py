@@ -1,0 +1,77 @@
+"""What notification is made of."""
+
+from services.notification.channels.in_app import InApp
+from services.notification.channels.port import Channel
+from services.notification.channels.webhook import Webhooks
+from services.notification.dispatch import Dispatcher
+from services.notification.domain.book import Book
+from services.notification.handlers import CaseEvents, CounterpartEvents, Decisions, Requests, SlaShares
+from services.notification.results import Results
+from services.notification.run import Turns
+from services.notification.settings import NotificationSettings, parse_networks
+from services.notification.store import Deliveries
+from shared import storage
+from shared.config import TenantConfig
+from shared.contracts.words import NoticeChannel
+from shared.flow import Projection
+from shared.ops import Operations
+from shared.sealing import Seal
+from shared.service import Part, Service, new_broker
+from shared.tenancy import Tenancy
+
+KINDS = ("notification", "preference", "subscription", "notice_template", "user", "team", "calendar", "counterpart")
+
+
+def build(settings: NotificationSettings) -> Service:
+    """Put notification together; nothing is connected yet."""
+    servers = settings.kafka_bootstrap_servers
+    database = storage.connect(settings.mongodb_uri, "callout_notification", timeout_ms=settings.mongodb_timeout_ms)
+    broker = new_broker(settings)
+    operations = Operations(settings.service, servers)
+    tenants = TenantConfig(servers, Tenancy(Book, KINDS))
+    deliveries = Deliveries(database)
+    results = Results(servers, deliveries)
+    channels = channels_of(settings)
+    turns = Turns(deliveries, channels, tenants, results, Seal(settings.sealing_key))
+    dispatcher = Dispatcher(
+        deliveries,
+        turns,
+        lanes_at_once=settings.lanes_at_once,
+        poll_seconds=settings.poll_seconds,
+        lease_seconds=settings.lease_seconds,
+        drain_seconds=settings.drain_seconds,
+    )
+    decisions = Decisions(
+        tenants, deliveries, dispatcher.wake, channels=channels.keys(), stale_hours=settings.stale_hours
+    )
+    ears = [
+        Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
+        for viewer in (CaseEvents(decisions), SlaShares(decisions), Requests(decisions))
+    ]
+    counterparts = CounterpartEvents(
+        servers,
+        decisions,
+        refresh_seconds=settings.metadata_refresh_seconds,
+        session_timeout_ms=settings.session_timeout_ms,
+    )
+    before: list[Part] = [deliveries, tenants, results]
+    return Service(
+        settings,
+        broker,
+        ears,
+        database,
+        operations,
+        before=before,
+        after=[counterparts, *channels.values(), dispatcher],
+    )
+
+
+def channels_of(settings: NotificationSettings) -> dict[NoticeChannel, Channel]:
+    """Return the channels that messages can go by."""
+    webhooks = Webhooks(
+        parse_networks(settings.allowed_networks),
+        ca_file=settings.ca_file,
+        timeout_seconds=settings.webhook_timeout_seconds,
+        at_once=settings.webhook_connections,
+    )
+    return {NoticeChannel.WEBHOOK: webhooks, NoticeChannel.IN_APP: InApp()}

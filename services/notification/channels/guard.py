@@ -1,0 +1,137 @@
+"""The guard of outgoing connections: names are resolved here, and only addresses that were looked at are connected to.
+
+So it makes no difference what a name led to before (DNS rebinding), and a redirect is never followed.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Final
+
+import httpcore
+import httpx
+
+from services.notification.settings import Network
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+NAT64: Final = IPv6Network("64:ff9b::/96")
+TRANSLATED: Final = IPv6Network("64:ff9b:1::/48")
+
+
+class AddressForbidden(httpcore.ConnectError):
+    """A name leads to an address that is not public, or to none that may be used without TLS."""
+
+
+def innermost(address: Address) -> Address:
+    """Return the address that another one stands for: of IPv6 forms that carry an IPv4 address, that."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address in NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is one of the open internet."""
+    real = innermost(address)
+    tunnelled = isinstance(real, IPv6Address) and (real.teredo is not None or real in TRANSLATED)
+    return real.is_global and not (real.is_multicast or real.is_reserved or real.is_unspecified or tunnelled)
+
+
+async def resolve(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of a name.
+
+    Raises:
+        OSError: if there are none.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+class GuardedBackend(httpcore.AsyncNetworkBackend):
+    """Connects to public addresses, and to those of networks that were allowed; with `public` off, to these alone."""
+
+    def __init__(self, allowed: Sequence[Network], *, public: bool, resolving: Resolve = resolve) -> None:
+        self._allowed = allowed
+        self._public = public
+        self._resolve = resolving
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - as the base has it
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to an address of a name, if all that it leads to may be connected to."""
+        try:
+            async with asyncio.timeout(timeout):
+                addresses = [ip_address(each.partition("%")[0]) for each in await self._resolve(host, port)]
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout("the name was not resolved in time") from error
+        except (OSError, ValueError) as error:
+            raise httpcore.ConnectError(f"{host} has no address") from error
+        if not addresses or not all(map(self.permits, addresses)):
+            raise AddressForbidden(f"{host} leads to an address that may not be sent to")
+        return await self._backend.connect_tcp(str(addresses[0]), port, timeout, local_address, socket_options)
+
+    def permits(self, address: Address) -> bool:
+        """Tell whether an address may be connected to."""
+        real = innermost(address)
+        if any(real.version == network.version and real in network for network in self._allowed):
+            return True
+        return self._public and is_public(address)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109, ARG002 - as the base has it
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
+    ) -> httpcore.AsyncNetworkStream:
+        """Refuse: nobody outside is behind a socket of this machine."""
+        raise AddressForbidden(f"{path} is no address")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+class GuardedTransport(httpx.AsyncHTTPTransport):
+    """HTTP through the guard."""
+
+    def __init__(self, backend: GuardedBackend, trust: ssl.SSLContext, *, connections: int) -> None:
+        super().__init__(verify=trust, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=trust,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=30,
+            network_backend=backend,
+        )
+
+
+def guarded_client(
+    allowed: Sequence[Network], *, ca_file: str, timeout_seconds: float, connections: int, resolving: Resolve = resolve
+) -> httpx.AsyncClient:
+    """Return a client that follows no redirect and connects to nothing that is not to be reached; TLS outside."""
+    trust = ssl.create_default_context()
+    if ca_file:
+        trust.load_verify_locations(ca_file)
+    backends = (GuardedBackend(allowed, public=public, resolving=resolving) for public in (True, False))
+    secure, plain = (GuardedTransport(backend, trust, connections=connections) for backend in backends)
+    return httpx.AsyncClient(
+        mounts={"https://": secure, "http://": plain},
+        timeout=timeout_seconds,
+        follow_redirects=False,
+        trust_env=False,
+        headers={"user-agent": "callout-notification"},
+    )

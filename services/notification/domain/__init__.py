@@ -1,0 +1,1 @@
+"""What notification decides: who is told what, by which channel, when, and what becomes of each try; all pure."""

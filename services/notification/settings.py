@@ -1,0 +1,51 @@
+"""What an operator may change of notification."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from shared.settings import Seconds, ServiceSettings
+
+Network = IPv4Network | IPv6Network
+
+
+class NotificationSettings(ServiceSettings):
+    """Settings of notification, prefix `NOTIFICATION_`."""
+
+    model_config = SettingsConfigDict(env_prefix="NOTIFICATION_")
+    service: ClassVar[str] = "notification"
+
+    stale_hours: float = Field(
+        24, gt=0, le=24 * 30, description="What is older when it is heard is told nobody: a history, or a long outage"
+    )
+    poll_seconds: Seconds = Field(0.5, description="How often a process looks for what is due")
+    lanes_at_once: int = Field(200, ge=1, le=10_000, description="Receivers that one process sends to at a time")
+    lease_seconds: Seconds = Field(
+        60, ge=20, description="After this silence another process sends what a dead one had begun"
+    )
+    webhook_timeout_seconds: Seconds = Field(15, description="How long a receiver of webhooks may take to answer")
+    webhook_connections: int = Field(
+        16, ge=1, le=256, description="Webhooks under way to one receiver at a time; after a failure one"
+    )
+    allowed_networks: str = Field(
+        "",
+        description="Networks (CIDR, with commas) that may be sent to though they are not public, also without TLS",
+    )
+    ca_file: str = Field("", description="Further authorities that receivers' certificates may be of (PEM)")
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        parse_networks(text)
+        return text
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Return the networks in a list with commas.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())

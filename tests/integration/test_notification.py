@@ -1,0 +1,202 @@
+"""Deliveries on the real Kafka and MongoDB: decided once, sent at least once, whoever dies."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from standardwebhooks import Webhook
+
+from shared.storage import connect
+from tests.integration.notice_parts import SECRET, Receivers, Teller, results
+from tests.stack import RunningStack
+from tests.view_parts import eventually
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Two processes of notification alone, in a stack that may be hurt."""
+    quick = {
+        "NOTIFICATION_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "NOTIFICATION_WEBHOOK_TIMEOUT_SECONDS": "2",
+        "NOTIFICATION_LEASE_SECONDS": "23",
+        "NOTIFICATION_POLL_SECONDS": "0.2",
+    }
+    services = ("--only", "notification", "--workers", "notification=2")
+    with RunningStack(tmp_path_factory.mktemp("notification"), *services, environment=quick) as running:
+        yield running
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[Receivers]:
+    async with Receivers().serving() as receivers:
+        yield receivers
+
+
+@pytest.fixture
+async def teller(stack: RunningStack) -> AsyncIterator[Teller]:
+    async with Teller(stack.bootstrap_servers) as it:
+        yield it
+
+
+def tenant() -> str:
+    return f"t{uuid4().hex[:10]}"
+
+
+def hook(url: str, **fields: Any) -> dict[str, Any]:
+    return {"url": url, "secrets": [SECRET], **fields}
+
+
+async def test_events_arrive_signed_and_once_and_are_told_as_sent(
+    stack: RunningStack, there: Receivers, teller: Teller
+) -> None:
+    mine, (url, endpoint) = tenant(), there.endpoint()
+    await teller.config(mine, "subscription", "erp", hook(url, events=["created"]))
+    await teller.all_happen([(mine, "created", {"title": f"case {n}"}) for n in range(20)])
+    await teller.happens(mine, "started")
+    await eventually(lambda: ready(len(endpoint.bodies) == 20))
+    bodies = [Webhook(SECRET).verify(body, endpoint.headers[id_]) for id_, body in endpoint.bodies.items()]
+    assert {body["data"]["case"]["title"] for body in bodies} == {f"case {n}" for n in range(20)}
+    assert set(endpoint.counts.values()) == {1}
+
+    async def all_told() -> Any:
+        found = await results(stack.bootstrap_servers, mine)
+        hooked = [each for each in found if each[2]["recipient"] == "hook:erp"]
+        return hooked if len(hooked) == 20 else None
+
+    told = await eventually(all_told)
+    assert {name for name, _, _ in told} == {"sent"}
+    assert {body["delivery_id"] for _, _, body in told} == set(endpoint.bodies)
+
+
+async def test_a_receiver_that_fails_is_tried_again_and_one_that_is_gone_is_not(
+    stack: RunningStack, there: Receivers, teller: Teller
+) -> None:
+    mine, (failing, once), (leaving, gone) = tenant(), there.endpoint(), there.endpoint()
+    once.status = lambda n: 500 if n == 1 else 204
+    gone.status = lambda _: 410
+    await teller.config(mine, "subscription", "failing", hook(failing))
+    await teller.config(mine, "subscription", "leaving", hook(leaving))
+    await teller.happens(mine, "created")
+    await eventually(lambda: ready(sum(once.counts.values()) == 2 and len(gone.counts) == 1))
+    await teller.happens(mine, "started")
+    await eventually(lambda: ready(len(once.counts) == 2))
+
+    async def both_failed() -> Any:
+        found = await results(stack.bootstrap_servers, mine)
+        ends = [(name, body.get("code")) for name, _, body in found if body["recipient"] == "hook:leaving"]
+        return ends == [("failed", "gone")] * 2 and [name for name, _, _ in found].count("deferred") == 1
+
+    await eventually(both_failed)
+    assert sum(gone.counts.values()) == 1
+    assert sorted(once.counts.values()) == [1, 2]
+
+
+async def test_dead_and_stalling_receivers_delay_nobody_else(
+    stack: RunningStack, there: Receivers, teller: Teller
+) -> None:
+    mine, (url, endpoint), (stalling, stalled) = tenant(), there.endpoint(), there.endpoint()
+    stalled.stall = True
+    await teller.config(mine, "subscription", "well", hook(url))
+    await teller.config(mine, "subscription", "stalling", hook(stalling))
+    await teller.config(mine, "subscription", "closed", hook("http://127.0.0.1:1/"))
+    await teller.config(mine, "subscription", "inside", hook("http://10.255.255.1/"))
+    began = asyncio.get_running_loop().time()
+    await teller.all_happen([(mine, "created", {}) for _ in range(100)])
+    await eventually(lambda: ready(len(endpoint.bodies) == 100), seconds=10)
+    assert asyncio.get_running_loop().time() - began < 5
+    assert set(endpoint.counts.values()) == {1}
+
+
+async def test_nobody_misses_anything_when_processes_are_killed_and_repeats_are_counted(
+    stack: RunningStack, there: Receivers, teller: Teller
+) -> None:
+    mine, (url, endpoint) = tenant(), there.endpoint()
+    await teller.config(mine, "subscription", "erp", hook(url))
+    sent: list[str] = []
+    for turn in range(6):
+        events = [(mine, "created", {"title": f"{turn}-{n}"}) for n in range(150)]
+        sent += await teller.all_happen(events)
+        dead = stack.kill("notification", worker=turn % 2)
+        await asyncio.to_thread(stack.wait_for_restart, "notification", dead)
+    await eventually(lambda: ready(len(endpoint.bodies) == len(sent)), seconds=60)
+    titles = {json.loads(body)["data"]["case"]["title"] for body in endpoint.bodies.values()}
+    assert titles == {f"{turn}-{n}" for turn in range(6) for n in range(150)}
+
+    async def all_told() -> Any:
+        found = await results(stack.bootstrap_servers, mine)
+        ends = {body["delivery_id"]: body for name, _, body in found if name == "sent"}
+        return ends if len(ends) == len(sent) else None
+
+    told = await eventually(all_told, seconds=60)
+    repeated = {id_ for id_, number in endpoint.counts.items() if number > 1}
+    assert repeated <= {id_ for id_, body in told.items() if body["repeats"]}
+    assert set(endpoint.bodies) == set(told)
+
+
+async def test_a_request_is_heard_and_one_for_nobody_makes_nothing(stack: RunningStack, teller: Teller) -> None:
+    mine = tenant()
+    for recipient in ("user:ann", "hook:none"):
+        body = {"tenant_id": mine, "recipient": recipient, "subject": "Backup", "text": "It is late."}
+        await teller.asks("notification.requests.v1", f"{mine}/{recipient}", body)
+
+    async def shown() -> Any:
+        return await results(stack.bootstrap_servers, mine)
+
+    ((name, _, body),) = await eventually(shown)
+    assert (name, body["recipient"], body["channel"]) == ("sent", "user:ann", "in_app")
+    assert (body["notice"]["title"], body["notice"]["text"]) == ("Backup", "It is late.")
+
+
+async def test_who_reacts_ends_the_chain_and_a_chain_without_reaction_goes_on(
+    stack: RunningStack, teller: Teller
+) -> None:
+    mine, ann = tenant(), {"id": "ann", "role": "agent"}
+    steps = [{"after_minutes": 0, "users": ["bob"]}, {"after_minutes": 0.05, "users": ["cyd"]}]
+    await teller.config(mine, "notification", "default", {"on_call": steps})
+    cases = [str(uuid4()) for _ in range(2)]
+    for case_id in cases:
+        await teller.happens(mine, "created", case_id=case_id, severity="critical")
+    actor = ann | {"tenant_id": mine}
+    await teller.happens(mine, "started", case_id=cases[0], actor=actor, severity="critical")
+
+    async def called() -> Any:
+        found = [(n, b) for n, _, b in await results(stack.bootstrap_servers, mine) if b["event"] == "on_call"]
+        return found if len(found) == 4 else None
+
+    found = {(name, body["recipient"], cases.index(body["case_id"])) for name, body in await eventually(called)}
+    assert found == {
+        *(("sent", "user:bob", 0), ("cancelled", "user:cyd", 0)),
+        *(("sent", "user:bob", 1), ("sent", "user:cyd", 1)),
+    }
+
+
+async def test_what_is_done_is_forgotten_but_for_that_it_was(
+    stack: RunningStack, there: Receivers, teller: Teller
+) -> None:
+    mine, (url, _) = tenant(), there.endpoint()
+    await teller.config(mine, "subscription", "erp", hook(url))
+    await teller.happens(mine, "created")
+    database = connect(stack.mongodb_uri, "callout_notification")
+    stored = database.collection("deliveries")
+
+    async def settled() -> Any:
+        return await stored.find_one({"tenant_id": mine, "state": "sent", "untold": {"$exists": False}})
+
+    try:
+        found = await eventually(settled)
+        assert "payload" not in found
+        assert "notice" not in found
+        assert (datetime.now(UTC) - found["done_at"]).total_seconds() < 30
+    finally:
+        await database.close()
+
+
+async def ready(value: bool) -> bool:
+    """Return a value as an answer."""
+    return value
