@@ -29,4 +29,13 @@ REFUSALS: Final[dict[RefusalCode, str]] = {
     RefusalCode.ALREADY_ESCALATED: "the case is escalated already",
     RefusalCode.REOPEN_WINDOW_EXPIRED: "the case was closed too long ago",
     RefusalCode.LIMIT_EXCEEDED: "the case would grow beyond a bound",
+    RefusalCode.CASE_NOT_SHARED: "sessions (RA1): the owner of the machine takes no part in the case",
+    RefusalCode.CASE_NOT_OPEN: "sessions (RA2): the case has ended",
+    RefusalCode.CONSENT_MISSING: "sessions (RA3): no consent covers this, or not now",
+    RefusalCode.DEVICE_OFFLINE: "sessions (RA4): the device is not online",
+    RefusalCode.NOT_IN_SCOPE: "sessions (RA5): the case or its device is not this person's business",
+    RefusalCode.ENDPOINT_UNDEFINED: "sessions (RA6): the machine has no such endpoint of this kind",
+    RefusalCode.TARGET_DENIED: "sessions (RA7): the device itself lets nobody reach this target",
+    RefusalCode.SESSION_LIMIT: "sessions (RA8): too many sessions of the device, or services of one session",
+    RefusalCode.OVERRIDE_INVALID: "sessions (RA9): what was to be different for this session makes no sense",
 }

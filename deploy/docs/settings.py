@@ -7,6 +7,7 @@ from services.attachment.settings import AttachmentSettings
 from services.gateway.settings import GatewaySettings
 from services.intake.settings import IntakeSettings
 from services.notification.settings import NotificationSettings
+from services.remote_session.settings import RemoteSessionSettings
 from services.workflow.settings import WorkflowSettings
 from shared.settings import ServiceSettings, described
 
@@ -16,6 +17,7 @@ SERVICES: Final[tuple[type[ServiceSettings], ...]] = (
     AttachmentSettings,
     NotificationSettings,
     GatewaySettings,
+    RemoteSessionSettings,
 )
 BOUNDS: Final = {
     "minimum": "at least {:,}",

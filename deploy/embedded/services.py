@@ -11,7 +11,7 @@ from deploy.embedded.data_folder import LOOPBACK, DataFolder
 from deploy.embedded.supervisor import Program
 
 #: Every service that `callout up` runs.
-SERVICES: Final = ("intake", "workflow", "attachment", "notification", "gateway")
+SERVICES: Final = ("intake", "workflow", "attachment", "notification", "gateway", "remote_session")
 
 GATEWAY: Final = "gateway"
 

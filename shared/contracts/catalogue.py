@@ -17,6 +17,8 @@ from shared.contracts import (
     notices,
     ops,
     presence,
+    session_commands,
+    sessions,
     settled_letters,
     shared_case,
     signals,
@@ -176,6 +178,23 @@ ATTACHMENT_EVENTS: Final = Topic(
     key_of=lambda data: str(data.attachment_id),
     types={attachments.event_type(name): TypeAdapter(attachments.AttachmentEvent) for name in attachments.EVENTS},
 )
+SESSION_COMMANDS: Final = Topic(
+    name="session.commands.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={
+        session_commands.session_command_type(name): TypeAdapter(model)
+        for name, model in session_commands.SESSION_COMMANDS.items()
+    },
+    unknown="outcome",
+    bytes_max=limits.COMMAND_BYTES_MAX,
+)
+SESSION_EVENTS: Final = Topic(
+    name="session.events.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={sessions.event_type(name): TypeAdapter(sessions.SessionEvent) for name in sessions.EVENTS},
+)
 TENANT_CONFIG: Final = Topic(
     name="tenant.config.v1",
     key="<tenant>/<kind>/<name>",
@@ -262,6 +281,8 @@ CATALOGUE: Final[dict[str, Topic]] = {
         CASE_OUTCOMES,
         ATTACHMENT_COMMANDS,
         ATTACHMENT_EVENTS,
+        SESSION_COMMANDS,
+        SESSION_EVENTS,
         TENANT_CONFIG,
         NOTIFICATION_REQUESTS,
         NOTIFICATION_RESULTS,

@@ -102,7 +102,8 @@ class Flags(Model):
 class CaseOutcome(Model):
     """What became of one command: accepted (`seq`, `version`) or refused (`code`, `message`); what is `allowed` now.
 
-    People are told `flags` too, who wrote a note its `note_id`.
+    People are told `flags` too, who wrote a note its `note_id`. Commands to remote sessions have outcomes here, too:
+    `session_id` names the session, `seq` the event of its device.
     """
 
     command_id: Id
@@ -116,3 +117,4 @@ class CaseOutcome(Model):
     allowed: tuple[str, ...] = ()
     flags: Flags | None = None
     note_id: Id | None = None
+    session_id: Id | None = None

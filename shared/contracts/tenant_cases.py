@@ -23,6 +23,7 @@ class Settings(Model):
     auto_archive_days: Annotated[int, Field(ge=0, le=3660)] = 90
     retention_days: Annotated[int, Field(ge=30, le=36_600)] | None = None
     auto_escalate: Annotated[tuple[Clock, ...], Field(max_length=2)] = ()
+    remote_access_by_assignee_only: bool = False
 
 
 class Template(Model):

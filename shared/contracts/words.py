@@ -251,6 +251,15 @@ class RefusalCode(Word):
     ALREADY_ESCALATED = "already_escalated"
     REOPEN_WINDOW_EXPIRED = "reopen_window_expired"
     LIMIT_EXCEEDED = "limit_exceeded"
+    CASE_NOT_SHARED = "case_not_shared"
+    CASE_NOT_OPEN = "case_not_open"
+    CONSENT_MISSING = "consent_missing"
+    DEVICE_OFFLINE = "device_offline"
+    NOT_IN_SCOPE = "not_in_scope"
+    ENDPOINT_UNDEFINED = "endpoint_undefined"
+    TARGET_DENIED = "target_denied"
+    SESSION_LIMIT = "session_limit"
+    OVERRIDE_INVALID = "override_invalid"
 
 
 class DeadCode(Word):

@@ -18,6 +18,8 @@ from shared.contracts import (
     measures,
     notices,
     ops,
+    session_commands,
+    sessions,
     settled_letters,
     shared_case,
     signals,
@@ -29,6 +31,7 @@ from tests.contract.golden_attachments import ATTACHMENT_EVENT, attachment_comma
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
 from tests.contract.golden_devices import device_examples
 from tests.contract.golden_measures import MEASURES, MODEL, SHARE
+from tests.contract.golden_sessions import DEVICE_KEY, SESSION_ID, session_command, session_event
 from tests.contract.golden_shared import shared_event
 from tests.contract.golden_tenant import TENANT_DATA
 
@@ -83,6 +86,15 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
     noted = outcome | {"note_id": NOTE_ID}
     noted["flags"] = {"modifiable": True, "cancellable": True, "reopen": False, "respond": False}
     yield catalogue.CASE_OUTCOMES, f"{events.OUTCOME}.noted", events.OUTCOME, COMMAND_ID, noted, {}
+    held = outcome | {"session_id": SESSION_ID, "allowed": []}
+    yield catalogue.CASE_OUTCOMES, f"{events.OUTCOME}.session", events.OUTCOME, COMMAND_ID, held, {}
+    for name in session_commands.SESSION_COMMANDS:
+        type_ = session_commands.session_command_type(name)
+        mine = {"ce_tenant": "acme"}
+        yield catalogue.SESSION_COMMANDS, type_, type_, DEVICE_KEY, session_command(name), mine
+    for name in sessions.EVENTS:
+        type_ = sessions.event_type(name)
+        yield catalogue.SESSION_EVENTS, type_, type_, DEVICE_KEY, session_event(name), {"ce_tenant": "acme"}
     for name, facts in DECISIONS.items():
         type_ = intake.decision_type(name)
         body = {

@@ -1,0 +1,34 @@
+"""What an operator may change of remote sessions."""
+
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.remote_session.domain import Limits
+from shared.settings import Seconds, ServiceSettings
+
+
+class RemoteSessionSettings(ServiceSettings):
+    """Settings of remote sessions, prefix `REMOTE_SESSION_`."""
+
+    model_config = SettingsConfigDict(env_prefix="REMOTE_SESSION_")
+    service: ClassVar[str] = "remote_session"
+
+    clock_interval_seconds: Seconds = Field(1, description="How often the service looks for sessions that are due")
+    consent_seconds: Seconds = Field(900, description="How long a session waits for the owner's consent")
+    offer_seconds: Seconds = Field(30, description="How long a device may take to answer an offer")
+    connect_seconds: Seconds = Field(30, description="How long both legs may take to come up")
+    resume_seconds: Seconds = Field(60, description="How long a lost leg may take to come back")
+    idle_seconds: Seconds = Field(600, description="A session through which nothing goes for so long ends")
+
+    def limits(self) -> Limits:
+        """Return how long things may take."""
+        return Limits(
+            consent=timedelta(seconds=self.consent_seconds),
+            offer=timedelta(seconds=self.offer_seconds),
+            connect=timedelta(seconds=self.connect_seconds),
+            resume=timedelta(seconds=self.resume_seconds),
+            idle=timedelta(seconds=self.idle_seconds),
+        )
