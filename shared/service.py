@@ -50,7 +50,7 @@ class Part(Protocol):
     """Something a service starts before it listens and stops after.
 
     A part that hears or tells messages by itself names the topics in `hears` and `tells`: the AsyncAPI document is made
-    of them.
+    of them. One that may be in `trouble` says so in words: the service is not ready then.
     """
 
     async def start(self) -> None:
@@ -127,6 +127,9 @@ class Service:
         waiting = [s.room.topic.name for s in self.subscriptions if not s.ready]
         if waiting:
             return f"partitions not owned: {', '.join(waiting)}"
+        troubles = [trouble for part in self.after if (trouble := getattr(part, "trouble", None))]
+        if troubles:
+            return "; ".join(troubles)
         try:
             await self.database.ping()
         except TransientError as error:

@@ -178,7 +178,7 @@ def callout(*arguments: str, environment: Mapping[str, str] | None = None) -> su
 
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without what would lead to another stack."""
-    foreign = ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "CALLOUT_ENV")
+    foreign = ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "CALLOUT_MQTT_URL", "CALLOUT_ENV")
     return {key: value for key, value in os.environ.items() if key not in foreign}
 
 

@@ -49,3 +49,7 @@ class Output:
         """Tell that a part died and runs again."""
         end = f"signal {-restart.exit_code}" if restart.exit_code < 0 else f"exit code {restart.exit_code}"
         self.say(f"{restart.name}: process {restart.dead_pid} ended ({end}), restarted as {restart.pid}")
+
+    def lacking(self, name: str, advice: str) -> None:
+        """Tell that a part is not there, and what to do."""
+        self.say(f"{name}: NOT STARTED. {advice}")

@@ -18,6 +18,7 @@ from deploy.cli import (
     config,
     dead,
     demo,
+    devices,
     erase,
     fleet,
     lag,
@@ -53,6 +54,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(cases.app, name="cases")
 app.command("case")(case.case)
 app.command("token")(token.token)
+app.add_typer(devices.app, name="devices")
 app.command("verify")(verify.verify)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore_)

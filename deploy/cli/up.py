@@ -15,7 +15,7 @@ from deploy.cli.failure import ExitCode, Failure
 from deploy.embedded.data_folder import DataFolder
 from deploy.embedded.errors import DataFolderInUseError, EmbeddedError
 from deploy.embedded.services import SERVICES
-from deploy.embedded.stack import Stack
+from deploy.embedded.stack import MQTT_VARIABLE, Stack
 from deploy.files import write_atomically
 
 ONLY_INFRASTRUCTURE = "infra"
@@ -39,9 +39,10 @@ def up(
 ) -> None:
     """Run everything on this machine, in the foreground, until Ctrl-C or SIGTERM.
 
-    Starts a real MongoDB and a real Apache Kafka on free ports of the loopback, makes the topics and starts the
-    services; what dies is restarted. `KAFKA_BOOTSTRAP_SERVERS` and `MONGODB_URI`, where set, name servers of yours to
-    use instead. The first start downloads Kafka (about 45 MB).
+    Starts a real MongoDB, a real Apache Kafka and, where it is installed, a real mosquitto on free ports of the
+    loopback, makes the topics and starts the services; what dies is restarted. `KAFKA_BOOTSTRAP_SERVERS`,
+    `MONGODB_URI` and `CALLOUT_MQTT_URL`, where set, name servers of yours to use instead. The first start downloads
+    Kafka (about 45 MB).
 
     Examples: `callout up` · `callout up --only infra` · `callout up --workers intake=2 --workers workflow=2`
     """
@@ -61,7 +62,7 @@ async def _run(folder: DataFolder, workers: dict[str, int], write_env: Path) -> 
         folder,
         progress=output,
         workers=workers,
-        servers={name: os.environ.get(name, "") for name in (KAFKA_VARIABLE, MONGODB_VARIABLE)},
+        servers={name: os.environ.get(name, "") for name in (KAFKA_VARIABLE, MONGODB_VARIABLE, MQTT_VARIABLE)},
         mongodb_test_commands=os.environ.get("CALLOUT_MONGODB_TEST_COMMANDS") == "1",
         on_change=lambda: _write(write_env, stack),
     )
@@ -128,6 +129,8 @@ def _explain(output: Output, stack: Stack, write_env: Path) -> None:
         output.say(f"  {name}={value}")
     if url := stack.door().get("CALLOUT_HTTP_URL"):
         output.say(f"  CALLOUT_HTTP_URL={url}, with tokens of `callout token`")
+    if url := stack.door().get(MQTT_VARIABLE):
+        output.say(f"  {MQTT_VARIABLE}={url}, with tokens of `callout devices token`")
     option = "" if write_env == DEFAULT_FILE else f" --env {write_env}"
     output.say(f"  logs: {stack.folder.logs}")
     output.say(f"  all of it in {write_env}; try: callout{option} topics diff")

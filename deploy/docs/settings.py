@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from services.attachment.settings import AttachmentSettings
+from services.edge_adapter.settings import EdgeAdapterSettings
 from services.gateway.settings import GatewaySettings
 from services.intake.settings import IntakeSettings
 from services.notification.settings import NotificationSettings
@@ -18,6 +19,7 @@ SERVICES: Final[tuple[type[ServiceSettings], ...]] = (
     NotificationSettings,
     GatewaySettings,
     RemoteSessionSettings,
+    EdgeAdapterSettings,
 )
 BOUNDS: Final = {
     "minimum": "at least {:,}",

@@ -11,9 +11,10 @@ from deploy.embedded.data_folder import LOOPBACK, DataFolder
 from deploy.embedded.supervisor import Program
 
 #: Every service that `callout up` runs.
-SERVICES: Final = ("intake", "workflow", "attachment", "notification", "gateway", "remote_session")
+SERVICES: Final = ("intake", "workflow", "attachment", "notification", "gateway", "remote_session", "edge_adapter")
 
 GATEWAY: Final = "gateway"
+EDGE_ADAPTER: Final = "edge_adapter"
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 #: A killed worker's partitions move after this; Kafka's default is 10 s, its own lower limit 6 s.

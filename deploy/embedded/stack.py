@@ -13,14 +13,17 @@ from deploy.embedded.health import HealthReports
 from deploy.embedded.issuer import DevelopmentIssuer
 from deploy.embedded.kafka import Kafka
 from deploy.embedded.mongodb import Mongodb
+from deploy.embedded.mosquitto import ADVICE, Mosquitto, mosquitto_program
+from deploy.embedded.mosquitto import NAME as MQTT
 from deploy.embedded.sealing_key import VARIABLE, sealing_key
-from deploy.embedded.services import GATEWAY, api_port, worker_program
+from deploy.embedded.services import EDGE_ADAPTER, GATEWAY, api_port, worker_program
 from deploy.embedded.supervisor import Program, Restart, Supervisor
 from deploy.topic_admin import TopicAdmin, wait_until_served
 from deploy.topics import Catalogue
 
 KAFKA_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 MONGODB_VARIABLE = "MONGODB_URI"
+MQTT_VARIABLE = "CALLOUT_MQTT_URL"
 
 
 class Progress(Protocol):
@@ -38,11 +41,15 @@ class Progress(Protocol):
     def restarted(self, restart: Restart) -> None:
         """A part died and runs again."""
 
+    def lacking(self, name: str, advice: str) -> None:
+        """A part cannot be started; the rest runs without it."""
+
 
 class Stack:
     """A stack on a data folder that this process holds; as a context it runs from entering to leaving.
 
-    `servers` names those that run already (`KAFKA_BOOTSTRAP_SERVERS`, `MONGODB_URI`): they are used instead of own.
+    `servers` names those that run already (`KAFKA_BOOTSTRAP_SERVERS`, `MONGODB_URI`, `CALLOUT_MQTT_URL`): they are used
+    instead of own.
 
     Raises:
         EmbeddedError: on entering, when it cannot start; nothing is left running then.
@@ -61,7 +68,9 @@ class Stack:
         self.folder = folder
         self._progress = progress
         self._workers = dict(workers or {})
-        self._servers = {key: value for key, value in (servers or {}).items() if value}
+        self._servers = {key: value for key, value in (servers or {}).items() if value and key != MQTT_VARIABLE}
+        self._mqtt_url = (servers or {}).get(MQTT_VARIABLE)
+        self._for_edge_adapter: dict[str, str] = {}
         self._mongodb_test_commands = mongodb_test_commands
         self._on_change = on_change or (lambda: None)
         self._reports: HealthReports | None = None
@@ -86,6 +95,7 @@ class Stack:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._supervisor.stop)
             await self._start_servers()
+            await self._open_mqtt(stack)
             await self._apply_topics()
             self._reports = await stack.enter_async_context(HealthReports(self._servers[KAFKA_VARIABLE]))
             await self._start_services()
@@ -100,7 +110,7 @@ class Stack:
         return dict(self._servers)
 
     def door(self) -> dict[str, str]:
-        """Return where HTTP is served, by the names of the variables; nothing without a gateway."""
+        """Return where HTTP and MQTT are served, by the names of the variables, as far as they are."""
         return dict(self._door)
 
     def environment(self) -> dict[str, str]:
@@ -132,6 +142,24 @@ class Stack:
             await self._start("kafka", lambda: kafka.install(report=self._progress.downloading))
             self._servers[KAFKA_VARIABLE] = kafka.bootstrap_servers
 
+    async def _open_mqtt(self, stack: AsyncExitStack) -> None:
+        """Start the MQTT broker, if devices can be heard at all and there is one; else say so."""
+        if self._mqtt_url:
+            self._door = {MQTT_VARIABLE: self._mqtt_url}
+            self._for_edge_adapter = {"EDGE_ADAPTER_MQTT_URL": self._mqtt_url}
+            return
+        if self._workers and EDGE_ADAPTER not in self._workers:
+            return
+        program = mosquitto_program()
+        if program is None:
+            self._progress.lacking(MQTT, ADVICE)
+            return
+        mosquitto = Mosquitto(self.folder)
+        await self._start(MQTT, lambda: mosquitto.install(program))
+        mosquitto.reload_on_change(lambda: self._supervisor.pids().get(MQTT, []))
+        stack.push_async_callback(mosquitto.stop_watching)
+        self._door, self._for_edge_adapter = mosquitto.door(), mosquitto.environment()
+
     async def _apply_topics(self) -> None:
         self._progress.starting("topics")
         began = time.monotonic()
@@ -146,7 +174,9 @@ class Stack:
         if not os.environ.get(VARIABLE):
             environment[VARIABLE] = sealing_key(self.folder.path)
         programs = [
-            worker_program(service, worker, self.folder, environment)
+            worker_program(
+                service, worker, self.folder, environment | (self._for_edge_adapter if service == EDGE_ADAPTER else {})
+            )
             for service, count in self._workers.items()
             for worker in range(1, count + 1)
         ]
@@ -161,7 +191,7 @@ class Stack:
         if not ports:
             return {}
         urls = [f"http://{LOOPBACK}:{port}" for port in ports]
-        self._door = {"CALLOUT_HTTP_URL": urls[0], "CALLOUT_HTTP_URLS": json.dumps(urls)}
+        self._door |= {"CALLOUT_HTTP_URL": urls[0], "CALLOUT_HTTP_URLS": json.dumps(urls)}
         if os.environ.get("GATEWAY_ISSUER"):
             return {}
         issuer = DevelopmentIssuer(self.folder.path / "issuer")

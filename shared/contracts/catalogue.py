@@ -8,6 +8,7 @@ from shared.contracts import (
     attachments,
     commands,
     device_commands,
+    devices,
     events,
     intake,
     limits,
@@ -75,6 +76,22 @@ DEVICE_REPLIES: Final = Topic(
     key="<tenant>/<device>",
     key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
     types={device_commands.REPLY: TypeAdapter(device_commands.DeviceReply)},
+)
+DEVICE_REGISTRATIONS: Final = Topic(
+    name="device.registrations.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={devices.registration_type(name): TypeAdapter(model) for name, model in devices.MODELS.items()},
+    default_type=devices.registration_type("register"),
+    unknown="dead",
+    bytes_max=limits.COMMAND_BYTES_MAX,
+)
+DEVICE_REGISTRY: Final = Topic(
+    name="device.registry.v1",
+    key="<tenant>/<device>",
+    key_of=lambda data: f"{data.tenant_id}/{data.device_id}",
+    types={devices.REGISTERED: TypeAdapter(devices.Registered)},
+    compact=True,
 )
 CASE_COMMANDS: Final = Topic(
     name="case.commands.v1",
@@ -237,6 +254,8 @@ CATALOGUE: Final[dict[str, Topic]] = {
         DEVICE_COMMANDS,
         DEVICE_DELIVERIES,
         DEVICE_REPLIES,
+        DEVICE_REGISTRATIONS,
+        DEVICE_REGISTRY,
         INTAKE_DECISIONS,
         INTAKE_TIMERS,
         CASE_COMMANDS,

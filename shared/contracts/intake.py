@@ -21,6 +21,7 @@ REASONS: Final[dict[str, str]] = {
     "stale_clear": "the clear is older than the last raise",
     "already_cleared": "the fault was gone before",
     "duplicate": "the same source and id came before",
+    "rate_limited": "its device says more than it may; nothing was stored, and the device was told so (over MQTT)",
 }
 WAKE: Final = "callout.intake.wake.v1"
 

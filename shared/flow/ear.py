@@ -118,6 +118,18 @@ class Ear(ConsumerRebalanceListener, ABC, Generic[AnyDesk]):  # type: ignore[mis
         unit = self.units.get(TopicPartition(self.room.topic.name, partition))
         return unit is not None and unit.owned
 
+    @property
+    def partitions(self) -> set[int]:
+        """The partitions that this process works on."""
+        return {tp.partition for tp, unit in self.units.items() if unit.owned}
+
+    @property
+    def partition_count(self) -> int:
+        """How many partitions the topic has, as far as is known; at least one."""
+        consumer: AIOKafkaConsumer = self.subscriber.consumer
+        known = consumer.partitions_for_topic(self.room.topic.name) if consumer is not None else None
+        return len(known or ()) or 1
+
     async def show_lag(self) -> dict[TopicPartition, Place]:
         """Show in the figures how far each partition is behind; return where each stands, nothing if nobody knows."""
         consumer: AIOKafkaConsumer = self.subscriber.consumer

@@ -31,6 +31,7 @@ from tests.contract.golden_attachments import ATTACHMENT_EVENT, attachment_comma
 from tests.contract.golden_cases import CASE, FULL_CREATE, LATER, event
 from tests.contract.golden_devices import device_examples
 from tests.contract.golden_measures import MEASURES, MODEL, SHARE
+from tests.contract.golden_registry import registry_examples
 from tests.contract.golden_sessions import DEVICE_KEY, SESSION_ID, session_command, session_event
 from tests.contract.golden_shared import shared_event
 from tests.contract.golden_tenant import TENANT_DATA
@@ -67,6 +68,7 @@ def examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[str,
     yield catalogue.DEVICE_SIGNALS, signals.RAISED, signals.RAISED, device, SIGNAL, {"ce_tenant": "acme"}
     yield catalogue.DEVICE_SIGNALS, signals.CLEARED, signals.CLEARED, device, signal(occurred_at=AT, seq=18), {}
     yield from device_examples()
+    yield from registry_examples()
     for name in commands.COMMANDS:
         type_ = commands.command_type(name)
         body = command(name, **(FULL_CREATE if name == "create" else ARGUMENTS[name]))

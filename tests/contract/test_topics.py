@@ -56,7 +56,7 @@ def test_keys_are_told_in_words_that_the_models_have() -> None:
         *("case.commands.v1", "case.events.v1", "case.events.shared.<tenant>.v1", "case.snapshots.v1", "ops.sla.v1"),
     }
     assert {topic.name for topic in CATALOGUE.values() if topic.compact} == {
-        *("case.snapshots.v1", "tenant.config.v1", "ops.reliability.v1", "device.presence.v1"),
+        *("case.snapshots.v1", "tenant.config.v1", "ops.reliability.v1", "device.presence.v1", "device.registry.v1"),
     }
 
 

@@ -1,0 +1,58 @@
+"""The topic tree of the MQTT door: who speaks to whom about what is said by the topic alone."""
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from shared.contracts.limits import DEVICE_PATTERN, TENANT_PATTERN
+
+ROOT: Final = "callout/v1"
+SIGNAL, CLEAR, JOURNAL, CSR = "signal", "clear", "journal", "csr"
+#: What devices say, each on a topic of its own.
+UP: Final = (SIGNAL, CLEAR, JOURNAL, CSR)
+RECEIPT, CERTIFICATE = "receipt", "certificate"
+#: Somebody who has nothing but a one-time code speaks below this.
+ENROLL: Final = "enroll"
+SHARE: Final = "callout"
+_TENANT: Final = re.compile(TENANT_PATTERN)
+_DEVICE: Final = re.compile(DEVICE_PATTERN)
+
+
+class Address(NamedTuple):
+    """Who speaks, and about what; `by_code`: it was let in by a one-time code alone."""
+
+    tenant_id: str
+    device_id: str
+    word: str
+    by_code: bool = False
+
+    @property
+    def key(self) -> str:
+        """The key of the device's records."""
+        return f"{self.tenant_id}/{self.device_id}"
+
+
+@lru_cache(maxsize=65_536)
+def address_of(topic: str) -> Address | None:
+    """Return who speaks on a topic; nothing for a topic that is none of ours."""
+    parts = topic.split("/")
+    by_code = len(parts) == 6 and parts[2] == ENROLL
+    if by_code:
+        del parts[2]
+    if len(parts) != 5 or parts[:2] != ["callout", "v1"]:
+        return None
+    _, _, tenant_id, device_id, word = parts
+    if _TENANT.fullmatch(tenant_id) is None or _DEVICE.fullmatch(device_id) is None or (by_code and word != CSR):
+        return None
+    return Address(tenant_id, device_id, word, by_code)
+
+
+def down(tenant_id: str, device_id: str, word: str, *, by_code: bool = False) -> str:
+    """Return the topic on which a device is told something."""
+    return f"{ROOT}/{ENROLL + '/' if by_code else ''}{tenant_id}/{device_id}/{word}"
+
+
+def shared_filters(words: tuple[str, ...]) -> list[str]:
+    """Return what the adapters subscribe to, together."""
+    filters = [f"$share/{SHARE}/{ROOT}/+/+/{word}" for word in words]
+    return [*filters, f"$share/{SHARE}/{ROOT}/{ENROLL}/+/+/{CSR}"] if CSR in words else filters

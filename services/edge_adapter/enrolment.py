@@ -1,0 +1,120 @@
+"""Enrolment: a device sends a request for its own key, and gets a certificate, if the registry lets it have one.
+
+The certificate is made first and handed out only when the registry has it: so a revoked device's are all known.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+import structlog
+
+from services.edge_adapter import store
+from services.edge_adapter.courier import Courier
+from services.edge_adapter.domain.topics import CERTIFICATE, Address, down
+from services.edge_adapter.mqtt import Inbound
+from services.edge_adapter.uplink import SOURCE
+from shared.authority import Authority, Issued, RequestRefused, utc_now
+from shared.contracts.catalogue import DEVICE_REGISTRATIONS
+from shared.contracts.devices import CSR_MAX, registration_type
+from shared.contracts.envelope import Message, encode, message
+from shared.contracts.fields import rfc3339
+from shared.contracts.ids import fresh_id
+from shared.storage import Documents
+
+log = structlog.get_logger()
+CERTIFY: Final = registration_type("certify")
+ANSWER_SECONDS: Final = 600
+DECIDED_SECONDS: Final = 15
+POLL_SECONDS: Final = 0.1
+
+Take = Callable[[str], float | None]
+
+
+class Enrolment:
+    """Answers requests for certificates on `…/csr`, each once on `…/certificate`."""
+
+    def __init__(self, courier: Courier, registry: Documents, authority: Authority, *, days: int, take: Take) -> None:
+        self._courier = courier
+        self._registry = registry
+        self._authority = authority
+        self._days = days
+        self._take = take
+
+    async def __call__(self, address: Address, inbound: Inbound) -> None:
+        """Answer one request, and acknowledge it; a device that hears nothing repeats it."""
+        try:
+            answer = await self._answer(address, inbound.payload)
+        except RequestRefused as error:
+            answer = {"outcome": "refused", "code": error.code, "reason": error.reason}
+        except TimeoutError:
+            answer = {"outcome": "refused", "code": "unavailable", "reason": "try again later"}
+        log.info("certificate_asked", device=address.key, by_code=address.by_code, code=answer.get("code"))
+        topic = down(address.tenant_id, address.device_id, CERTIFICATE, by_code=address.by_code)
+        payload = orjson.dumps(answer)
+        inbound.session.tell(topic, payload, expiry_seconds=ANSWER_SECONDS, correlation=inbound.correlation)
+        inbound.acknowledge()
+
+    async def _answer(self, address: Address, payload: bytes) -> dict[str, Any]:
+        wait = self._take(address.key)
+        if wait is not None:
+            raise RequestRefused("rate_limited", f"try again in {wait:.0f} s")
+        request = _request_in(payload)
+        issued = await asyncio.to_thread(self._authority.issue, request, address.key, now=utc_now(), days=self._days)
+        async with asyncio.timeout(DECIDED_SECONDS):
+            await self._courier.deliver([_certify(address, issued)])
+            code = await self._decided(address, issued.serial)
+        if code:
+            raise RequestRefused(code, "the registry does not let the device have a certificate")
+        return {
+            "outcome": "issued",
+            "certificate": issued.pem,
+            "ca": self._authority.pem,
+            "serial": issued.serial,
+            "not_after": rfc3339(issued.not_after),
+        }
+
+    async def _decided(self, address: Address, serial: str) -> str:
+        while True:
+            for document in await self._registry.find([store.document_id(address.tenant_id, address.device_id)]):
+                for decided, code in store.from_document(document).answers:
+                    if decided == serial:
+                        return code
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _request_in(payload: bytes) -> bytes:
+    """Return the PEM of a request: bare, or as `{"csr": …}`."""
+    if len(payload) > CSR_MAX:
+        raise RequestRefused("too_large", f"a request has at most {CSR_MAX} bytes")
+    if payload.lstrip().startswith(b"-----BEGIN"):
+        return payload
+    try:
+        text = orjson.loads(payload)["csr"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise RequestRefused("invalid_data", 'a request is PEM, or {"csr": "<PEM>"}') from error
+    if not isinstance(text, str):
+        raise RequestRefused("invalid_data", "`csr` is a text")
+    return text.encode()
+
+
+def _certify(address: Address, issued: Issued) -> Message:
+    data = {
+        "tenant_id": address.tenant_id,
+        "device_id": address.device_id,
+        "serial": issued.serial,
+        "key_fingerprint": issued.key_fingerprint,
+        "not_after": rfc3339(issued.not_after),
+        "by_code": address.by_code,
+    }
+    return message(
+        DEVICE_REGISTRATIONS,
+        type_=CERTIFY,
+        id_=fresh_id(),
+        source=SOURCE,
+        time=utc_now(),
+        value=encode(data),
+        key=address.key,
+        tenant=address.tenant_id,
+    )

@@ -1,0 +1,140 @@
+"""Identities: what the registry says of devices, written down for the MQTT broker to believe.
+
+Every process looks after the same files, and writes only what differs: whoever is first does it, and what one that died
+had not written is written by the next to look.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from services.edge_adapter import store
+from services.edge_adapter.domain.registry import Device
+from services.edge_adapter.domain.topics import ENROLL
+from shared.authority import Authority, listed_serials, write_private
+from shared.contracts.catalogue import DEVICE_REGISTRY
+from shared.errors import TransientError
+from shared.storage import Documents
+
+log = structlog.get_logger()
+POLL_MS: Final = 200
+WHOLE_SECONDS: Final = 60
+PAUSE_SECONDS: Final = 1.0
+ASSIGNMENT_SECONDS: Final = 0.02
+
+
+class Identities:
+    """Keeps the broker's passwords and its list of revoked certificates as the registry says."""
+
+    hears = (DEVICE_REGISTRY,)
+
+    def __init__(self, bootstrap_servers: str, registry: Documents, folder: Path) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._registry = registry
+        self._folder = folder
+        self._authority = Authority(folder)
+        self._devices: dict[str, Device] = {}
+        self._whole_at = float("-inf")
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to follow the registry."""
+        consumer = AIOKafkaConsumer(
+            DEVICE_REGISTRY.name,
+            bootstrap_servers=self._bootstrap_servers,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            isolation_level="read_committed",
+        )
+        try:
+            await consumer.start()
+            while not consumer.assignment():  # noqa: ASYNC110 - the library tells nobody
+                await asyncio.sleep(ASSIGNMENT_SECONDS)
+            await consumer.seek_to_end()
+            for partition in consumer.assignment():
+                await consumer.position(partition)
+        except BaseException:
+            await consumer.stop()
+            raise
+        self._consumer = consumer
+        self._task = asyncio.create_task(self._follow(consumer))
+
+    async def stop(self) -> None:
+        """Let it be."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._consumer is not None:
+            await self._consumer.stop()
+        self._task = self._consumer = None
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            try:
+                heard = await consumer.getmany(timeout_ms=POLL_MS)
+                keys = {record.key.decode() for records in heard.values() for record in records if record.key}
+                await self._load(keys)
+                await asyncio.to_thread(self._write)
+            except (KafkaError, TransientError, OSError) as error:
+                log.warning("identities_not_followed", reason=type(error).__name__)
+                self._whole_at = float("-inf")  # something may have been missed
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _load(self, keys: Iterable[str]) -> None:
+        if time.monotonic() - self._whole_at > WHOLE_SECONDS:
+            found = await self._registry.query({})
+            self._devices = {}
+            self._whole_at = time.monotonic()
+        else:
+            found = await self._registry.find(sorted(keys))
+        self._devices |= {document["_id"]: store.from_document(document) for document in found}
+
+    def _write(self) -> None:
+        now = datetime.now(UTC)
+        accounts = (self._folder / "accounts").read_text()
+        _write_if_new(self._folder / "passwords", accounts + "".join(passwords(self._devices.values(), now)))
+        file = self._folder / "crl.pem"
+        revoked = revocations(self._devices.values(), now)
+        if {serial for serial, _ in revoked} != listed_serials(file):
+            write_private(file, self._authority.revocations(revoked, now=now).encode())
+            log.info("revoked_certificates_listed", number=len(revoked))
+
+
+def passwords(devices: Iterable[Device], now: datetime) -> list[str]:
+    """Return a line for each token and each one-time code that is good now."""
+    lines = []
+    for device in devices:
+        name = f"{device.tenant_id}/{device.device_id}"
+        if device.token is not None:
+            lines.append(f"{name}:{device.token}\n")
+        invitation = device.invitation
+        if invitation is not None and invitation.expires_at > now:
+            lines.append(f"{ENROLL}/{name}:{invitation.secret}\n")
+    return sorted(lines)
+
+
+def revocations(devices: Iterable[Device], now: datetime) -> Sequence[tuple[str, datetime]]:
+    """Return serial and time of each revoked certificate that would be good otherwise."""
+    return [
+        (one.serial, one.revoked_at)
+        for device in devices
+        for one in device.certificates
+        if one.revoked_at is not None and one.not_after > now
+    ]
+
+
+def _write_if_new(file: Path, text: str) -> None:
+    known: Any = file.read_text() if file.exists() else None
+    if known != text:
+        write_private(file, text.encode())
+        log.info("passwords_written", lines=text.count("\n"))

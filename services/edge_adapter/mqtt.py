@@ -1,0 +1,289 @@
+"""MQTT behind a port of ours: a session of a broker, held by a connection that comes back by itself (paho-mqtt).
+
+What is received is acknowledged by whoever receives it, and only on the connection that it came by: after a
+reconnection the same packet number may stand for another message.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import structlog
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from services.edge_adapter.mqtt_client import AT_LEAST_ONCE, Login, new_client
+from shared.errors import TransientError
+
+log = structlog.get_logger()
+HANDSHAKE_SECONDS: Final = 10
+TICK_SECONDS: Final = 2
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 5.0
+TAKEN_OVER: Final = 0x8E
+TAKEN_OVER_SECONDS: Final = 2.0
+READS: Final = 16
+
+
+class BrokerRefused(TransientError):
+    """The broker did not let us in, or not listen."""
+
+
+class Inbound(NamedTuple):
+    """A message that came in; `place` is the connection it came by and the packet number there."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    correlation: bytes | None
+    session: "Session"
+    place: tuple[int, int]
+
+    def acknowledge(self) -> None:
+        """Let the broker forget it; of no effect once the connection is another."""
+        self.session.acknowledge(self.place)
+
+
+class Session:
+    """One session of the broker; while it is open, a connection holds it."""
+
+    def __init__(
+        self,
+        login: Login,
+        *,
+        filters: Sequence[str],
+        hear: Callable[[Inbound], None],
+        in_flight: int,
+        expiry_seconds: int,
+    ) -> None:
+        self._login = login
+        self._filters = filters
+        self._hear = hear
+        self._in_flight = in_flight
+        self._expiry_seconds = expiry_seconds
+        self._client: Any = None
+        self._loop = asyncio.get_running_loop()
+        self._generation = 0
+        self._fd = -1
+        self._writing = False
+        self._heard = 0
+        self._accepted: asyncio.Future[None] | None = None
+        self._connecting: asyncio.Future[Any] | None = None
+        self._lost = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._waiting: dict[int, asyncio.Future[int]] = {}
+        self.connected = False
+        self.taken_over = False
+
+    def open(self) -> None:
+        """Begin to hold the session; returns at once."""
+        self._client = new_client(self._login, in_flight=self._in_flight, expiry_seconds=self._expiry_seconds)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
+        self._client.on_publish = self._on_publish
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_socket_close = self._on_socket_close
+        self._client.on_socket_register_write = self._on_register_write
+        self._keeper = asyncio.create_task(self._keep())
+
+    def deafen(self) -> None:
+        """Take nothing more in; what was taken can still be acknowledged."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+
+    async def close(self) -> None:
+        """Let go of the session; the broker keeps it, with all that was not acknowledged."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        if self._connecting is not None:
+            with contextlib.suppress(Exception):
+                await self._connecting
+        if self._client is not None:
+            with contextlib.suppress(Exception):
+                self._client.loop_write()
+                self._client.disconnect()
+                self._client.loop_write()
+        self._detach()
+        self.connected = False
+        self._give_up()
+
+    def acknowledge(self, place: tuple[int, int]) -> None:
+        """Acknowledge what came by this connection; of no effect once it is another."""
+        generation, packet = place
+        if packet and generation == self._generation:
+            self._client.ack(packet, AT_LEAST_ONCE)
+
+    def tell(self, topic: str, payload: bytes, *, expiry_seconds: int, correlation: bytes | None = None) -> int:
+        """Publish once the broker can take it; return the packet number, or nothing (0) if too much is waiting."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = expiry_seconds
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        info = self._client.publish(topic, payload, qos=AT_LEAST_ONCE, properties=properties)
+        return 0 if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE else int(info.mid)
+
+    def publish(
+        self, topic: str, payload: bytes, *, expiry_seconds: int, correlation: bytes | None = None
+    ) -> asyncio.Future[int]:
+        """Publish; the answer is the broker's reason code: 0, or 16 where nobody listens to the topic.
+
+        Raises:
+            TransientError: (the answer) it is not known whether the broker has it.
+        """
+        answer: asyncio.Future[int] = self._loop.create_future()
+        packet = self.tell(topic, payload, expiry_seconds=expiry_seconds, correlation=correlation)
+        if packet:
+            self._waiting[packet] = answer
+        else:
+            answer.set_exception(TransientError("too much is waiting for the MQTT broker"))
+        return answer
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._connect()
+            except (OSError, ValueError, TimeoutError, TransientError) as error:
+                log.warning("mqtt_not_reached", session=self._login.username, reason=str(error) or repr(error))
+                self._detach()
+            else:
+                log.info("mqtt_connected", session=self._login.username)
+                pause = FIRST_PAUSE_SECONDS
+                self.connected = True
+                await self._until_lost()
+                self.connected = False
+                log.warning("mqtt_connection_lost", session=self._login.username)
+            if self.taken_over:  # by its next holder, or a twin: give ours the time to learn that it has no claim
+                pause = max(pause, TAKEN_OVER_SECONDS)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads reconnections
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _connect(self) -> None:
+        self._generation += 1
+        self.taken_over = False
+        self._lost.clear()
+        self._accepted = self._loop.create_future()
+        # The library resolves, connects and shakes hands in blocking calls.
+        self._connecting = asyncio.ensure_future(asyncio.to_thread(self._client.reconnect))
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                await asyncio.shield(self._connecting)
+                self._attach()
+                await self._accepted
+        finally:
+            self._accepted.cancel()
+
+    async def _until_lost(self) -> None:
+        while not self._lost.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), TICK_SECONDS)
+            self._client.loop_misc()
+
+    def _attach(self) -> None:
+        socket = self._client.socket()
+        if socket is None:
+            raise BrokerRefused("the connection was closed at once")
+        self._fd = socket.fileno()
+        self._loop.add_reader(self._fd, self._read)
+        self._write()
+
+    def _detach(self) -> None:
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+        self._fd = -1
+        self._writing = False
+
+    def _read(self) -> None:
+        if self._fd < 0:
+            return
+        # One call takes one packet, however many lie there; after a vain one there is none.
+        for _ in range(READS):
+            before = self._heard
+            if self._client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS or self._fd < 0:
+                return
+            if self._heard == before:
+                break
+        # What TLS has decrypted already, nobody announces again.
+        if getattr(self._client.socket(), "pending", int)():
+            self._loop.call_soon(self._read)
+
+    def _on_register_write(self, *_: Any) -> None:  # noqa: ANN401 - the library's
+        # Also called by the thread that connects.
+        self._loop.call_soon_threadsafe(self._write)
+
+    def _write(self) -> None:
+        if self._fd < 0:
+            return
+        self._client.loop_write()
+        wants = self._fd >= 0 and self._client.want_write()
+        if wants and not self._writing:
+            self._loop.add_writer(self._fd, self._write)
+        elif self._writing and not wants and self._fd >= 0:
+            self._loop.remove_writer(self._fd)
+        self._writing = wants
+
+    def _on_connect(self, client: Any, _: Any, __: Any, reason: ReasonCode, ____: Properties) -> None:  # noqa: ANN401
+        if reason.is_failure:
+            self._refused(f"not let in: {reason}")
+            return
+        client.subscribe([(one, SubscribeOptions(qos=AT_LEAST_ONCE)) for one in self._filters])
+
+    def _on_subscribe(self, _: Any, __: Any, ___: int, reasons: Sequence[ReasonCode], ____: Properties) -> None:  # noqa: ANN401
+        refused = [one for one, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
+        if refused:
+            self._refused(f"may not listen to {', '.join(refused)}")
+        elif self._accepted is not None and not self._accepted.done():
+            self._accepted.set_result(None)
+
+    def _refused(self, why: str) -> None:
+        if self._accepted is not None and not self._accepted.done():
+            self._accepted.set_exception(BrokerRefused(why))
+
+    def _on_message(self, _: Any, __: Any, message: MQTTMessage) -> None:  # noqa: ANN401
+        self._heard += 1
+        properties = message.properties
+        self._hear(
+            Inbound(
+                message.topic,
+                bytes(message.payload),
+                bool(message.retain),
+                getattr(properties, "CorrelationData", None),
+                self,
+                (self._generation, message.mid if message.qos else 0),
+            )
+        )
+
+    def _on_publish(self, _: Any, __: Any, packet: int, reason: ReasonCode, ___: Properties) -> None:  # noqa: ANN401
+        self._heard += 1
+        answer = self._waiting.pop(packet, None)
+        if answer is not None and not answer.done():
+            answer.set_result(int(reason.value))
+
+    def _on_disconnect(self, _: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:  # noqa: ANN401
+        self.taken_over = reason.value == TAKEN_OVER
+        self._refused(f"disconnected: {reason}")
+        self._lost.set()
+
+    def _on_socket_close(self, *_: Any) -> None:  # noqa: ANN401
+        self._detach()
+
+    def _give_up(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for answer in waiting.values():
+            if not answer.done():
+                answer.set_exception(TransientError("the session was given up"))
+
+
+def reachable(sessions: Mapping[int, Session]) -> Session | None:
+    """Return a session that can be spoken through now."""
+    return next((session for session in sessions.values() if session.connected), None)

@@ -1,0 +1,117 @@
+"""Which of the broker's sessions this process holds: each is held by whoever works on the partition of its number.
+
+So every session has exactly one holder while any adapter runs, and what a dead one left unacknowledged is taken up by
+its heir: no session is orphaned with messages in it, however many adapters come and go.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from services.edge_adapter.mqtt import Inbound, Session
+from services.edge_adapter.mqtt_client import Login
+
+log = structlog.get_logger()
+LOOK_SECONDS: Final = 0.2
+#: A rebalance takes all partitions away for a moment; who gets a session takes it over by itself.
+GRACE_SECONDS: Final = 3.0
+#: As many accounts as the broker has for us.
+SESSIONS_MAX: Final = 64
+
+
+class Sessions:
+    """Holds the sessions that fall to this process, as long as they do."""
+
+    def __init__(
+        self,
+        login: Login,
+        *,
+        numbers: Callable[[], Collection[int]],
+        on_share: Callable[[int], None],
+        filters: Collection[str],
+        hear: Callable[[Inbound], None],
+        in_flight: int,
+        expiry_seconds: int,
+    ) -> None:
+        self._login = login
+        self._numbers = numbers
+        self._on_share = on_share
+        self._filters = list(filters)
+        self._hear = hear
+        self._in_flight = in_flight
+        self._expiry_seconds = expiry_seconds
+        self._held: dict[int, Session] = {}
+        self._lost_since: dict[int, float] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._turn = 0
+
+    @property
+    def trouble(self) -> str | None:
+        """Why not every session that falls to us is held; nothing if all are."""
+        missing = [number for number in self._wanted() if number not in self._held or not self._held[number].connected]
+        return f"MQTT sessions not connected: {len(missing)}" if missing else None
+
+    async def start(self) -> None:
+        """Begin to look which sessions fall to us."""
+        self._task = asyncio.create_task(self._look())
+
+    def deafen(self) -> None:
+        """Take nothing more in."""
+        for session in self._held.values():
+            session.deafen()
+
+    async def stop(self) -> None:
+        """Let go of all sessions."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await asyncio.gather(*(session.close() for session in self._held.values()))
+        self._held.clear()
+
+    def any(self) -> Session | None:
+        """Return a session to speak through, each in its turn; nothing while none is connected."""
+        connected = [session for session in self._held.values() if session.connected]
+        self._turn += 1
+        return connected[self._turn % len(connected)] if connected else None
+
+    def _wanted(self) -> set[int]:
+        return {number for number in self._numbers() if number < SESSIONS_MAX}
+
+    async def _look(self) -> None:
+        while True:
+            wanted, now = self._wanted(), time.monotonic()
+            for number in wanted - self._held.keys():
+                self._held[number] = self._open(number)
+            for number in self._held.keys() - wanted:
+                self._lost_since.setdefault(number, now)
+            for number in wanted & self._lost_since.keys():
+                del self._lost_since[number]
+            gone = [
+                number
+                for number, since in self._lost_since.items()
+                if now - since > GRACE_SECONDS or self._held[number].taken_over
+            ]
+            for number in gone:
+                del self._lost_since[number]
+                log.info("mqtt_session_given_up", session=number)
+                await self._held.pop(number).close()
+            self._on_share(len(self._held))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _open(self, number: int) -> Session:
+        login = replace(self._login, username=self._login.username.replace("{session}", str(number)))
+        session = Session(
+            login,
+            filters=self._filters,
+            hear=self._hear,
+            in_flight=self._in_flight,
+            expiry_seconds=self._expiry_seconds,
+        )
+        session.open()
+        return session

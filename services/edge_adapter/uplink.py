@@ -1,0 +1,103 @@
+"""Translators: what an MQTT message becomes, record by record, and what its device is told of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from services.edge_adapter.domain.receipts import RATE_LIMITED, Receipt, is_expected
+from services.edge_adapter.domain.signals import Utterance, utterances
+from services.edge_adapter.domain.topics import Address
+from services.edge_adapter.mqtt import Inbound
+from services.edge_adapter.refusals import Refusals
+from shared.contracts.catalogue import DEVICE_SIGNALS
+from shared.contracts.envelope import Message, message, read
+from shared.contracts.fields import utc_milliseconds
+from shared.contracts.ids import fresh_id
+from shared.errors import Unreadable
+
+SOURCE: Final = "/callout/edge_adapter"
+Take = Callable[[str], float | None]
+"""Takes a token of a device; returns after how many seconds it may try again, nothing if it got one."""
+
+
+@dataclass(slots=True)
+class Letter:
+    """What became of one inbound message: records for Kafka, receipts for the device.
+
+    `refused`: something of it was refused without a record of its own; it is acknowledged once that sum is told.
+    """
+
+    inbound: Inbound
+    address: Address
+    messages: list[Message] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    refused: bool = False
+
+
+Translator = Callable[[Letter, datetime], None]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A record as intake will see it."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    timestamp: int
+    partition: int = 0
+    offset: int = 0
+
+
+class SignalTranslator:
+    """Makes records of signals, clears and journals; what a device may not say now is summed up in `refusals`."""
+
+    def __init__(self, take: Take, refusals: Refusals) -> None:
+        self._take = take
+        self._refusals = refusals
+
+    def __call__(self, letter: Letter, received_at: datetime) -> None:
+        """Put what a message says into its letter."""
+        address = letter.address
+        for spoken in utterances(address, letter.inbound.payload, received_at):
+            id_ = spoken.id or fresh_id()
+            wait = self._take(address.key)
+            if wait is not None:
+                self._refusals.count(address, spoken)
+                letter.refused = True
+                letter.receipts.append(Receipt(id_, spoken.seq, RATE_LIMITED, retry_after_s=round(wait, 3)))
+                continue
+            record = self._record(address, spoken, id_, received_at)
+            code, reason = _judged(record, received_at)
+            letter.messages.append(record)
+            if is_expected(spoken, code, letter.inbound.correlation):
+                letter.receipts.append(Receipt(id_, spoken.seq, code, reason))
+
+    def _record(self, address: Address, spoken: Utterance, id_: str, received_at: datetime) -> Message:
+        return message(
+            DEVICE_SIGNALS,
+            type_=spoken.type,
+            id_=id_,
+            source=SOURCE,
+            time=received_at,
+            value=spoken.body,
+            key=address.key,
+            tenant=address.tenant_id,
+        )
+
+
+def _judged(record: Message, at: datetime) -> tuple[str | None, str | None]:
+    """Return why a record will be a dead letter, by the very reading that intake gives it; nothing if it will not."""
+    seen = _Seen(record.topic, record.key, record.value, record.headers, int(at.timestamp() * 1000))
+    try:
+        read(DEVICE_SIGNALS, seen)
+    except Unreadable as error:
+        return error.code.value, error.reason
+    return None, None
+
+
+def now() -> datetime:
+    """Return the time as it is told."""
+    return utc_milliseconds(datetime.now(UTC))
