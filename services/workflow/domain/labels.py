@@ -1,9 +1,11 @@
 """What a case is called and who hears of it: its fields, tags and watchers."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from services.workflow.domain.case import Refused
 from services.workflow.domain.guards import Scene
+from services.workflow.domain.redaction import contacts_unseen
 from services.workflow.domain.steps import Step
 from shared.contracts import limits
 from shared.contracts.commands import Tag, Untag, Unwatch, Update, Watch
@@ -28,13 +30,12 @@ OF_CUSTOMERS: Final = frozenset(
         "cc",
     }
 )
+#: What the counterpart of a shared case is never told, so that it could only overwrite it unseen.
+OF_THE_OWNER: Final = frozenset({"priority", "classification", "teams", "solution_suggestion"})
 CUSTOMERS: Final = frozenset({Role.OPERATOR, Role.CONTACT})
 SPEAKERS: Final = frozenset({Role.AGENT, Role.DISPATCHER})
 
 NOTHING: Final = Refused(RefusalCode.INVALID_COMMAND, "Give at least one field to change.", ("fields",))
-NOT_THE_OWNER: Final = Refused(
-    RefusalCode.FORBIDDEN, "The priority is the owner's, and not known to the counterpart.", ("fields.priority",)
-)
 OTHER_DEVICE: Final = Refused(
     RefusalCode.INVALID_COMMAND,
     "The signals of this case come from its device; create a case for the other one.",
@@ -44,6 +45,12 @@ TOO_MANY_TAGS: Final = Refused(
     RefusalCode.LIMIT_EXCEEDED, f"A case has at most {limits.TAGS_MAX} tags; take some off first.", ("tags",)
 )
 UNKNOWN_TAG: Final = Refused(RefusalCode.INVALID_COMMAND, "The case does not have all of these tags.", ("tags",))
+TOO_MANY_PEOPLE: Final = Refused(
+    RefusalCode.LIMIT_EXCEEDED,
+    f"With those that only the owner sees, a case would have more than {limits.CONTACTS_MAX} contacts "
+    f"or {limits.CC_MAX} addresses.",
+    ("fields",),
+)
 ONLY_YOURSELF: Final = Refused(
     RefusalCode.FORBIDDEN, "You may decide for yourself only what to watch; ask an agent or a dispatcher.", ("user",)
 )
@@ -62,6 +69,8 @@ def update(scene: Scene, command: Update) -> Step | Refused:
     for name in given:
         value = getattr(command.fields, name)
         fields[name] = () if value is None and name in LISTS else value
+    if scene.actor.tenant_id != scene.state.tenant_id:
+        fields |= _with_unseen(scene, fields)
     return _refuse_fields(scene, fields) or Step(event="updated", fields=fields)
 
 
@@ -111,11 +120,24 @@ def _refuse_fields(scene: Scene, fields: dict[str, Any]) -> Refused | None:
         others = [name for name in fields if name not in OF_CUSTOMERS]
         if others:
             return _refused(RefusalCode.FORBIDDEN, "The service desk decides on {}; ask there.", others)
-    if "priority" in fields and actor.tenant_id != state.tenant_id:
-        return NOT_THE_OWNER
+    if actor.tenant_id != state.tenant_id and (others := [name for name in fields if name in OF_THE_OWNER]):
+        return _refused(RefusalCode.FORBIDDEN, "The counterpart is not told of {}, and cannot set it.", others)
+    if len(fields.get("contacts", ())) > limits.CONTACTS_MAX or len(fields.get("cc", ())) > limits.CC_MAX:
+        return TOO_MANY_PEOPLE
     if "device_id" in fields and state.signal is not None and fields["device_id"] != state.device_id:
         return OTHER_DEVICE
     return None
+
+
+def _with_unseen(scene: Scene, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the lists that the counterpart gives, with what it does not see of them and cannot mean to take away."""
+    state, kept = scene.state, {}
+    if "contacts" in fields:
+        unseen = contacts_unseen(state, scene.actor.tenant_id, scene.tenant)
+        kept["contacts"] = (*unseen, *(contact for contact in fields["contacts"] if contact not in unseen))
+    if "cc" in fields:
+        kept["cc"] = tuple(dict.fromkeys((*state.cc, *fields["cc"])))
+    return kept
 
 
 def _refused(code: RefusalCode, message: str, names: list[str]) -> Refused:

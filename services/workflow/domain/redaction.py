@@ -229,8 +229,20 @@ def _contacts(contacts: tuple[Contact, ...], viewer: Viewer) -> tuple[SharedCont
             details=contact.details,
         )
         for contact in contacts
-        if contact.tenant_id == viewer.tenant_id or (contact.tenant_id is None and contact.user is None)
+        if _is_seen(contact, viewer)
     )
+
+
+def _is_seen(contact: Contact, viewer: Viewer) -> bool:
+    return contact.tenant_id == viewer.tenant_id or (contact.tenant_id is None and contact.user is None)
+
+
+def contacts_unseen(state: CaseState, tenant_id: str, tenant: Tenant) -> tuple[Contact, ...]:
+    """Return the contacts of a case that a counterpart is not told of; all of them, if it is told of none."""
+    viewer = viewer_of(state, tenant)
+    if viewer is None or viewer.tenant_id != tenant_id or Facet.CONTACTS in viewer.hides:
+        return state.contacts
+    return tuple(contact for contact in state.contacts if not _is_seen(contact, viewer))
 
 
 def _escalation(escalation: Escalation, viewer: Viewer) -> SharedEscalation:

@@ -111,12 +111,32 @@ def test_when_a_registered_contact_updates_or_cancels_then_the_case_is_their_own
     assert refusal(told(elsewhere, "cancel", carl))[0] == RefusalCode.FORBIDDEN
 
 
-def test_when_the_counterpart_sets_the_priority_then_that_is_forbidden():
-    assert refusal(told(shared(), "update", MAKER, fields={"priority": Priority.LOW})) == (
-        RefusalCode.FORBIDDEN,
-        ("fields.priority",),
-    )
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("priority", Priority.LOW),
+        ("classification", {"account": "theirs"}),
+        ("teams", ("theirs",)),
+        ("solution_suggestion", "theirs"),
+    ],
+)
+def test_when_the_counterpart_sets_what_it_is_not_told_then_that_is_forbidden(name, value):
+    case = shared(classification={"account": "ours", "line": "3"}, teams=("night",))
+    assert refusal(told(case, "update", MAKER, fields={name: value})) == (RefusalCode.FORBIDDEN, (f"fields.{name}",))
     assert isinstance(told(shared(), "update", MAKER, fields={"case_type": CaseType.DAMAGE}), Accepted)
+
+
+def test_when_the_counterpart_gives_lists_then_what_it_does_not_see_of_them_stays():
+    ours, theirs = Contact(user="carl", tenant_id="acme"), Contact(user="mo", tenant_id="maker")
+    case = shared(contacts=(ours, theirs), cc=("a@example.org",))
+    new = Contact(user="mia", tenant_id="maker")
+    fields = {"contacts": (new,), "cc": ("m@example.org",)}
+    state = state_of(accepted(told(case, "update", MAKER, fields=fields)).case)
+    assert state.contacts == (ours, new)
+    assert state.cc == ("a@example.org", "m@example.org")
+    many = tuple(Contact(user=f"m{number}", tenant_id="maker") for number in range(limits.CONTACTS_MAX))
+    decision = told(case, "update", MAKER, fields={"contacts": many})
+    assert refusal(decision)[0] == RefusalCode.LIMIT_EXCEEDED
 
 
 def test_when_signals_opened_the_case_then_its_device_stays():

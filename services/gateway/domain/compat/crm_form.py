@@ -45,6 +45,10 @@ class CrmForm:
         """Return what was given of a field; nothing if it was not, or is empty."""
         return self.given.get(name)
 
+    def without(self, name: str) -> "CrmForm":
+        """Return the form as if a field had not been given."""
+        return CrmForm({given: value for given, value in self.given.items() if given != name}, self.files)
+
 
 def read_form(profile: Profile, raw: Mapping[str, Any], *, new: bool) -> CrmForm:
     """Return what a client gives of a case; fields that are not known are passed over.

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from services.gateway.domain.compat.crm import ACCOUNT, CLOSED_ON, account_of, closed_on_of, contacts_of, standing_of
+from services.gateway.domain.compat.crm import (
+    ACCOUNT,
+    CLOSED_ON,
+    account_of,
+    closed_on_of,
+    contacts_of,
+    item,
+    standing_of,
+)
 from services.gateway.domain.compat.crm_form import CrmForm
 from services.gateway.domain.profiles import NoWay, Order, Profile, milliseconds, plan
 from shared.contracts.words import CaseType, Channel, ContactType, Priority, Visibility
@@ -11,6 +19,16 @@ from shared.contracts.words import CaseType, Channel, ContactType, Priority, Vis
 Body = Mapping[str, Any]
 #: After these, other fields of a case can be changed again, or nobody is assigned any more.
 FIRST: Final = frozenset({"reopen", "requeue"})
+
+
+#: What the counterpart of a shared case is not told of it, and so cannot set.
+OF_THE_OWNER: Final = ("account", "priority", "teams")
+
+
+def beyond_counterpart(profile: Profile, state: Body, form: CrmForm) -> list[str]:
+    """Return what a counterpart gives that only the owner sets; to give back what is shown is to give nothing."""
+    shown = item(profile, state)
+    return [name for name in OF_THE_OWNER if form.get(name) and form.get(name) != shown[name]]
 
 
 def new_case(form: CrmForm) -> dict[str, Any]:
