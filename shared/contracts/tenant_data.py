@@ -12,6 +12,7 @@ from shared.contracts.tenant_codes import Code, Codes, merged
 from shared.contracts.tenant_notices import NoticeTemplate, Notification, Preference, Subscription
 from shared.contracts.tenant_people import Counterpart, Team, User
 from shared.contracts.tenant_time import Calendar, Sla
+from shared.contracts.working_days import NOBODYS, WorkingDays
 
 DEFAULT: Final = "default"
 Body = TypeVar("Body", bound=Model)
@@ -115,6 +116,12 @@ class TenantData:
     def codes(self) -> Mapping[str, Code]:
         """The case codes that cases may have."""
         return merged(body for _, body in self._all(Codes))
+
+    @cached_property
+    def working_days(self) -> WorkingDays:
+        """The working days of the calendar that the settings name; else Monday to Friday by UTC."""
+        body = None if self.settings.calendar is None else self.calendar(self.settings.calendar)
+        return NOBODYS if body is None else WorkingDays(body)
 
     def _find(self, model: type[Body], name: str) -> Body | None:
         kind = KIND_OF[model]

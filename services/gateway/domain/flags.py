@@ -1,27 +1,22 @@
-"""What somebody can do with a case, in four words, as far as its state tells. Pure.
-
-The reopening window is reckoned without the tenant's calendar (Monday to Friday, UTC); the outcome of a command, which
-workflow decides, has them exactly.
-"""
+"""What somebody can do with a case, in four words, as its state and its owner's settings tell. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from services.gateway.domain.access import CUSTOMERS, PEOPLE, Identity
+from services.gateway.domain.access import CUSTOMERS, DESK, PEOPLE, Identity
+from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import Role, State
 
 UNRESOLVED: Final = frozenset({State.NEW, State.IN_PROGRESS, State.ON_HOLD, State.ACTION_REQUIRED})
 OPEN: Final = UNRESOLVED | {State.RESOLVED}
-REOPEN_WORKING_DAYS: Final = 14
-SATURDAY: Final = 5
 
 
-def flags_of(state: Mapping[str, Any], who: Identity, now: datetime) -> dict[str, bool]:
-    """Return the four flags of a case for somebody."""
+def flags_of(state: Mapping[str, Any], who: Identity, now: datetime, owner: TenantData) -> dict[str, bool]:
+    """Return the four flags of a case for somebody; `owner` is what the case's tenant has set."""
     at, person = State(state["state"]), who.role in PEOPLE
     live = state.get("deleted_at") is None
-    in_window = at is State.CLOSED and is_in_window(state.get("closed_at"), now)
+    in_window = at is State.CLOSED and is_in_window(state.get("closed_at"), who, now, owner)
     own = who.role not in CUSTOMERS or is_own(state, who)
     return {
         "modifiable": live and person and (at in OPEN or in_window),
@@ -42,12 +37,11 @@ def is_own(state: Mapping[str, Any], who: Identity) -> bool:
     )
 
 
-def is_in_window(closed_at: str | None, now: datetime) -> bool:
-    """Tell whether a case that was closed then may still be reopened."""
+def is_in_window(closed_at: str | None, who: Identity, now: datetime, owner: TenantData) -> bool:
+    """Tell whether a case that was closed then may still be reopened, by the owner's calendar."""
     if closed_at is None:
         return False
-    day, left = datetime.fromisoformat(closed_at).astimezone(UTC).date(), REOPEN_WORKING_DAYS
-    while left:
-        day += timedelta(days=1)
-        left -= day.weekday() < SATURDAY
-    return now.astimezone(UTC).date() <= day
+    settings = owner.settings
+    if settings.agents_bypass_reopen_window and who.role in DESK:
+        return True
+    return owner.working_days.is_reopenable(datetime.fromisoformat(closed_at), now, settings.reopen_working_days)

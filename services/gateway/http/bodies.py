@@ -1,7 +1,6 @@
 """Reading requests and writing resources: JSON bodies, the headers of conditional commands, cases as JSON."""
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import orjson
@@ -9,10 +8,11 @@ from fastapi import Depends, Header, Request
 from starlette.responses import Response
 
 from services.gateway.domain.access import Identity
-from services.gateway.domain.flags import flags_of
 from services.gateway.domain.view import CaseView
 from services.gateway.http.commands import Answer
+from services.gateway.http.doors import Doors
 from services.gateway.http.problems import STATUS, Problem, not_found
+from services.gateway.http.tenants import flags_for
 
 KEY_MAX: Final = 200
 ETAG: Final = re.compile(r'"(\d{1,15})"')
@@ -87,20 +87,20 @@ Key = Annotated[str | None, Depends(idempotency_key)]
 Body = Annotated[dict[str, Any], Depends(read_json)]
 
 
-def resource(view: CaseView, who: Identity, now: datetime) -> dict[str, Any]:
+def resource(view: CaseView, who: Identity, doors: Doors) -> dict[str, Any]:
     """Return a case as JSON: its state, what this person can do with it, and what lists show beside."""
-    return {**view.state, "flags": flags_of(view.state, who, now), "columns": dict(view.columns)}
+    return {**view.state, "flags": flags_for(doors, who, view), "columns": dict(view.columns)}
 
 
-def told_case(view: CaseView, who: Identity, now: datetime, *, status: int = 200, location: bool = False) -> Response:
+def told_case(view: CaseView, who: Identity, doors: Doors, *, status: int = 200, location: bool = False) -> Response:
     """Return the answer that shows a case."""
     headers = {"ETag": f'"{view.version}"'}
     if location:
         headers["Location"] = f"/api/v1/cases/{view.case_id}"
-    return Json(resource(view, who, now), status, headers=headers)
+    return Json(resource(view, who, doors), status, headers=headers)
 
 
-def told_answer(answer: Answer, who: Identity, now: datetime, *, command: str, conditional: bool) -> Response:
+def told_answer(answer: Answer, who: Identity, doors: Doors, *, command: str, conditional: bool) -> Response:
     """Return what became of a command.
 
     Raises:
@@ -116,7 +116,7 @@ def told_answer(answer: Answer, who: Identity, now: datetime, *, command: str, c
         return Response(status_code=204)
     if view is None:  # accepted, and no more for this person to see
         return Json(status_of(answer))
-    told = resource(view, who, now)
+    told = resource(view, who, doors)
     if answer.flags and answer.version == view.version:
         told["flags"] = dict(answer.flags)
     if answer.note_id:

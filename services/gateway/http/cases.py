@@ -63,9 +63,8 @@ async def seen(doors: Doors, who: Identity, name: str) -> CaseView:
 async def list_cases(request: Request, doors: Rooms, who: Lister) -> Response:
     """List cases: filters, an order, and pages by a cursor."""
     page = await doors.views.page(who, query_of(request))
-    now = doors.now()
     told = {
-        "items": [resource(view, who, now) for view in page.items],
+        "items": [resource(view, who, doors) for view in page.items],
         "total": page.total,
         "total_exact": page.total_exact,
         "next_cursor": page.next_cursor,
@@ -78,7 +77,7 @@ async def list_cases(request: Request, doors: Rooms, who: Lister) -> Response:
 async def create_case(doors: Rooms, who: Commander, body: Body, key: Key) -> Response:
     """Create a case; the body is its fields."""
     answer = await doors.desk.send(who, None, "create", {"case": body}, idempotency_key=key)
-    return told_answer(answer, who, doors.now(), command="create", conditional=False)
+    return told_answer(answer, who, doors, command="create", conditional=False)
 
 
 @router.get("/cases/{case}")
@@ -97,7 +96,7 @@ async def read_case(
         return Json(state)
     if view.deleted:
         raise Problem("deleted", "The case was deleted; its history stays.")
-    return told_case(view, who, doors.now())
+    return told_case(view, who, doors)
 
 
 @router.get("/cases/{case}/history")
@@ -125,7 +124,7 @@ async def _command(
     doors: Doors, who: Identity, name: str, command: str, body: Mapping[str, Any], key: str | None, version: int | None
 ) -> Response:
     answer = await doors.desk.send(who, name, command, body, idempotency_key=key, expected_version=version)
-    return told_answer(answer, who, doors.now(), command=command, conditional=version is not None)
+    return told_answer(answer, who, doors, command=command, conditional=version is not None)
 
 
 def _add_command(command: str) -> None:

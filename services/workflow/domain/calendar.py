@@ -12,6 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from shared.contracts import tenant_time
+from shared.contracts.working_days import HORIZON_DAYS, Span, WorkingDays
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -19,41 +20,16 @@ EPOCH_DAY: Final = EPOCH.toordinal()
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
-HORIZON_DAYS: Final = 3660
-WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-MONDAY_TO_FRIDAY: Final = tenant_time.Calendar()
 
-Span = tuple[int, int]
 Zone = ZoneInfo | timezone
 
 
-class Calendar:
+class Calendar(WorkingDays):
     """The working days and hours of one tenant; without a body Monday to Friday by UTC, around the clock."""
 
     def __init__(self, body: tenant_time.Calendar | None = None) -> None:
-        said = body or MONDAY_TO_FRIDAY
+        super().__init__(body)
         self.around_the_clock = body is None
-        self.zone: Zone = tenant_time.time_zone(said.time_zone) if body else UTC
-        self._week = tuple(_spans(getattr(said.week, day)) for day in WEEKDAYS)
-        self._days = {day.date: _spans(day.hours) for day in said.days}
-        self._holidays = said.holidays
-
-    def is_working_day(self, day: date) -> bool:
-        """Tell whether a local date has any working hours."""
-        return bool(self._spans_of(day))
-
-    def working_day_after(self, day: date, number: int) -> date | None:
-        """Return the so-manieth working day after a date; nothing if that is not in sight."""
-        for _ in range(HORIZON_DAYS):
-            if not number:
-                return day
-            day += timedelta(days=1)
-            number -= self.is_working_day(day)
-        return None
-
-    def local_date(self, at: datetime) -> date:
-        """Return the date that an instant has here."""
-        return at.astimezone(self.zone).date()
 
     def end_of(self, day: date) -> datetime:
         """Return the first instant after a local date."""
@@ -102,14 +78,6 @@ class Calendar:
         for day in range(begins // DAY, last_day + 1):
             yield from _pieces_of(self, day)
 
-    def _spans_of(self, day: date) -> tuple[Span, ...]:
-        own = self._days.get(day)
-        if own is not None:
-            return own
-        if self._holidays is not None and day in self._holidays.of(day.year):
-            return ()
-        return self._week[day.weekday()]
-
 
 @lru_cache(maxsize=65_536)
 def _pieces_of(calendar: Calendar, day: int) -> tuple[Span, ...]:
@@ -118,7 +86,7 @@ def _pieces_of(calendar: Calendar, day: int) -> tuple[Span, ...]:
         (max(begins, local - offset + begun), min(ends, local - offset + to))
         for begins, ends, offset in _steady(calendar.zone, day)
         for local in range((begins + offset) // DAY * DAY, ends + offset, DAY)
-        for begun, to in calendar._spans_of(_date(local))  # noqa: SLF001 - the calendar's own, remembered for all
+        for begun, to in calendar.spans_of(_date(local))
         if local - offset + begun < ends and local - offset + to > begins
     )
 
@@ -139,10 +107,6 @@ def _steady(zone: Zone, day: int) -> tuple[tuple[int, int, int], ...]:
             parts.append((start, change, offset))
             start, offset = change, _offset(zone, change)
     return tuple(part for part in (*parts, (start, begins + DAY, offset)) if part[0] < part[1])
-
-
-def _spans(hours: tuple[str, ...]) -> tuple[Span, ...]:
-    return tuple((start * MINUTE, end * MINUTE) for start, end in map(tenant_time.minutes, hours))
 
 
 def _offset(zone: Zone, at: int) -> int:

@@ -86,8 +86,7 @@ def is_in_reopen_window(scene: Scene) -> Refused | None:
         return None
     days, calendar = tenant.settings.reopen_working_days, tenant.calendar
     closed_at = cast("datetime", scene.state.closed_at)  # every closed case has it
-    last = calendar.working_day_after(calendar.local_date(closed_at), days)
-    if last is None or calendar.local_date(scene.at) <= last:
+    if calendar.is_reopenable(closed_at, scene.at, days):
         return None
     return Refused(
         RefusalCode.REOPEN_WINDOW_EXPIRED,

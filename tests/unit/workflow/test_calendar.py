@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.workflow.domain.calendar import HORIZON_DAYS, WEEKDAYS, Calendar
+from services.workflow.domain.calendar import Calendar
 from shared.contracts import tenant_time
+from shared.contracts.working_days import HORIZON_DAYS, WEEKDAYS
 from tests.unit.workflow.reckoner import Reckoner
 
 MINUTE, HOUR = 60_000, 3_600_000

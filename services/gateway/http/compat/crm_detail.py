@@ -10,8 +10,8 @@ from services.gateway.domain.compat.crm_form import FileReference
 from services.gateway.domain.papers import Papers, papers_of
 from services.gateway.domain.profiles import Order, Profile
 from services.gateway.domain.view import CaseView
-from services.gateway.http.compat.tenants import tenant_of
 from services.gateway.http.doors import Doors
+from services.gateway.http.tenants import tenant_of
 from shared.contracts.tenant_data import TenantData
 
 MENTION: Final = re.compile(r"@([\w.+@-]*\w)")

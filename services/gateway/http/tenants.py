@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from services.gateway.domain.access import Identity
+from services.gateway.domain.flags import flags_of
+from services.gateway.domain.view import CaseView
 from services.gateway.http.doors import Doors
 from shared.contracts.tenant_data import TenantData
 
@@ -14,3 +16,9 @@ NEWEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 def tenant_of(doors: Doors, who: Identity) -> TenantData:
     """Return what the tenant of somebody has set."""
     return doors.tenants.of(who.tenant_id, NEWEST)
+
+
+def flags_for(doors: Doors, who: Identity, view: CaseView) -> dict[str, bool]:
+    """Return what somebody can do with a case, by the calendar of its owner."""
+    owner = doors.tenants.of(view.state["tenant_id"], NEWEST)
+    return flags_of(view.state, who, doors.now(), owner)
