@@ -1,6 +1,7 @@
 """Stand-ins for tests, held to the same contract tests as the real things."""
 
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final
@@ -9,6 +10,7 @@ import bson
 from bson.codec_options import CodecOptions
 
 from shared.storage import Document, Write
+from shared.view_storage import Find, Index
 
 MEETS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "$lte": operator.le,
@@ -16,6 +18,12 @@ MEETS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "$gte": operator.ge,
     "$in": lambda value, wanted: value in wanted,
     "$nin": lambda value, wanted: value not in wanted,
+}
+ORDERED: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "$lte": operator.le,
+    "$lt": operator.lt,
+    "$gte": operator.ge,
+    "$gt": operator.gt,
 }
 LISTS: Final = frozenset({"$in", "$nin"})
 OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(tz_aware=True, tzinfo=UTC)
@@ -62,6 +70,95 @@ class MemoryDocuments:
 
     async def index(self, field: str, *, sparse: bool = False, expire_seconds: int | None = None) -> None:
         """Need no index."""
+
+
+class MemoryViewCollection:
+    """`ViewCollection` in memory, for the conditions that views are asked with."""
+
+    def __init__(self, name: str = "views") -> None:
+        self.name = name
+        self.stored: dict[str, Document] = {}
+
+    async def insert_new(self, documents: Sequence[Document]) -> None:
+        """Write the documents whose ids are not there yet."""
+        for document in documents:
+            self.stored.setdefault(document["_id"], _through_bson(document))
+
+    async def set_newer(self, documents: Sequence[Document], *, by: str = "seq") -> None:
+        """Set all fields of the documents where what is stored is older by a number, or missing."""
+        for document in documents:
+            held = self.stored.get(document["_id"])
+            if held is None or (by in held and held[by] < document[by]):
+                self.stored[document["_id"]] = {**(held or {}), **_through_bson(document)}
+
+    async def set_where(self, conditions: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+        """Set fields of all documents that meet the conditions."""
+        for document in self.stored.values():
+            if _fits(document, conditions):
+                document |= _through_bson(dict(fields))
+
+    async def find(self, question: Find) -> list[Document]:
+        """Return the documents that are asked for."""
+        found = [document for document in self.stored.values() if _fits(document, question.conditions)]
+        for name, direction in reversed(question.order):
+            found.sort(key=lambda document, name=name: _rank(document.get(name)), reverse=direction < 0)  # type: ignore[misc]
+        end = question.skip + question.limit if question.limit else None
+        kept = {"_id", *question.fields}
+        return [
+            _through_bson({name: value for name, value in d.items() if not question.fields or name in kept})
+            for d in found[question.skip : end]
+        ]
+
+    async def count(self, conditions: Mapping[str, Any], *, most: int) -> int:
+        """Return how many documents meet the conditions; counting ends at `most`, 0 counts all."""
+        found = sum(_fits(document, conditions) for document in self.stored.values())
+        return min(found, most) if most else found
+
+    async def make_indexes(self, indexes: Sequence[Index]) -> None:
+        """Need no index."""
+
+    async def drop(self) -> None:
+        """Forget the whole collection."""
+        self.stored.clear()
+
+
+def _fits(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
+    """Tell whether a document meets conditions as the database understands them."""
+    return all(
+        any(_fits(document, each) for each in wanted)
+        if name == "$or"
+        else all(_fits(document, each) for each in wanted)
+        if name == "$and"
+        else _is(document.get(name), wanted)
+        for name, wanted in conditions.items()
+    )
+
+
+def _is(value: Any, wanted: Any) -> bool:  # noqa: ANN401 - any stored value
+    values = [*value, value] if isinstance(value, list) else [value]
+    if not isinstance(wanted, Mapping):
+        return wanted in values
+    return all(_holds(values, name, operand) for name, operand in wanted.items())
+
+
+def _holds(values: list[Any], name: str, operand: Any) -> bool:  # noqa: ANN401 - any stored value
+    match name:
+        case "$in":
+            return any(each in operand for each in values)
+        case "$all":
+            return all(each in values for each in operand)
+        case "$ne":
+            return operand not in values
+        case "$regex":
+            return any(isinstance(each, str) and re.search(operand, each) for each in values)
+        case _:
+            compare = ORDERED[name]
+            return any(type(each) is type(operand) and compare(each, operand) for each in values)
+
+
+def _rank(value: Any) -> tuple[bool, Any]:  # noqa: ANN401 - any stored value
+    """Return a key by which what is absent comes first."""
+    return (value is not None, 0 if value is None else value)
 
 
 def _through_bson(document: Document) -> Document:

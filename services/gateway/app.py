@@ -9,6 +9,7 @@ from services.gateway.http.doors import Doors, Rates
 from services.gateway.http.events import EventHub
 from services.gateway.http.identity import Keys, Tokens, Trust
 from services.gateway.http.ledger import Ledger
+from services.gateway.http.line import KafkaLine
 from services.gateway.http.outcomes import Outcomes
 from services.gateway.http.server import HttpServer
 from services.gateway.preferences import Preferences
@@ -22,8 +23,8 @@ from shared.ops import Operations
 from shared.service import Part, Service, new_broker
 from shared.tenancy import Tenancy
 
-#: What answers to the programs of other products take into account.
-KINDS = ("user", "team", "counterpart", "codes")
+#: What answers take into account: until when cases can be reopened, and what programs of other products show.
+KINDS = ("settings", "calendar", "user", "team", "counterpart", "codes")
 
 
 def build(settings: GatewaySettings) -> Service:
@@ -44,7 +45,7 @@ def build(settings: GatewaySettings) -> Service:
         for viewer in (CaseEvents(generations), Presences(generations))
     ]
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
-    desk = Desk(servers, outcomes, views, ledger, wait_seconds=settings.wait_seconds)
+    desk = Desk(KafkaLine(servers), outcomes, views, ledger, wait_seconds=settings.wait_seconds)
     tenants = TenantConfig(servers, Tenancy(lambda data: data, KINDS))
     events = EventHub(servers, streams_max=settings.streams_max)
     doors = Doors(

@@ -1,15 +1,12 @@
 """The desk: publishes a command and waits for its outcome, and for the view to show it."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
 import orjson
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.access import Identity, may_give
@@ -24,12 +21,12 @@ from shared.contracts.commands import COMMANDS, command_type
 from shared.contracts.envelope import Message, message
 from shared.contracts.fields import utc_milliseconds
 from shared.contracts.ids import derived_id, fresh_id
-from shared.errors import TransientError
 
 SOURCE: Final = "/callout/gateway"
-REQUEST_MS: Final = 5_000
 CREATE: Final = "create"
 TYPES: Final = {command_type(name) for name in GIVEN}
+#: What a counterpart is never told of, not even of its own doing.
+NEVER_SHARED: Final = {command_type(name).encode() for name in ("watch", "unwatch", "link", "unlink")}
 TOLD: Final = replace(CASE_COMMANDS, types={name: body for name, body in CASE_COMMANDS.types.items() if name in TYPES})
 
 
@@ -41,6 +38,19 @@ class Cases(Versions, Protocol):
 
     async def caused_by(self, who: Identity, command_id: str) -> list[HistoryEntry]:
         """Return the events that a command caused."""
+
+
+class Line(Protocol):
+    """On what commands go out."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Disconnect; what was sent has arrived."""
+
+    async def publish(self, told: Message) -> None:
+        """Send a message; raises `TransientError` if it may not have been sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,26 +81,21 @@ class Desk:
 
     tells = (TOLD,)
 
-    def __init__(
-        self, bootstrap_servers: str, outcomes: Outcomes, views: Cases, ledger: Ledger, *, wait_seconds: float
-    ) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, line: Line, outcomes: Outcomes, views: Cases, ledger: Ledger, *, wait_seconds: float) -> None:
+        self._line = line
         self._outcomes = outcomes
         self._views = views
         self._ledger = ledger
         self._watch = Watch(views)
         self._wait_seconds = wait_seconds
-        self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
         """Connect."""
-        self._producer = await self._connected()
+        await self._line.start()
 
     async def stop(self) -> None:
         """Disconnect; what was sent has arrived."""
-        if self._producer is not None:
-            await self._producer.stop()
-        self._producer = None
+        await self._line.stop()
 
     async def send(
         self,
@@ -162,44 +167,22 @@ class Desk:
     async def _ask(self, who: Identity, told: Message, command_id: str, case_id: str) -> Answer:
         try:
             with self._outcomes.expected(command_id) as outcome:
-                await self._publish(told)
+                await self._line.publish(told)
                 async with asyncio.timeout(self._wait_seconds):
                     found = await outcome
                     if found["accepted"]:
-                        await self._watch.reached(who.tenant_id, case_id, found["seq"])
+                        await self._until_shown(who, told, case_id, found)
         except TimeoutError:
             await self._ledger.enter(who, command_id, case_id, digest_of(told.value or b""))
             return Answer(command_id=command_id, case_id=case_id, status="pending")
         return await self._told(who, command_id, case_id, found)
 
-    async def _publish(self, told: Message) -> None:
-        producer = self._producer
-        try:
-            async with asyncio.timeout(REQUEST_MS / 1000):
-                if producer is None:
-                    producer = self._producer = await self._connected()
-                await producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
-        except (KafkaError, TimeoutError) as error:
-            if producer is self._producer:  # one that was refused once may refuse all that follows
-                self._producer = None
-            if producer is not None:
-                asyncio.get_running_loop().create_task(_end(producer))
-            raise TransientError(f"the command was not taken: {type(error).__name__}") from error
-
-    async def _connected(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=REQUEST_MS,
-            max_request_size=1024 * 1024,
-        )
-        try:
-            await producer.start()
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
+    async def _until_shown(self, who: Identity, told: Message, case_id: str, outcome: Outcome) -> None:
+        headers = dict(told.headers)
+        if headers["ce_tenant"] == who.tenant_id.encode():
+            await self._watch.reached(who.tenant_id, case_id, seq=outcome["seq"])
+        elif headers["ce_type"] not in NEVER_SHARED:  # a counterpart's events have numbers of their own
+            await self._watch.reached(who.tenant_id, case_id, version=outcome["version"])
 
     async def _told(self, who: Identity, command_id: str, case_id: str, outcome: Outcome) -> Answer:
         view = await self._views.one(who, case_id) if outcome["accepted"] else None
@@ -247,8 +230,3 @@ def _outcome_of(event: HistoryEntry) -> Outcome:
     body = orjson.loads(event.value)
     note = body["change"].get("note") or {}
     return {"accepted": True, "seq": body["seq"], "version": body["case"]["version"], "note_id": note.get("id")}
-
-
-async def _end(producer: AIOKafkaProducer) -> None:
-    with contextlib.suppress(Exception):
-        await producer.stop()

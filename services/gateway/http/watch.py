@@ -13,6 +13,8 @@ log = structlog.get_logger()
 TICK_SECONDS: Final = 0.01
 PAUSE_SECONDS: Final = 0.2
 
+Reached = tuple[int, int]
+
 
 class Versions(Protocol):
     """What the watch asks of the views."""
@@ -26,13 +28,13 @@ class Watch:
 
     def __init__(self, views: Versions) -> None:
         self._views = views
-        self._waiting: dict[asyncio.Future[None], tuple[str, str, int]] = {}
+        self._waiting: dict[asyncio.Future[None], tuple[str, str, Reached]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    async def reached(self, tenant_id: str, case_id: str, seq: int) -> None:
-        """Return when a tenant's view of a case has come to an event; bound it in time."""
+    async def reached(self, tenant_id: str, case_id: str, seq: int = 0, *, version: int = 0) -> None:
+        """Return when a tenant's view of a case has come to an event, or to a version; bound it in time."""
         waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[waiting] = (tenant_id, case_id, seq)
+        self._waiting[waiting] = (tenant_id, case_id, (seq, version))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look_on())
         try:
@@ -55,6 +57,7 @@ class Watch:
             wanted[tenant_id].add(case_id)
         for tenant_id, case_ids in wanted.items():
             shown = await self._views.versions(tenant_id, case_ids)
-            for waiting, (tenant, case_id, seq) in list(self._waiting.items()):
-                if tenant == tenant_id and case_id in shown and shown[case_id][0] >= seq and not waiting.done():
+            for waiting, (tenant, case_id, (seq, version)) in list(self._waiting.items()):
+                at = shown.get(case_id, (-1, -1)) if tenant == tenant_id else (-1, -1)
+                if at[0] >= seq and at[1] >= version and not waiting.done():
                     waiting.set_result(None)

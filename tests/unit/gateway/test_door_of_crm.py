@@ -234,6 +234,45 @@ async def test_an_empty_place_for_a_file_is_no_file(crm: httpx.AsyncClient) -> N
 
 
 @pytest.mark.seed("S2.4", "S2.24")
+async def shared_case(crm: httpx.AsyncClient, rooms: MemoryRooms) -> str:
+    """Return the id of a case that is shared with `maker`, with classes of its owner."""
+    rooms.set(TENANT, "counterpart", "maker", {})
+    case = await make(crm, teams=[TEAM])
+    native = f"/api/v1/cases/{case['id']}/commands"
+    for command, arguments in (
+        ("update", {"fields": {"classification": {"account": ACCOUNT, "line": "3"}}}),
+        ("share", {"counterpart_tenant_id": "maker"}),
+    ):
+        assert (await crm.post(f"{native}/{command}", json=arguments)).status_code == 200
+    return str(case["id"])
+
+
+@pytest.mark.parametrize(("name", "value"), [("account", "theirs"), ("priority", "Low"), ("teams", [USER])])
+async def test_what_the_owner_alone_sees_of_a_shared_case_its_counterpart_does_not_overwrite(
+    crm: httpx.AsyncClient, rooms: MemoryRooms, name: str, value: Any
+) -> None:
+    id_ = await shared_case(crm, rooms)
+    answer = await crm.put(f"{CASES}{id_}/", json={name: value, "case_type": "Billing"}, headers=as_("agent", "maker"))
+    assert (answer.status_code, list(answer.json()["errors"])) == (403, [name])
+    state = (await crm.get(f"/api/v1/cases/{id_}")).json()
+    assert state["classification"] == {"account": ACCOUNT, "line": "3"}
+    assert (state["priority"], state["teams"], state["case_type"]) == ("medium", [TEAM], "technical")
+
+
+async def test_a_counterpart_gives_back_what_it_is_shown_and_changes_the_rest(
+    crm: httpx.AsyncClient, rooms: MemoryRooms
+) -> None:
+    id_ = await shared_case(crm, rooms)
+    maker = as_("agent", "maker")
+    shown = (await crm.get(f"{CASES}{id_}/", headers=maker)).json()["case_obj"]
+    assert (shown["account"], shown["priority"], shown["teams"]) == (None, None, [])
+    changed = shown | {"name": "Login", "status": "Closed", "closed_on": "2026-01-02T09:00:02Z"}
+    answer = await crm.put(f"{CASES}{id_}/", json=changed, headers=maker)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["name"], answer.json()["status"]) == ("Login", "Closed")
+    assert (await crm.get(f"/api/v1/cases/{id_}")).json()["classification"] == {"account": ACCOUNT, "line": "3"}
+
+
 async def test_the_organization_has_to_be_that_of_the_token(crm: httpx.AsyncClient) -> None:
     case = await make(crm)
     other = {"organization-id": "0a1b2c3d-0000-4000-8000-000000000002"}
@@ -276,7 +315,7 @@ async def test_a_case_of_another_organization_is_as_unknown_as_any(crm: httpx.As
 async def test_internal_comments_are_for_the_staff(crm: httpx.AsyncClient, rooms: MemoryRooms) -> None:
     case = await make(crm)
     who = await rooms.identify("Bearer " + f"{TENANT}/{USER}/agent")
-    answer = await rooms.send(who, case["id"], "add_note", {"text": "Between us", "visibility": "internal"})
+    answer = await rooms.desk.send(who, case["id"], "add_note", {"text": "Between us", "visibility": "internal"})
     theirs = as_("operator")
     assert (await crm.get(f"{CASES}{case['id']}/", headers=theirs)).json()["comments"] == []
     hidden = await crm.put(f"{CASES}comment/{answer.note_id}/", json={"comment": "x"}, headers=theirs)
@@ -345,7 +384,7 @@ async def test_a_key_makes_a_repeated_creation_one(crm: httpx.AsyncClient) -> No
 async def test_what_is_not_decided_in_time_is_told_with_where_to_ask(
     crm: httpx.AsyncClient, rooms: MemoryRooms
 ) -> None:
-    rooms.pending = True
+    rooms.take_no_more()
     answer = await crm.post(CASES, json={"name": "Slow"})
     assert answer.status_code == 202
     assert answer.headers["location"] == f"/api/v1/commands/{answer.json()['command']}"

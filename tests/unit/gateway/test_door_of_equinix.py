@@ -121,9 +121,9 @@ async def test_files_are_kept_by_reference(api: httpx.AsyncClient, rooms: Memory
     other = {"id": UUID.replace("1", "2", 1), "name": "log.txt"}
     await api.post(f"{CASES}/{number}/notes", json={"text": "See the log", "attachments": [other]})
     who = await rooms.identify("Bearer acme/olga/operator")
-    view = await rooms.one(who, number)
+    view = await rooms.views.one(who, number)
     assert view
-    papers = papers_of(await rooms.papers(who, view.case_id))
+    papers = papers_of(await rooms.views.papers(who, view.case_id))
     assert [(file.id, file.name) for file in papers.files] == [(UUID, "photo.jpg"), (other["id"], "log.txt")]
 
 
@@ -135,7 +135,7 @@ async def test_a_note_is_added_by_the_number_of_eight_characters(api: httpx.Asyn
     assert (answer.status_code, set(result)) == (200, {"CaseId", "CaseNotesId", "CaseNumber"})
     assert result["CaseNumber"] == number
     who = await rooms.identify("Bearer acme/olga/operator")
-    (note,) = papers_of(await rooms.papers(who, result["CaseId"])).notes
+    (note,) = papers_of(await rooms.views.papers(who, result["CaseId"])).notes
     assert (note.id, note.text, note.visibility) == (result["CaseNotesId"], "Still dark", "external")
     by_id = await api.post(f"{CASES}/{result['CaseId']}/notes", json={"text": "x"})
     assert wrong(by_id)[0] == "invalid_request"
@@ -150,7 +150,7 @@ async def test_an_internal_note_is_kept_from_the_customer(api: httpx.AsyncClient
         "CaseId"
     ]
     customer, staff = [await rooms.identify(f"Bearer acme/u/{role}") for role in ("operator", "agent")]
-    assert (len(await rooms.papers(customer, case_id)), len(await rooms.papers(staff, case_id))) == (0, 1)
+    assert (len(await rooms.views.papers(customer, case_id)), len(await rooms.views.papers(staff, case_id))) == (0, 1)
 
 
 async def test_what_a_customer_says_to_a_case_that_waits_for_it_sets_it_to_work(
@@ -159,7 +159,7 @@ async def test_what_a_customer_says_to_a_case_that_waits_for_it_sets_it_to_work(
     rooms.set("acme", "counterpart", "maker", {})
     number = await create(api)
     agent = await rooms.identify("Bearer acme/ann/agent")
-    await rooms.send(agent, number, "request_action", {"text": "Which cage?"})
+    await rooms.desk.send(agent, number, "request_action", {"text": "Which cage?"})
     asked = await read(api, number)
     assert (asked["status"], asked["respond"]) == ("ACTION_REQUIRED", True)
     await api.post(f"{CASES}/{number}/notes", json={"text": "Cage 7"})
@@ -185,7 +185,7 @@ async def test_a_case_is_cancelled_with_its_reason_and_only_once(api: httpx.Asyn
 async def test_a_case_is_found_by_its_order_number(api: httpx.AsyncClient, rooms: MemoryRooms) -> None:
     number = await create(api)
     agent = await rooms.identify("Bearer acme/ann/agent")
-    await rooms.send(agent, number, "link", {"kind": "external", "id": "1-204976070710"})
+    await rooms.desk.send(agent, number, "link", {"kind": "external", "id": "1-204976070710"})
     case = await read(api, "1-204976070710")
     assert (case["id"], case["orderId"]) == (number, "1-204976070710")
     answer = await api.post(f"{CASES}/1-204976070710/cancel", json={"reason": "Not needed"})
@@ -229,7 +229,7 @@ async def test_no_status_is_told_but_those_of_the_description(api: httpx.AsyncCl
     told += [await api.post(f"{CASES}/{number}/{path}", json={"a": 1}) for path in ("notes", "cancel")]
     assert [answer.status_code for answer in told] == [400] * 5 + [200, 401, 403, 400, 400, 400]
     assert all(isinstance(answer.json(), list) for answer in told if answer.status_code != 200)
-    rooms.pending = True
+    rooms.take_no_more()
     assert wrong(await api.post(CASES, json=NEW), 409)[0] == "pending"
 
 
@@ -241,7 +241,7 @@ async def test_what_is_away_or_broken_on_our_side_is_told_in_the_same_form(
         async def fail(*_: Any, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(rooms, "one", fail)
+        monkeypatch.setattr(rooms.views, "one", fail)
         assert wrong(await api.get(f"{CASES}/10000001"), 500)[0] == code
 
 
@@ -249,7 +249,7 @@ async def test_a_case_is_shared_with_the_only_counterpart_and_of_several_with_no
     api: httpx.AsyncClient, rooms: MemoryRooms
 ) -> None:
     async def shared(number: str) -> tuple[str, str | None]:
-        view = await rooms.one(await rooms.identify("Bearer acme/ann/agent"), number)
+        view = await rooms.views.one(await rooms.identify("Bearer acme/ann/agent"), number)
         assert view
         return view.state["visibility"], view.state.get("counterpart_tenant_id")
 
