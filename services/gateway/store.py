@@ -1,6 +1,8 @@
 """The views as they are asked for, for somebody who sees so much and no more."""
 
+import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +34,9 @@ STANDING_SECONDS: Final = 1.0
 """So long a process goes on reading a generation that another has taken the place of; both are written meanwhile."""
 SHOWN: Final = ("case_id", "seq", "version", "deleted", "raw", "remote_access", "device_status", "created_at", "n")
 LAST: Final = 10**12 - 1
+MANY_SECONDS: Final = 60.0
+"""So long a list is taken to have more cases than are counted, once it had."""
+MANY_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,7 @@ class Views:
         self._generations = generations
         self._serving = 0
         self._asked_at = float("-inf")
+        self._many: OrderedDict[bytes, float] = OrderedDict()
 
     async def page(self, who: Identity, query: CaseQuery, *, offset: int = 0) -> Page:
         """Return one page of what somebody may see, and how much there is.
@@ -60,9 +66,10 @@ class Views:
             InvalidQuery: if its cursor is none or belongs to another list.
         """
         generation = await self._generation()
-        found = await generation.cases.find(self.question(who, query, more=1, skip=offset))
+        found, total = await asyncio.gather(
+            generation.cases.find(self.question(who, query, more=1, skip=offset)), self._total(generation, who, query)
+        )
         shown = found[: query.limit]
-        total = await self._total(generation, who, query)
         return Page(
             items=[read_view(document) for document in shown],
             total=None if total is None else min(total, COUNTED_MAX) if query.count == "bounded" else total,
@@ -157,7 +164,19 @@ class Views:
         if query.count == "none":
             return None
         conditions = query.conditions(visible(who), who.user_id)
-        return await generation.cases.count(conditions, most=0 if query.count == "exact" else COUNTED_MAX + 1)
+        if query.count == "exact":
+            return await generation.cases.count(conditions, most=0)
+        # Of a list that has more than are counted it is known for a while: counting so far is most of a page's time.
+        list_, now = orjson.dumps(conditions, default=str), time.monotonic()
+        if self._many.get(list_, now) > now:
+            return COUNTED_MAX + 1
+        total = await generation.cases.count(conditions, most=COUNTED_MAX + 1)
+        if total > COUNTED_MAX:
+            self._many[list_] = now + MANY_SECONDS
+            self._many.move_to_end(list_)
+            if len(self._many) > MANY_MAX:
+                self._many.popitem(last=False)
+        return total
 
     async def _entries(
         self, who: Identity, case_id: str, first: int, last: int, *, papers: bool = False

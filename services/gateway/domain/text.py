@@ -13,9 +13,10 @@ BEGINS: Final = "^"
 #: Letters and digits, the most frequent first: of a word's grams the one with the rarest letters is looked up.
 FREQUENT: Final = " etaoinsrhldcumfpgwybvkxjqz0123456789"
 WORDS_MAX: Final = 8
-#: Numbers have longer grams beside: three digits of many are no narrowing.
-DIGITS_GRAM: Final = 5
-_DIGITS: Final = re.compile(f"[0-9]{{{DIGITS_GRAM},}}")
+#: Longer words have longer grams beside: what few have is found at once among however many others.
+LONG_GRAM: Final = 5
+DIGITS_GRAM: Final = 7
+_DIGITS: Final = re.compile(r"[0-9]+")
 _RUN: Final = re.compile(r"\w+")
 
 
@@ -29,9 +30,9 @@ def grams_of(parts: Iterable[str]) -> list[str]:
     found: set[str] = set()
     for part in parts:
         for word in part.split():
-            found.update(word[at : at + GRAM] for at in range(len(word) - GRAM + 1))
+            found.update(_cut(word, GRAM), _cut(word, LONG_GRAM))
             for digits in _DIGITS.findall(word):
-                found.update(digits[at : at + DIGITS_GRAM] for at in range(len(digits) - DIGITS_GRAM + 1))
+                found.update(_cut(digits, DIGITS_GRAM))
             for run in (word, *_RUN.findall(word)):
                 found.update(BEGINS + run[:length] for length in range(1, GRAM) if len(run) >= length)
     return sorted(found)
@@ -54,11 +55,17 @@ def search_conditions(words: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def rarest_gram(word: str) -> str:
-    """Return the gram of a word that the fewest texts are likely to have; of a number its end."""
-    if numbers := _DIGITS.findall(word):
-        return str(max(numbers, key=len)[-DIGITS_GRAM:])
-    grams = [word[at : at + GRAM] for at in range(len(word) - GRAM + 1)]
+    """Return the gram of a word that the fewest texts are likely to have; of a long number its end."""
+    digits = max(_DIGITS.findall(word), key=len, default="")
+    for length in (DIGITS_GRAM, LONG_GRAM):
+        if len(digits) >= length:
+            return str(digits[-length:])
+    grams = _cut(word, LONG_GRAM) or _cut(word, GRAM)
     return max(grams, key=lambda gram: sum(_rarity(letter) for letter in gram))
+
+
+def _cut(word: str, length: int) -> list[str]:
+    return [word[at : at + length] for at in range(len(word) - length + 1)]
 
 
 def _rarity(letter: str) -> int:
