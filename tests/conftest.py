@@ -26,8 +26,12 @@ def infra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Workflow and two gateway processes, started once and shared by the tests of the HTTP door."""
     services = ("--only", "workflow,gateway", "--workers", "gateway=2")
-    rates = {"GATEWAY_REQUESTS_PER_SECOND": "10000", "GATEWAY_REQUESTS_BURST": "10000"}
-    with RunningStack(tmp_path_factory.mktemp("gateway"), *services, environment=rates) as stack:
+    fast = {
+        "GATEWAY_REQUESTS_PER_SECOND": "10000",
+        "GATEWAY_REQUESTS_BURST": "10000",
+        "GATEWAY_METADATA_REFRESH_SECONDS": "1",
+    }
+    with RunningStack(tmp_path_factory.mktemp("gateway"), *services, environment=fast) as stack:
         yield stack
 
 

@@ -2,15 +2,22 @@
 
 import asyncio
 import json
+import re
 import signal
+import socket
+import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import psutil
 import pytest
 
 from tests.integration.test_gateway import Client, command, new_case
 from tests.stack import RunningStack, wait_until
+from tests.view_parts import Publisher, eventually, fresh
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +123,97 @@ async def test_a_killed_process_takes_nothing_with_it(gateway_stack: RunningStac
         await asyncio.to_thread(wait_until, lambda: _answers(gateway_stack.http_urls[0]), seconds=30)
         while (await http.get(f"/api/v1/cases/{cases[2]['id']}")).json()["state"] != "IN_PROGRESS":
             await asyncio.sleep(0.1)
+
+
+@pytest.mark.seed("S1.7", "S1.13")
+async def test_a_counterpart_is_told_of_the_cases_shared_with_it_as_its_topic_tells_them_and_of_nothing_else(
+    gateway_stack: RunningStack, tmp_path: Path
+) -> None:
+    maker, owner = f"maker-{uuid4().hex[:6]}", f"owner-{uuid4().hex[:6]}"
+    async with Client(gateway_stack, tenant=owner) as http, Client(gateway_stack, tenant=maker) as other:
+        [start] = await take(other, 0)  # before its topic is there
+
+        async def work() -> None:
+            file = tmp_path / "config.json"
+            file.write_text(json.dumps({"tenant": owner, "counterpart": {maker: {}}}))
+            done = await asyncio.to_thread(gateway_stack.callout, "config", "apply", str(file))
+            assert done.returncode == 0, done.stdout + done.stderr
+            shared = await new_case(http, visibility="shared", counterpart_tenant_id=maker, priority="blocker")
+            internal = await new_case(http)
+            for case in (shared, internal):
+                await http.post(command(case, "add_note"), json={"text": "psst", "visibility": "internal"})
+                assert (await http.post(command(case, "start"))).status_code == 200
+            await eventually(lambda: _is_seen(other, shared))
+            told = await other.post(command(shared, "add_note"), json={"text": "Mine.", "visibility": "external"})
+            assert (told.status_code, told.json()["version"]) == (200, 4)
+
+        live = await take(other, 3, work, last=start["place"])
+        assert [event["name"] for event in live] == ["created", "started", "note_added"]
+        assert len({event["data"]["case_id"] for event in live}) == 1
+        assert not any({"priority", "assignees"} & event["data"]["case"].keys() for event in live)
+        assert "psst" not in json.dumps(live)
+        again = await take(other, 3, last=start["place"])
+        assert [event["id"] for event in again] == [event["id"] for event in live]
+        [last] = await take(other, 1, last=live[1]["place"])
+        assert last["id"] == live[2]["id"]
+        mine = await new_case(other)
+        [own] = await take(other, 1, last=live[2]["place"])
+        assert (own["name"], own["data"]["case_id"]) == ("created", mine["id"])
+
+
+async def _is_seen(http: httpx.AsyncClient, case: dict[str, Any]) -> bool:
+    return (await http.get(f"/api/v1/cases/{case['id']}")).status_code == 200
+
+
+async def test_who_takes_nothing_costs_only_themselves_and_loses_nothing(gateway_stack: RunningStack) -> None:
+    tenant, count = f"slow-{uuid4().hex[:6]}", 800
+    slow = Client(gateway_stack, tenant=tenant)
+    reader, writer = await stalled(gateway_stack, slow.headers)
+    text = b""
+    while b"event: position" not in text:
+        text += await reader.read(100)
+    gateway = psutil.Process(gateway_stack.pids["gateway"][0])
+    before = gateway.memory_info().rss
+    async with Publisher(gateway_stack.bootstrap_servers) as publish, Client(gateway_stack, tenant="quick") as quick:
+
+        async def make() -> None:
+            await publish(*(fresh(n, tenant_id=tenant, description="x" * 20_000) for n in range(count)))
+            await new_case(quick)
+
+        began = time.monotonic()
+        [seen] = await take(quick, 1, make)
+        assert seen["name"] == "created"
+        assert time.monotonic() - began < 15
+        assert gateway.memory_info().rss - before < 60e6
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
+        text += await asyncio.wait_for(reader.read(), 30)  # what the network held, then the end
+        writer.close()
+        assert text.rstrip().endswith(b"retry: 2000\n\n\r\n0"), text[-80:]
+        ids = re.findall(rb"^id: (.*)\nevent: updated$", text, re.MULTILINE)
+        assert 0 < len(ids) < count
+        async with slow as http:
+            rest = await take(http, count - len(ids), last=ids[-1].decode())
+        assert len({event["id"] for event in rest}) == count - len(ids)
+
+
+async def stalled(stack: RunningStack, headers: dict[str, str]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Follow over a connection that holds little, and of which nothing is taken by itself."""
+    url = httpx.URL(stack.http_urls[0])
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * 1024)
+    plain.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(plain, (url.host, url.port))
+    reader, writer = await asyncio.open_connection(sock=plain, limit=64 * 1024)
+    lines = [
+        "GET /api/v1/events HTTP/1.1",
+        f"Host: {url.host}",
+        "Connection: close",
+        *(f"{n}: {v}" for n, v in headers.items()),
+        "",
+        "",
+    ]
+    writer.write("\r\n".join(lines).encode())
+    return reader, writer
 
 
 def _answers(url: str) -> bool:

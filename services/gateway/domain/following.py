@@ -9,7 +9,10 @@ import orjson
 
 from services.gateway.domain.access import Sight
 
-PLACE: Final = re.compile(r"\d{1,4}:\d{1,18}(,\d{1,4}:\d{1,18}){0,999}")
+PLACE: Final = re.compile(r"(\d{1,4}|s):\d{1,18}(,(\d{1,4}|s):\d{1,18}){0,999}")
+#: The number under which a tenant's redacted topic stands among the partitions of the events, and its name in a place.
+SHARED: Final = -1
+SHARED_NAME: Final = "s"
 INTERNAL: Final = "internal"
 
 
@@ -21,8 +24,13 @@ class Selection:
     names: frozenset[str] = frozenset()
 
 
-def event_of(value: bytes, type_: str, sight: Sight, selection: Selection) -> dict[str, Any] | None:
-    """Return the body of an event that somebody wants and may see; nothing if not."""
+def event_of(
+    value: bytes, type_: str, sight: Sight, selection: Selection, *, redacted: bool = False
+) -> dict[str, Any] | None:
+    """Return the body of an event that somebody wants and may see; nothing if not.
+
+    A `redacted` one was told to the tenant of who follows; others are its owner's.
+    """
     name = type_.removeprefix("callout.case.").partition(".")[0]
     if selection.names and name not in selection.names:
         return None
@@ -30,7 +38,7 @@ def event_of(value: bytes, type_: str, sight: Sight, selection: Selection) -> di
     case = body["case"]
     if selection.cases and selection.cases.isdisjoint((body["case_id"], body["number"])):
         return None
-    if case["tenant_id"] != sight.tenant_id:
+    if not redacted and case["tenant_id"] != sight.tenant_id:
         return None
     if sight.own_of is not None and sight.own_of not in parties_of(case, sight.tenant_id):
         return None
@@ -59,7 +67,7 @@ def parties_of(case: Mapping[str, Any], tenant_id: str) -> frozenset[str]:
 
 def position_text(positions: Mapping[int, int]) -> str:
     """Return a place in the stream as text: the next offset of each partition."""
-    return ",".join(f"{partition}:{offset}" for partition, offset in positions.items())
+    return ",".join(f"{SHARED_NAME if number == SHARED else number}:{offset}" for number, offset in positions.items())
 
 
 def parse_position(text: str) -> dict[int, int]:
@@ -71,4 +79,4 @@ def parse_position(text: str) -> dict[int, int]:
     if PLACE.fullmatch(text) is None:
         raise ValueError("a place in the stream is told as the id of an event")
     parts = (each.split(":") for each in text.split(","))
-    return {int(partition): int(offset) for partition, offset in parts}
+    return {SHARED if number == SHARED_NAME else int(number): int(offset) for number, offset in parts}

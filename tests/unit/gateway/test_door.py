@@ -8,16 +8,22 @@ import pytest
 
 from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.access import Identity, visible
-from services.gateway.domain.flags import flags_of, is_in_window
+from services.gateway.domain.flags import flags_of
 from services.gateway.domain.following import Selection, event_of, parse_position, position_text
+from services.gateway.domain.profiles.plans import arguments_of
 from services.gateway.http.app import action_of, make_app, routes
 from services.gateway.http.arguments import command_data
 from services.gateway.http.doors import Rates
-from services.gateway.http.events import QUEUED_MAX, Stream
 from services.gateway.http.examples import ARGUMENTS, CASE_ID, EVENT, STATE
+from services.gateway.http.follower import QUEUED_MAX, Stream
 from services.gateway.http.problems import Problem
+from services.workflow.domain import Tenant, allowed
+from services.workflow.domain import flags as decided
 from shared.contracts.commands import COMMANDS
+from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import Role
+from tests.unit.gateway.cases import body_of
+from tests.unit.workflow.builders import AGENT, actor, after, by_operator
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -79,7 +85,7 @@ def test_a_command_larger_than_anybody_takes_is_not_sent() -> None:
 
 
 def flags(role: Role, state: str, user: str = "ann", **fields: Any) -> set[str]:
-    told = flags_of({**STATE, "state": state, **fields}, who(role, user), NOW)
+    told = flags_of({**STATE, "state": state, **fields}, who(role, user), NOW, TenantData())
     return {name for name, is_so in told.items() if is_so}
 
 
@@ -97,10 +103,62 @@ def test_flags_say_what_the_asker_can_do() -> None:
     assert flags(Role.AGENT, "NEW", deleted_at="2026-03-01T00:00:00.000Z") == set()
 
 
-def test_the_window_ends_with_the_fourteenth_working_day() -> None:
-    friday = "2026-01-02T12:00:00.000Z"
-    assert is_in_window(friday, datetime(2026, 1, 22, 23, 59, tzinfo=UTC))
-    assert not is_in_window(friday, datetime(2026, 1, 23, 0, 0, tzinfo=UTC))
+FRIDAY = datetime(2026, 1, 2, 15, tzinfo=UTC)
+WEEK = {day: ["08:00-17:00"] for day in ("mon", "tue", "wed", "thu", "fri")}
+BERLIN = {"time_zone": "Europe/Berlin", "week": WEEK}
+HOLIDAYS = BERLIN | {"holidays": {"country": "DE", "subdivision": "BW"}}
+
+
+def having_set(calendar: dict[str, Any] | None = None, **settings: Any) -> TenantData:
+    named = {} if calendar is None else {"calendar": {"plant": orjson.dumps(calendar)}}
+    return TenantData({"settings": {"default": orjson.dumps({"calendar": "plant", **settings})}, **named})
+
+
+@pytest.mark.seed("S3.14")
+@pytest.mark.parametrize(
+    ("owner", "last"),
+    [
+        (TenantData(), "2026-01-22T23:59:59.999+00:00"),
+        (having_set(BERLIN), "2026-01-22T23:59:59.999+01:00"),
+        (having_set(HOLIDAYS), "2026-01-23T23:59:59.999+01:00"),
+        (having_set(BERLIN, reopen_working_days=1), "2026-01-05T23:59:59.999+01:00"),
+    ],
+)
+def test_the_window_ends_with_its_last_working_day_by_the_calendar_of_the_owner(owner: TenantData, last: str) -> None:
+    closed = {**STATE, "state": "CLOSED", "closed_at": FRIDAY.isoformat()}
+    moment = datetime.fromisoformat(last)
+    for at, open_ in ((moment, True), (moment + timedelta(milliseconds=1), False)):
+        told = flags_of(closed, who(), at, owner)
+        assert (told["reopen"], told["modifiable"]) == (open_, open_)
+
+
+OWNERS = [
+    TenantData(),
+    having_set(HOLIDAYS),
+    having_set(reopen_working_days=0),
+    having_set(agents_bypass_reopen_window=True),
+]
+WAYS: tuple[tuple[str, ...], ...] = (
+    *((), ("start",), ("hold",), ("request_action",), ("resolve",), ("close",), ("cancel",)),
+    *(("close", "archive"), ("delete",)),
+)
+PEOPLE = [actor(role, user, tenant) for role in Role for user in ("operator-1", "x") for tenant in ("acme", "maker")]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way) or "new")
+def test_flags_of_a_read_are_those_that_workflow_tells_with_an_outcome(way: tuple[str, ...]) -> None:
+    case = by_operator(counterpart_tenant_id="maker")
+    for name in way:
+        by = actor("dispatcher") if name in {"archive", "delete"} else AGENT
+        case = after(case, name, by, now=FRIDAY, **arguments_of(name, "why"))
+    for person in PEOPLE:
+        for days in (0, 1, 20, 21, 30):
+            at = FRIDAY + timedelta(days=days)
+            for owner in OWNERS:
+                names = allowed(case, person, at, Tenant(owner))
+                seen = Identity(person.tenant_id, person.id, person.role)
+                told = flags_of(body_of(case), seen, at, owner)
+                assert told == decided(case, names), (person, at)
 
 
 def test_a_person_may_ask_so_often_and_is_told_how_long_to_wait() -> None:
@@ -168,8 +226,3 @@ def test_every_route_has_a_guard_and_an_action() -> None:
     make_app()
     assert {action_of(route) for route in routes()} - {None}
     assert all(action_of(route) for route in routes())
-
-
-def test_a_window_needs_a_time_of_closing() -> None:
-    assert not is_in_window(None, NOW)
-    assert is_in_window((NOW - timedelta(days=1)).isoformat(), NOW)
