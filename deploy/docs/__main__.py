@@ -14,6 +14,7 @@ import yaml
 from deploy.docs import asyncapi, openapi, page, seeds, settings
 from deploy.docs.compatibility import breaks
 from deploy.docs.contracts import Contracts
+from services.gateway.http.compat import crm_description, equinix_description
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 RELEASED: Final = "asyncapi.released.yaml"
@@ -28,6 +29,8 @@ FILES: Final[dict[str, Callable[[], str]]] = {
     "asyncapi.yaml": asyncapi.render,
     "asyncapi.html": page.render,
     "openapi.yaml": openapi.render,
+    "openapi-django-crm.yaml": lambda: openapi.render_of(crm_description.DOOR),
+    "openapi-equinix.yaml": lambda: openapi.render_of(equinix_description.DOOR),
     "seeds.md": seeds.render,
 }
 """Files that are generated whole."""

@@ -1,17 +1,21 @@
 """The application: every route behind the same guards."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.http import bulk, cases, devices, export, figures, preferences, problems, stream
-from services.gateway.http.compat import django_crm, equinix
+from services.gateway.http.bodies import Json
+from services.gateway.http.compat import crm_description, django_crm, equinix, equinix_description
+from services.gateway.http.compat.describing import Door
 from services.gateway.http.doors import Asking, Doors
-from services.gateway.http.openapi import describe
+from services.gateway.http.openapi import PREFIX, describe
 from services.gateway.http.problems import Problem
 from shared.contracts import limits
 from shared.version import version
@@ -32,6 +36,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     django_crm.router,
     equinix.router,
 )
+#: The doors of other products have descriptions of their own.
+DESCRIBED: Final = (crm_description.DOOR, equinix_description.DOOR)
 #: Doors that tell failures in words of their own, also of bodies that are too large.
 OTHERS: Final = ("/compat/",)
 
@@ -50,11 +56,22 @@ def make_app(doors: Doors | None = None, *, body_bytes_max: int = limits.COMMAND
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
-    describe(app)
+    describe(app, [route for route in routes() if route.path.startswith(PREFIX)])
+    for door in DESCRIBED:
+        app.add_route(door.path, _telling(door), include_in_schema=False)
     app.add_middleware(Guards, body_bytes_max=body_bytes_max)
     if unguarded := [route.path for route in routes() if action_of(route) is None]:
         raise RuntimeError(f"routes without a guard: {unguarded}")
     return app
+
+
+def _telling(door: Door) -> Callable[[Request], Awaitable[Response]]:
+    """Return what tells the description of a door."""
+
+    async def tell(_: Request) -> Response:
+        return Json(door.document())
+
+    return tell
 
 
 def routes() -> Iterator[APIRoute]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 
 from services.gateway.http import schemas
 from services.gateway.http.examples import CASE
@@ -27,20 +28,20 @@ DESCRIPTION: Final = """Cases of machines: read them, drive them, follow them.
 """
 
 
-def describe(app: FastAPI) -> None:
-    """Have an application describe itself so."""
+def describe(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Have an application describe itself so, with these routes."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, routes)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, routes: Sequence[BaseRoute]) -> dict[str, Any]:
     made = get_openapi(
-        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, openapi_version="3.1.0"
+        title=app.title, version=app.version, description=DESCRIPTION, routes=routes, openapi_version="3.1.0"
     )
     shared: dict[str, Any] = {"Pending": _pending()}
     made["components"] |= {

@@ -15,7 +15,7 @@ from services.gateway.domain.compat.crm_form import (
     read_files,
     read_form,
 )
-from services.gateway.domain.compat.crm_orders import new_case, orders_of
+from services.gateway.domain.compat.crm_orders import beyond_counterpart, new_case, orders_of
 from services.gateway.domain.compat.crm_query import query_of
 from services.gateway.domain.profiles import PROFILES, Order, Profile, Standing, offset_page, plan, read_bounds
 from services.gateway.domain.view import CaseView
@@ -23,14 +23,14 @@ from services.gateway.http.bodies import Key
 from services.gateway.http.compat.crm_answers import CrmRoute, read_body
 from services.gateway.http.compat.crm_detail import detail, papers_seen, say
 from services.gateway.http.compat.giving import checked, give
-from services.gateway.http.compat.tenants import tenant_of
 from services.gateway.http.doors import Commander, Doors, Lister, Reader, Rooms
 from services.gateway.http.problems import Problem, not_found
+from services.gateway.http.tenants import tenant_of
 from shared.contracts.words import State
 
 PATH: Final = "/compat/django-crm/api"
 ENDED: Final = frozenset({"Closed", "Rejected", "Duplicate"})
-router = APIRouter(prefix=PATH, route_class=CrmRoute, include_in_schema=False)
+router = APIRouter(prefix=PATH, route_class=CrmRoute)
 
 CaseName = Annotated[str, Path(alias="case", min_length=1, max_length=64)]
 PaperId = Annotated[str, Path(alias="id", min_length=1, max_length=200)]
@@ -252,8 +252,22 @@ async def _follow_up(
     """Bring a case to what a form says, and put the files to it that the form names."""
     if view is None:
         raise not_found()
+    if view.state["tenant_id"] != who.tenant_id:
+        form = _as_counterpart(profile, view, form)
     text = f"Set to {form.get('status')!r} by a client of Django-CRM"
     orders = orders_of(profile, view.state, form, text)
     attached = tuple(Order("attach", {"attachment_id": file.id, "name": file.name}) for file in form.files)
     given = await give(doors, who, view, orders if not isinstance(orders, tuple) else (*attached, *orders), key)
     return given.view or view
+
+
+def _as_counterpart(profile: Profile, view: CaseView, form: CrmForm) -> CrmForm:
+    """Return what a counterpart gives of a case; when it was closed, the server alone says then.
+
+    Raises:
+        Problem: some of it is the owner's, which the counterpart does not see and would only overwrite.
+    """
+    if names := beyond_counterpart(profile, view.state, form):
+        text = "The case is shared with you: this is set by its owner alone."
+        raise Problem("forbidden", text, fields=[{"field": name, "message": text} for name in names])
+    return form.without("closed_on")

@@ -8,7 +8,6 @@ from starlette.responses import JSONResponse, Response
 
 from services.gateway.domain.access import CUSTOMERS, Identity
 from services.gateway.domain.compat import equinix
-from services.gateway.domain.flags import flags_of
 from services.gateway.domain.profiles import Order
 from services.gateway.domain.query import LIMIT_MAX, CaseQuery
 from services.gateway.domain.view import CaseView
@@ -16,9 +15,9 @@ from services.gateway.http.bodies import Key
 from services.gateway.http.compat.equinix_answers import EquinixRoute, read_form
 from services.gateway.http.compat.equinix_forms import CancelForm, CreateForm, FileForm, NoteForm
 from services.gateway.http.compat.giving import Given, give
-from services.gateway.http.compat.tenants import tenant_of
 from services.gateway.http.doors import Commander, Doors, Reader, Rooms
 from services.gateway.http.problems import Problem, not_found
+from services.gateway.http.tenants import flags_for, tenant_of
 from shared.contracts.tenant_codes import faults_of
 from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import NoteVisibility, State, Visibility
@@ -26,7 +25,7 @@ from shared.contracts.words import NoteVisibility, State, Visibility
 PATH: Final = "/compat/equinix/v2"
 NUMBER_LENGTH: Final = 8
 NAME_MAX: Final = 100
-router = APIRouter(prefix=PATH, route_class=EquinixRoute, include_in_schema=False)
+router = APIRouter(prefix=PATH, route_class=EquinixRoute)
 
 CaseName = Annotated[
     str, Path(alias="case", min_length=NUMBER_LENGTH, max_length=NAME_MAX, description="A case or order number")
@@ -59,8 +58,7 @@ async def read_case(doors: Rooms, who: Reader, name: CaseName) -> Response:
     view = await _seen(doors, who, name)
     tenant = tenant_of(doors, who)
     code = tenant.codes.get(view.state.get("case_code") or "")
-    flags = flags_of(view.state, who, doors.now())
-    return JSONResponse(equinix.resource(view.state, flags, code, None))
+    return JSONResponse(equinix.resource(view.state, flags_for(doors, who, view), code, None))
 
 
 @router.post("/cases/{case}/notes")
