@@ -88,7 +88,7 @@ class MemoryViewCollection:
         """Set all fields of the documents where what is stored is older by a number, or missing."""
         for document in documents:
             held = self.stored.get(document["_id"])
-            if held is None or (by in held and held[by] < document[by]):
+            if held is None or not (held.get(by) is not None and held[by] >= document[by]):
                 self.stored[document["_id"]] = {**(held or {}), **_through_bson(document)}
 
     async def set_where(self, conditions: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
@@ -96,6 +96,11 @@ class MemoryViewCollection:
         for document in self.stored.values():
             if _fits(document, conditions):
                 document |= _through_bson(dict(fields))
+
+    async def set_all(self, updates: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+        """Set fields of all documents that meet some conditions, of many at once."""
+        for conditions, fields in updates:
+            await self.set_where(conditions, fields)
 
     async def find(self, question: Find) -> list[Document]:
         """Return the documents that are asked for."""
@@ -124,14 +129,18 @@ class MemoryViewCollection:
 
 def _fits(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
     """Tell whether a document meets conditions as the database understands them."""
-    return all(
-        any(_fits(document, each) for each in wanted)
-        if name == "$or"
-        else all(_fits(document, each) for each in wanted)
-        if name == "$and"
-        else _is(document.get(name), wanted)
-        for name, wanted in conditions.items()
-    )
+    return all(_meets_all(document, name, wanted) for name, wanted in conditions.items())
+
+
+def _meets_all(document: Mapping[str, Any], name: str, wanted: Any) -> bool:  # noqa: ANN401 - a condition
+    match name:
+        case "$or":
+            return any(_fits(document, each) for each in wanted)
+        case "$and":
+            return all(_fits(document, each) for each in wanted)
+        case "$nor":
+            return not any(_fits(document, each) for each in wanted)
+    return _is(document.get(name), wanted)
 
 
 def _is(value: Any, wanted: Any) -> bool:  # noqa: ANN401 - any stored value

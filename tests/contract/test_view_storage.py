@@ -53,9 +53,10 @@ async def test_something_older_never_takes_the_place_of_something_newer(views: A
     await views.set_newer([{"_id": "a", "seq": 2, "x": 2}, {"_id": "b", "seq": 1, "x": 1}])
     await views.set_newer([{"_id": "a", "seq": 1, "x": 1}, {"_id": "b", "seq": 1, "x": 9}])
     await views.set_newer([{"_id": "b", "seq": 3, "y": 3}])
+    await views.set_newer([{"_id": "b", "change": 1}], by="change")
     assert await views.find(Find(conditions={}, order=[("_id", 1)])) == [
         {"_id": "a", "seq": 2, "x": 2},
-        {"_id": "b", "seq": 3, "x": 1, "y": 3},
+        {"_id": "b", "seq": 3, "x": 1, "y": 3, "change": 1},
     ]
 
 
@@ -63,6 +64,8 @@ async def test_fields_are_set_where_conditions_are_met(views: Any) -> None:
     await views.insert_new([{"_id": "a", "x": 1}, {"_id": "b", "x": 2}])
     await views.set_where({"x": 2}, {"y": "new"})
     assert await ids(views, {"y": "new"}) == ["b"]
+    await views.set_all([({"x": 1}, {"z": 1}), ({"$nor": [{"x": {"$gte": 2}}]}, {"z": 2})])
+    assert await ids(views, {"z": 2}) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,8 @@ async def test_fields_are_set_where_conditions_are_met(views: Any) -> None:
         ({"text": {"$regex": "spin"}, "n": 2}, ""),
         ({"at": {"$gte": AT, "$lt": AT + timedelta(days=1)}}, "a"),
         ({"$or": [{"n": 1}, {"text": "door"}]}, "ab"),
+        ({"$nor": [{"n": 1}, {"text": "door"}]}, "cd"),
+        ({"$nor": [{"n": {"$gte": 2}, "tags": "x"}]}, "acd"),
         ({"$and": [{"tags": "x"}, {"$or": [{"n": 2}, {"n": 3}]}]}, "b"),
         ({"n": {"$gt": "1"}}, ""),
     ],
@@ -120,7 +125,7 @@ class Over(Generations):
         self._views = views
 
     def __getitem__(self, number: int) -> Generation:
-        return Generation(self._views, self._views)
+        return Generation(self._views, self._views, self._views)
 
     async def standing(self) -> Standing:
         """Return that it serves."""

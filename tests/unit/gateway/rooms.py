@@ -42,9 +42,10 @@ class MemoryGenerations(Generations):
     def __init__(self) -> None:
         self._cases: Any = MemoryViewCollection("case_views_1")
         self._history: Any = MemoryViewCollection("case_history_1")
+        self.devices: Any = MemoryViewCollection("device_views")
 
     def __getitem__(self, number: int) -> Generation:
-        return Generation(self._cases, self._history)
+        return Generation(self._cases, self._history, self.devices)
 
     async def standing(self) -> Standing:
         """Return that the one generation serves."""
