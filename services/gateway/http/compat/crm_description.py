@@ -70,28 +70,33 @@ def _fields() -> Schema:
     }
 
 
-def _components() -> dict[str, Schema]:
-    shown = {
+def _shown() -> Schema:
+    """Return what an item of a list shows of a case."""
+    ids = {"type": "array", "items": TEXT}
+    return {
         "id": TEXT,
         "name": TEXT,
         "status": STATUS,
         "priority": _or_null(PRIORITY),
         "case_type": _or_null(TYPE),
         "account": _or_null(TEXT),
-        "contacts": {"type": "array", "items": TEXT},
+        "contacts": ids,
         "created_on": TIME,
         "closed_on": _or_null(TIME),
-        "assigned_to": {"type": "array", "items": TEXT},
-        "teams": {"type": "array", "items": TEXT},
+        "assigned_to": ids,
+        "teams": ids,
     }
-    whole = {**shown, "description": _or_null(TEXT), "created_by": _or_null(TEXT), "org": TEXT}
+
+
+def _components() -> dict[str, Schema]:
+    whole = {**_shown(), "description": _or_null(TEXT), "created_by": _or_null(TEXT), "org": TEXT}
     by = {"case": TEXT}
     comment = {"id": TEXT, "comment": TEXT, **by, "commented_on": TIME, "commented_by": _or_null(TEXT)}
     file = {"id": TEXT, "attachment": TEXT, **by, "created_on": TIME, "created_by": _or_null(TEXT)}
     link = _or_null({**TEXT, "description": "relative"})
     texts = {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}}
     return {
-        "Item": obj(shown),
+        "Item": obj(_shown()),
         "Case": obj(whole),
         "Page": obj({"count": COUNT, "next": link, "previous": link, "results": items("Item")}),
         "Comment": obj(comment),

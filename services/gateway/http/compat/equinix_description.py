@@ -21,6 +21,7 @@ from shared.contracts.tenant_codes import Code
 FORMS: Final = (CreateForm, NoteForm, CancelForm)
 TIME: Final[Schema] = {**TEXT, "format": "date-time"}
 LIST: Final[Schema] = {"type": "array"}
+TEXTS: Final[Schema] = {"type": "array", "items": TEXT}
 YES_OR_NO: Final[Schema] = {"type": "boolean"}
 DESCRIPTION: Final = """Cases for programs that were written for the Equinix Case Management API 2.0.0.
 
@@ -34,22 +35,23 @@ def _words(name: str) -> Schema:
     return {"enum": list(dict.fromkeys(words.shown.values()))}
 
 
-def _components() -> dict[str, Schema]:
+def _forms() -> dict[str, Schema]:
     found: dict[str, Schema] = {}
     for form in FORMS:
         schema = TypeAdapter(form).json_schema(ref_template=REF + "{model}")
         found |= schema.pop("$defs", {})
         found[form.__name__] = schema
-    texts = {"type": "array", "items": TEXT}
-    contact = obj(
-        {"type": _words("contact_types")},
-        registeredUsers=texts,
-        firstName=TEXT,
-        lastName=TEXT,
-        details={"type": "array", "items": obj({"type": _words("contact_ways"), "value": TEXT})},
-    )
+    return found
+
+
+def _contact() -> Schema:
+    ways = {"type": "array", "items": obj({"type": _words("contact_ways"), "value": TEXT})}
+    return obj({"type": _words("contact_types")}, registeredUsers=TEXTS, firstName=TEXT, lastName=TEXT, details=ways)
+
+
+def _others() -> Schema:
     step = obj({"status": _words("states"), "createdDate": TIME})
-    others = obj(
+    return obj(
         {"recordType": _words("classes"), "statusHistory": {"type": "array", "items": step}, "updatedDateTime": TIME},
         category=TEXT,
         subCategory=TEXT,
@@ -58,33 +60,37 @@ def _components() -> dict[str, Schema]:
         additionalInfo={"type": "array", "items": obj({"key": TEXT, "value": TEXT})},
         **dict.fromkeys(("purchaseOrders", "products", "productOfferingCodes", "details"), LIST),
     )
-    flags = dict.fromkeys(("modifiable", "reOpen", "cancellable", "respond"), YES_OR_NO)
-    return found | {
-        "Created": obj({"id": {**TEXT, "minLength": 8, "maxLength": 100}, "type": _words("classes")}),
-        "Case": obj(
-            {
-                "id": TEXT,
-                "accountNumber": {**TEXT, "minLength": equinix.ACCOUNT_MIN},
-                "accountName": TEXT,
-                "channel": _words("channels"),
-                "location": obj({"ibx": texts}),
-                "status": _words("states"),
-                "contacts": {"type": "array", "items": contact},
-                "createdDateTime": TIME,
-                "otherDetails": others,
-                **flags,
-            },
-            customerReferenceId=TEXT,
-            orderId={**TEXT, "minLength": equinix.ORDER_MIN, "maxLength": equinix.ORDER_MAX},
-        ),
-        "Result": obj({"result": obj(dict.fromkeys(("CaseId", "CaseNotesId", "CaseNumber"), TEXT))}),
-        "Failures": {
-            "type": "array",
-            "items": obj(
-                {"errorCode": TEXT, "errorMessage": TEXT},
-                additionalInfo={"type": "array", "items": obj({"property": TEXT, "reason": TEXT})},
-            ),
+
+
+def _case() -> Schema:
+    return obj(
+        {
+            "id": TEXT,
+            "accountNumber": {**TEXT, "minLength": equinix.ACCOUNT_MIN},
+            "accountName": TEXT,
+            "channel": _words("channels"),
+            "location": obj({"ibx": TEXTS}),
+            "status": _words("states"),
+            "contacts": {"type": "array", "items": _contact()},
+            "createdDateTime": TIME,
+            "otherDetails": _others(),
+            **dict.fromkeys(("modifiable", "reOpen", "cancellable", "respond"), YES_OR_NO),
         },
+        customerReferenceId=TEXT,
+        orderId={**TEXT, "minLength": equinix.ORDER_MIN, "maxLength": equinix.ORDER_MAX},
+    )
+
+
+def _components() -> dict[str, Schema]:
+    failure = obj(
+        {"errorCode": TEXT, "errorMessage": TEXT},
+        additionalInfo={"type": "array", "items": obj({"property": TEXT, "reason": TEXT})},
+    )
+    return _forms() | {
+        "Created": obj({"id": {**TEXT, "minLength": 8, "maxLength": 100}, "type": _words("classes")}),
+        "Case": _case(),
+        "Result": obj({"result": obj(dict.fromkeys(("CaseId", "CaseNotesId", "CaseNumber"), TEXT))}),
+        "Failures": {"type": "array", "items": failure},
     }
 
 
