@@ -23,11 +23,22 @@ def relative(path: Path) -> str:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_the_same_files(service: str) -> None:
-    folder = PROJECT / "services" / service
+    assert not missing_from(PROJECT / "services" / service)
+
+
+def test_the_agent_has_them_too_where_its_distribution_keeps_them() -> None:
+    # A distribution of its own: what a device gets lies in one package, and its page and its making beside it.
+    folder = PROJECT / "services" / "edge_agent"
+    assert set(missing_from(folder / "callout_agent")) == {"README.md"}
+    assert (folder / "README.md").exists()
+    assert (folder / "pyproject.toml").exists()
+
+
+def missing_from(folder: Path) -> list[str]:
     missing = [name for name in FILES if not (folder / name).exists()]
     if not (folder / "domain.py").exists() and not (folder / "domain").is_dir():
         missing.append("domain.py")
-    assert not missing
+    return missing
 
 
 def test_every_service_folder_is_run_by_callout_up() -> None:

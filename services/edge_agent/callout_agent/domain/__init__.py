@@ -1,0 +1,1 @@
+"""What the agent decides: pure, so that it can be tried without clock, disk or network."""

@@ -1,0 +1,89 @@
+"""The allow list: nothing that is not named, nothing at other hours, nothing at all if it cannot be read."""
+
+from datetime import datetime
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from callout_agent.allow import load
+from callout_agent.domain.allow import AllowList, hours_of
+from callout_agent.tables import Misconfigured
+
+MONDAY_NOON = datetime(2026, 3, 2, 12, 0)  # noqa: DTZ001 - the device's local time
+SUNDAY_NOON = datetime(2026, 3, 1, 12, 0)  # noqa: DTZ001
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "allow.toml"
+    path.write_text(text)
+    path.chmod(0o644)
+    return path
+
+
+def test_only_what_is_named_may_be_reached(tmp_path: Path) -> None:
+    allowed = load(written(tmp_path, 'endpoints = ["192.168.0.10:22", "[fd00::7]:443"]'))
+    assert allowed.allows(ip_address("192.168.0.10"), 22, MONDAY_NOON)
+    assert allowed.allows(ip_address("fd00::7"), 443, MONDAY_NOON)
+    assert not allowed.allows(ip_address("192.168.0.10"), 23, MONDAY_NOON)
+    assert not allowed.allows(ip_address("192.168.0.11"), 22, MONDAY_NOON)
+
+
+def test_only_at_its_hours(tmp_path: Path) -> None:
+    text = 'endpoints = ["10.0.0.1:22"]\nhours = ["mon-fri 07:00-18:00", "sat 08:00-12:00"]'
+    allowed = load(written(tmp_path, text))
+    assert allowed.open_at(MONDAY_NOON)
+    assert allowed.open_at(MONDAY_NOON.replace(hour=7, minute=0))
+    assert not allowed.open_at(MONDAY_NOON.replace(hour=18, minute=0))
+    assert not allowed.allows(ip_address("10.0.0.1"), 22, SUNDAY_NOON)
+
+
+def test_one_switch_forbids_all(tmp_path: Path) -> None:
+    allowed = load(written(tmp_path, 'forbid_all = true\nendpoints = ["10.0.0.1:22"]'))
+    assert not allowed.allows(ip_address("10.0.0.1"), 22, MONDAY_NOON)
+    assert not AllowList().open_at(MONDAY_NOON), "without a list nothing is allowed"
+
+
+def test_folders_are_there_and_are_no_links(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    allowed = load(written(tmp_path, f'[[root]]\npath = "{tmp_path / "out"}"\nwritable = true'))
+    assert [(root.path, root.writable) for root in allowed.roots] == [(str(tmp_path / "out"), True)]
+    for odd in ("link", "none", "out/../out"):
+        with pytest.raises(Misconfigured, match="folder"):
+            load(written(tmp_path, f'[[root]]\npath = "{tmp_path / odd}"'))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('endpoints = ["plc.local:22"]', "never names"),
+        ('endpoints = ["10.0.0.1"]', "addresses"),
+        ('endpoints = ["10.0.0.1:0"]', "a port from 1 to 65535"),
+        ('endpoints = ["10.0.0.1:65536"]', "a port from 1 to 65535"),
+        ('endpoints = ["0.0.0.0:22"]', "one machine"),
+        ('endpoints = ["224.0.0.1:22"]', "one machine"),
+        ('[[root]]\npath = "/"', "below /"),
+        ('[[root]]\npath = "var"', "in full"),
+        ('hours = ["always"]', "mon-fri 07:00-18:00"),
+        ('hours = ["mon 18:00-07:00"]', "two entries"),
+        ('hours = ["mon 07:00-25:00"]', "time of the day"),
+        ('endpoint = ["10.0.0.1:22"]', "did you mean endpoints"),
+        ("forbid_all = 1", "true or false"),
+        ("forbid_all", "is no TOML"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_what_to_write(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(Misconfigured, match=said):
+        load(written(tmp_path, text))
+
+
+def test_a_list_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, "forbid_all = true")
+    path.chmod(0o666)
+    with pytest.raises(Misconfigured, match="others may write it"):
+        load(path)
+
+
+def test_hours_may_go_over_the_weekend() -> None:
+    assert hours_of("fri-mon 08:00-12:00").days == {4, 5, 6, 0}
+    assert hours_of("sun 00:00-24:00").hold(SUNDAY_NOON.replace(hour=23, minute=59))
