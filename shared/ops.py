@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,13 +29,17 @@ PROMPT_SECONDS: Final = 1.0
 class Operations:
     """Says on `ops.health.v1` what happened to this process, and on `ops.metrics.v1` its figures.
 
-    Whatever Kafka does not take is sent again for five minutes, then it is in the log alone.
+    Whatever Kafka does not take is sent again for five minutes, then it is in the log alone. `heard` is told the
+    brokers' time, whenever they tell it.
     """
 
     tells = (OPS_HEALTH, OPS_METRICS)
 
-    def __init__(self, service: str, bootstrap_servers: str) -> None:
+    def __init__(
+        self, service: str, bootstrap_servers: str, heard: Callable[[datetime], None] = lambda _: None
+    ) -> None:
         self.service = service
+        self._heard = heard
         self._producer: AIOKafkaProducer | None = None
         self._bootstrap_servers = bootstrap_servers
         self._sending: set[asyncio.Task[None]] = set()
@@ -123,5 +128,6 @@ class Operations:
         before = time.time()
         sent = await self._producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
         after = time.time()
+        self._heard(datetime.fromtimestamp(sent.timestamp / 1000, UTC))
         if after - before < PROMPT_SECONDS:
             CLOCK_SKEW.labels(service=self.service).set(sent.timestamp / 1000 - (before + after) / 2)

@@ -46,6 +46,11 @@ class BrokerTime:
         self._steady = steady
         self._anchor: tuple[datetime, float] | None = None
 
+    @property
+    def anchored(self) -> bool:
+        """Whether the brokers have told it."""
+        return self._anchor is not None
+
     def now(self) -> datetime:
         """Return the time; once anchored, this machine's clock may be set as it likes."""
         if self._anchor is None:

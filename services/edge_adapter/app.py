@@ -1,63 +1,117 @@
 """What the edge adapter is made of."""
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from services.edge_adapter.bridge import Bridge
 from services.edge_adapter.courier import Courier
+from services.edge_adapter.deliveries import Deliveries
 from services.edge_adapter.domain.rates import Rates
 from services.edge_adapter.domain.topics import CLEAR, JOURNAL, SIGNAL, shared_filters
 from services.edge_adapter.handlers import Registrations
 from services.edge_adapter.identities import Identities
+from services.edge_adapter.listening import SeatNotes, Seats, Silences
 from services.edge_adapter.mqtt_client import Login
+from services.edge_adapter.probing import Prober, probe_topic
 from services.edge_adapter.refusals import Refusals
 from services.edge_adapter.sessions import Sessions
 from services.edge_adapter.settings import EdgeAdapterSettings
+from services.edge_adapter.sightings import WORDS, SightingTranslator
 from services.edge_adapter.uplink import SignalTranslator
+from services.edge_adapter.watching import DeviceCommands, Observations
 from shared import storage
-from shared.flow import Subscription
+from shared.contracts.catalogue import DEVICE_OBSERVATIONS
+from shared.contracts.presence import WAKE
+from shared.flow import Ear, Projection, Room, Subscription
 from shared.ops import Operations
 from shared.service import Part, Service, new_broker
+from shared.timers import BrokerTime, Clock
+from shared.version import instance
 
 
 def build(settings: EdgeAdapterSettings) -> Service:
     """Put the edge adapter together; nothing is connected yet."""
+    servers = settings.kafka_bootstrap_servers
     database = storage.connect(settings.mongodb_uri, "callout_edge_adapter", timeout_ms=settings.mongodb_timeout_ms)
-    broker = new_broker(settings)
-    operations = Operations(settings.service, settings.kafka_bootstrap_servers)
-    registrations = Subscription(
-        broker,
-        Registrations(),
-        documents=database.documents("registry"),
-        sources=database.documents("sources"),
-        settings=settings.flow(),
-        alarm=operations.alarm,
-    )
-    rates, refusals = Rates(settings.signals_per_second, settings.signals_burst), Refusals()
-    signals = SignalTranslator(lambda device: rates.take(device, time.monotonic()), refusals)
-    bridge = Bridge(
-        Courier(settings.kafka_bootstrap_servers),
-        {SIGNAL: signals, CLEAR: signals, JOURNAL: signals},
-        refusals,
-        refusals_seconds=settings.refusals_interval_seconds,
+    broker, brokers = new_broker(settings), BrokerTime()
+    operations = Operations(settings.service, servers, brokers.is_now)
+
+    def hear(room: Room[Any], collection: str) -> Subscription[Any]:
+        return Subscription(
+            broker,
+            room,
+            documents=database.documents(collection),
+            sources=database.documents("sources"),
+            settings=settings.flow(),
+            alarm=operations.alarm,
+        )
+
+    registrations = hear(Registrations(), "registry")
+    observations = hear(Observations(), "devices")
+    rates, courier = Rates(settings.signals_per_second, settings.signals_burst), Courier(servers)
+    bridge = _bridge(settings, rates, courier)
+    prober = Prober(
+        SeatNotes(database.documents("seats")),
+        bridge.mark,
+        brokers,
+        interval_seconds=settings.probe_interval_seconds,
     )
     if settings.mqtt_url:
-        bridge.sessions = Sessions(
-            Login(
-                url=settings.mqtt_url,
-                username=settings.mqtt_username,
-                password=settings.mqtt_password.get_secret_value(),
-                ca_file=settings.mqtt_ca_file,
-            ),
-            numbers=lambda: registrations.partitions,
-            on_share=lambda held: rates.share(held / registrations.partition_count),
-            filters=shared_filters(bridge.words),
-            hear=bridge.hear,
-            in_flight=settings.mqtt_in_flight,
-            expiry_seconds=settings.mqtt_session_expiry_seconds,
-        )
-    after: list[Part] = [bridge]
+        bridge.sessions = prober.sessions = _sessions(settings, registrations, rates, bridge, prober)
+    claims = database.documents("deliveries")
+    deliveries = Deliveries(claims, bridge.speaker, courier.deliver, brokers.now)
+    down = Projection(broker, deliveries, settings=settings.flow(), alarm=operations.alarm)
+    heard: list[Ear[Any]] = [registrations, observations, hear(DeviceCommands(), "device_commands"), down]
+    clock = _clock(settings, database, lambda: observations.owns(0), brokers)
+    after: list[Part] = [bridge, prober, clock]
     if settings.identity_dir:
         folder = Path(settings.identity_dir)
-        after.insert(0, Identities(settings.kafka_bootstrap_servers, database.documents("registry"), folder))
-    return Service(settings, broker, [registrations], database, operations, after=after)
+        after.insert(0, Identities(servers, database.documents("registry"), folder))
+    return Service(settings, broker, heard, database, operations, after=after)
+
+
+def _bridge(settings: EdgeAdapterSettings, rates: Rates, courier: Courier) -> Bridge:
+    refusals = Refusals()
+    signals = SignalTranslator(lambda device: rates.take(device, time.monotonic()), refusals)
+    translators = dict.fromkeys((SIGNAL, CLEAR, JOURNAL), signals) | dict.fromkeys(
+        WORDS, SightingTranslator(instance())
+    )
+    return Bridge(courier, translators, refusals, refusals_seconds=settings.refusals_interval_seconds)
+
+
+def _sessions(
+    settings: EdgeAdapterSettings, registrations: Subscription[Any], rates: Rates, bridge: Bridge, prober: Prober
+) -> Sessions:
+    return Sessions(
+        Login(
+            url=settings.mqtt_url,
+            username=settings.mqtt_username,
+            password=settings.mqtt_password.get_secret_value(),
+            ca_file=settings.mqtt_ca_file,
+        ),
+        numbers=lambda: registrations.partitions,
+        on_share=lambda held: rates.share(held / registrations.partition_count),
+        filters=shared_filters(bridge.words),
+        hear=bridge.hear,
+        own_topic=probe_topic,
+        hear_own=prober.hear,
+        in_flight=settings.mqtt_in_flight,
+        expiry_seconds=settings.mqtt_session_expiry_seconds,
+    )
+
+
+def _clock(
+    settings: EdgeAdapterSettings, database: storage.Database, owns: Callable[[], bool], brokers: BrokerTime
+) -> Clock:
+    seats = Seats(database.documents("seats"), gone_seconds=settings.seat_gone_seconds)
+    return Clock(
+        [Silences(database.documents("devices"), seats)],
+        tells=(replace(DEVICE_OBSERVATIONS, types={WAKE: DEVICE_OBSERVATIONS.types[WAKE]}),),
+        owns=owns,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        interval_seconds=settings.clock_interval_seconds,
+        brokers=brokers,
+    )

@@ -7,10 +7,10 @@ is bounded by what the sessions may have unacknowledged; while Kafka is away, th
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from prometheus_client import Counter
@@ -18,12 +18,14 @@ from prometheus_client import Counter
 from services.edge_adapter.courier import Courier, Posted
 from services.edge_adapter.domain.receipts import Receipt, payload_of
 from services.edge_adapter.domain.topics import RECEIPT, Address, address_of, down
-from services.edge_adapter.mqtt import Inbound
+from services.edge_adapter.mqtt import Inbound, Session
 from services.edge_adapter.refusals import Refusals
 from services.edge_adapter.sessions import Sessions
 from services.edge_adapter.uplink import Letter, Translator, now
-from shared.contracts.catalogue import DEVICE_SIGNALS, INTAKE_DECISIONS
+from shared.contracts.catalogue import DEVICE_OBSERVATIONS, DEVICE_SIGNALS, INTAKE_DECISIONS
+from shared.contracts.device_commands import ANSWERED
 from shared.contracts.intake import decision_type
+from shared.contracts.presence import OBSERVED
 
 log = structlog.get_logger()
 MESSAGES: Final = Counter("callout_mqtt_messages", "Messages of devices, by the last word of their topic.", ("word",))
@@ -37,6 +39,8 @@ BATCH_MAX: Final = 500
 DRAIN_SECONDS: Final = 5
 REFUSED_TYPE: Final = decision_type("refused")
 
+Mark = asyncio.Future[None]
+"""Stands in the inbox behind what was heard before it."""
 Aside = Callable[[Address, Inbound], Awaitable[None]]
 """Answers a message by itself, and acknowledges it."""
 
@@ -44,7 +48,11 @@ Aside = Callable[[Address, Inbound], Awaitable[None]]
 class Bridge:
     """Takes what the sessions hear to where it belongs."""
 
-    tells = (DEVICE_SIGNALS, replace(INTAKE_DECISIONS, types={REFUSED_TYPE: INTAKE_DECISIONS.types[REFUSED_TYPE]}))
+    tells = (
+        DEVICE_SIGNALS,
+        replace(DEVICE_OBSERVATIONS, types={type_: DEVICE_OBSERVATIONS.types[type_] for type_ in (OBSERVED, ANSWERED)}),
+        replace(INTAKE_DECISIONS, types={REFUSED_TYPE: INTAKE_DECISIONS.types[REFUSED_TYPE]}),
+    )
 
     def __init__(
         self,
@@ -61,11 +69,12 @@ class Bridge:
         self._asides = dict(asides or {})
         self._refusals = refusals
         self._refusals_seconds = refusals_seconds
-        self._inbox: list[Inbound] = []
+        self._inbox: list[Inbound | Mark] = []
         self._arrived = asyncio.Event()
         self._under_way = 0
         self._refused: list[Letter] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._finishing: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -77,6 +86,10 @@ class Bridge:
     def trouble(self) -> str | None:
         """Why devices are not heard; nothing if they are."""
         return self.sessions.trouble if self.sessions is not None else None
+
+    def speaker(self) -> Session | None:
+        """Return a session to speak through; nothing while none is connected."""
+        return self.sessions.any() if self.sessions is not None else None
 
     async def start(self) -> None:
         """Begin to take what comes."""
@@ -110,18 +123,30 @@ class Bridge:
         self._inbox.append(inbound)
         self._arrived.set()
 
+    def mark(self) -> Mark:
+        """Return what is done when Kafka has all that was heard so far."""
+        mark: Mark = asyncio.get_running_loop().create_future()
+        self._inbox.append(mark)
+        self._arrived.set()
+        return mark
+
     async def _take_all(self) -> None:
         while True:
             await self._arrived.wait()
-            batch, self._inbox = self._inbox[:BATCH_MAX], self._inbox[BATCH_MAX:]
+            taken, self._inbox = self._inbox[:BATCH_MAX], self._inbox[BATCH_MAX:]
             if not self._inbox:
                 self._arrived.clear()
+            batch = [each for each in taken if isinstance(each, Inbound)]
             self._under_way += len(batch)
             letters = in_order(self._translated(batch))
             self._refused += [letter for letter in letters if letter.refused]
             plain = [letter for letter in letters if not letter.refused]
             posted = await self._courier.post([message for letter in letters for message in letter.messages])
-            self._spawn(self._finish(plain, posted, [letter for letter in letters if letter.refused]))
+            finishing = self._spawn(self._finish(plain, posted, [letter for letter in letters if letter.refused]))
+            self._finishing.add(finishing)
+            finishing.add_done_callback(self._finishing.discard)
+            if marks := [each for each in taken if isinstance(each, asyncio.Future)]:
+                self._spawn(_when_done(set(self._finishing), marks))
 
     def _translated(self, batch: Sequence[Inbound]) -> list[Letter]:
         letters, received_at = [], now()
@@ -199,10 +224,18 @@ class Bridge:
         if not session.tell(topic, payload, expiry_seconds=RECEIPT_SECONDS, correlation=letter.inbound.correlation):
             DROPPED.labels(reason="receipt").inc()
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+
+async def _when_done(work: set[asyncio.Task[None]], marks: Sequence[Mark]) -> None:
+    await asyncio.wait(work)
+    for mark in marks:
+        if not mark.done():
+            mark.set_result(None)
 
 
 def in_order(letters: list[Letter]) -> list[Letter]:

@@ -1,20 +1,23 @@
 """What the edge adapter hears on Kafka: what is asked of the registry of devices."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 
 from services.edge_adapter import store
 from services.edge_adapter.domain.registry import Device, decide
-from shared.contracts.catalogue import DEVICE_REGISTRATIONS, DEVICE_REGISTRY
-from shared.contracts.devices import REGISTERED
+from shared.contracts.catalogue import DEVICE_OBSERVATIONS, DEVICE_REGISTRATIONS, DEVICE_REGISTRY
+from shared.contracts.devices import REGISTERED, registration_type
 from shared.contracts.envelope import Incoming, Message, message
 from shared.contracts.fields import rfc3339
 from shared.contracts.ids import derived_id
+from shared.contracts.presence import OBSERVED
 from shared.flow import Decision, Room
 
 SOURCE: Final = "/callout/edge_adapter"
+DECOMMISSION: Final = registration_type("decommission")
 
 
 class Registrations(Room[Device]):
@@ -22,7 +25,7 @@ class Registrations(Room[Device]):
 
     service = "edge_adapter"
     topic = DEVICE_REGISTRATIONS
-    tells = (DEVICE_REGISTRY,)
+    tells = (DEVICE_REGISTRY, replace(DEVICE_OBSERVATIONS, types={OBSERVED: DEVICE_OBSERVATIONS.types[OBSERVED]}))
 
     def key(self, incoming: Incoming) -> str:
         """Return the document of the device."""
@@ -43,8 +46,8 @@ class Registrations(Room[Device]):
 
 
 def told(device: Device, incoming: Incoming) -> Sequence[Message]:
-    """Return the record of a device after a change."""
-    return (
+    """Return the record of a device after a change; who watches devices is told of one that is let in no longer."""
+    record = (
         message(
             DEVICE_REGISTRY,
             type_=REGISTERED,
@@ -57,6 +60,24 @@ def told(device: Device, incoming: Incoming) -> Sequence[Message]:
             cause_id=incoming.id,
             traceparent=incoming.traceparent,
         ),
+    )
+    return (*record, _gone(device, incoming)) if incoming.type == DECOMMISSION else record
+
+
+def _gone(device: Device, incoming: Incoming) -> Message:
+    key = store.document_id(device.tenant_id, device.device_id)
+    body = {"tenant_id": device.tenant_id, "device_id": device.device_id, "kind": "decommission", "epoch": 0}
+    return message(
+        DEVICE_OBSERVATIONS,
+        type_=OBSERVED,
+        id_=derived_id("decommissioned", incoming.place),
+        source=SOURCE,
+        time=incoming.now,
+        value=orjson.dumps(body),
+        key=key,
+        tenant=device.tenant_id,
+        cause_id=incoming.id,
+        traceparent=incoming.traceparent,
     )
 
 

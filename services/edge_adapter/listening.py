@@ -17,9 +17,9 @@ from shared.contracts.envelope import Message, encode, message
 from shared.contracts.fields import rfc3339
 from shared.contracts.ids import derived_id
 from shared.contracts.presence import WAKE
-from shared.errors import UnknownSchema
+from shared.errors import TransientError, UnknownSchema
 from shared.storage import Documents, Write
-from shared.timers import BrokerTime, Due, Wakes
+from shared.timers import Due, Wakes
 
 log = structlog.get_logger()
 SCHEMA: Final = 1
@@ -41,44 +41,40 @@ class Horizon:
 NOBODY: Final = Horizon(datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC))
 
 
-class Seat:
-    """One session with the MQTT broker, by its client id."""
+class SeatNotes:
+    """What this process notes of its seats; all that changed goes into one write."""
 
-    def __init__(self, documents: Documents, name: str, brokers: BrokerTime) -> None:
+    def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._name = name
-        self._brokers = brokers
-        self._since: datetime | None = None
-        self._revision = 0
+        self._revisions: dict[str, int] = {}
+        self._changed: dict[str, Horizon] = {}
 
-    async def connected(self) -> None:
-        """Note that the session began to listen, or began again: what was said meanwhile may be lost."""
-        self._since = self._brokers.now()
-        await self._note(self._since)
+    def note(self, seat: str, horizon: Horizon) -> None:
+        """Note since when a seat has listened without a break, and until when."""
+        self._changed[seat] = horizon
 
-    async def drained(self, until: datetime) -> None:
-        """Note that all that had come to the session until then, by the brokers' clock, lies in Kafka."""
-        if self._since is not None and until > self._since:
-            await self._note(until)
+    async def write(self) -> None:
+        """Write down what was noted since; the last word on a seat counts.
 
-    async def left(self) -> None:
-        """Give the seat up, with nothing left in the session; others are not held up by it."""
-        if self._since is not None:
-            self._since = None
-            await self._replace({"left": True})
+        Raises:
+            TransientError: if the store is away; what was noted is written with what comes next.
+        """
+        changed, self._changed = self._changed, {}
+        try:
+            writes = [self._write(seat, horizon) for seat, horizon in changed.items()]
+            conflicts = await self._documents.replace(writes)
+            self._revisions |= {write.id: write.revision + 1 for write in writes if write.id not in conflicts}
+            if conflicts:
+                self._revisions |= {each["_id"]: each["revision"] for each in await self._documents.find([*conflicts])}
+        except TransientError:
+            self._changed = changed | self._changed
+            raise
+        self._changed = {seat: changed[seat] for seat in conflicts} | self._changed
 
-    async def _note(self, until: datetime) -> None:
-        await self._replace({"since": self._since, "until": until})
-
-    async def _replace(self, facts: Document) -> None:
-        while True:
-            document = {"_id": self._name, "schema": SCHEMA, "revision": self._revision + 1, **facts}
-            conflicts = await self._documents.replace([Write(self._name, self._revision, document)])
-            if not conflicts:
-                self._revision += 1
-                return
-            found = await self._documents.find([self._name])
-            self._revision = found[0]["revision"] if found else 0
+    def _write(self, seat: str, horizon: Horizon) -> Write:
+        revision = self._revisions.get(seat, 0)
+        facts = {"since": horizon.since, "until": horizon.until}
+        return Write(seat, revision, {"_id": seat, "schema": SCHEMA, "revision": revision + 1, **facts})
 
 
 class Seats:

@@ -7,7 +7,7 @@ reconnection the same packet number may stand for another message.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -98,6 +98,11 @@ class Session:
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
 
+    @property
+    def generation(self) -> int:
+        """Which of its connections holds it."""
+        return self._generation
+
     async def close(self) -> None:
         """Let go of the session; the broker keeps it, with all that was not acknowledged."""
         if self._keeper is not None:
@@ -122,17 +127,25 @@ class Session:
         if packet and generation == self._generation:
             self._client.ack(packet, AT_LEAST_ONCE)
 
-    def tell(self, topic: str, payload: bytes, *, expiry_seconds: int, correlation: bytes | None = None) -> int:
+    def tell(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        expiry_seconds: int,
+        correlation: bytes | None = None,
+        qos: int = AT_LEAST_ONCE,
+    ) -> int:
         """Publish once the broker can take it; return the packet number, or nothing (0) if too much is waiting."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = expiry_seconds
         if correlation is not None:
             properties.CorrelationData = correlation
-        info = self._client.publish(topic, payload, qos=AT_LEAST_ONCE, properties=properties)
+        info = self._client.publish(topic, payload, qos=qos, properties=properties)
         return 0 if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE else int(info.mid)
 
     def publish(
-        self, topic: str, payload: bytes, *, expiry_seconds: int, correlation: bytes | None = None
+        self, topic: str, payload: bytes, *, expiry_seconds: int, qos: int = AT_LEAST_ONCE
     ) -> asyncio.Future[int]:
         """Publish; the answer is the broker's reason code: 0, or 16 where nobody listens to the topic.
 
@@ -140,7 +153,7 @@ class Session:
             TransientError: (the answer) it is not known whether the broker has it.
         """
         answer: asyncio.Future[int] = self._loop.create_future()
-        packet = self.tell(topic, payload, expiry_seconds=expiry_seconds, correlation=correlation)
+        packet = self.tell(topic, payload, expiry_seconds=expiry_seconds, qos=qos)
         if packet:
             self._waiting[packet] = answer
         else:
@@ -282,8 +295,3 @@ class Session:
         for answer in waiting.values():
             if not answer.done():
                 answer.set_exception(TransientError("the session was given up"))
-
-
-def reachable(sessions: Mapping[int, Session]) -> Session | None:
-    """Return a session that can be spoken through now."""
-    return next((session for session in sessions.values() if session.connected), None)

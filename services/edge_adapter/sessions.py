@@ -7,7 +7,7 @@ its heir: no session is orphaned with messages in it, however many adapters come
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -35,6 +35,8 @@ class Sessions:
         on_share: Callable[[int], None],
         filters: Collection[str],
         hear: Callable[[Inbound], None],
+        own_topic: Callable[[int], str],
+        hear_own: Callable[[int, Inbound], None],
         in_flight: int,
         expiry_seconds: int,
     ) -> None:
@@ -43,12 +45,19 @@ class Sessions:
         self._on_share = on_share
         self._filters = list(filters)
         self._hear = hear
+        self._own_topic = own_topic
+        self._hear_own = hear_own
         self._in_flight = in_flight
         self._expiry_seconds = expiry_seconds
         self._held: dict[int, Session] = {}
         self._lost_since: dict[int, float] = {}
         self._task: asyncio.Task[None] | None = None
         self._turn = 0
+
+    @property
+    def held(self) -> Mapping[int, Session]:
+        """The sessions that this process holds, by number."""
+        return self._held
 
     @property
     def trouble(self) -> str | None:
@@ -106,10 +115,18 @@ class Sessions:
 
     def _open(self, number: int) -> Session:
         login = replace(self._login, username=self._login.username.replace("{session}", str(number)))
+        own = self._own_topic(number)
+
+        def hear(inbound: Inbound) -> None:
+            if inbound.topic == own:
+                self._hear_own(number, inbound)
+            else:
+                self._hear(inbound)
+
         session = Session(
             login,
-            filters=self._filters,
-            hear=self._hear,
+            filters=[*self._filters, own],
+            hear=hear,
             in_flight=self._in_flight,
             expiry_seconds=self._expiry_seconds,
         )

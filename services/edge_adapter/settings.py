@@ -31,6 +31,13 @@ class EdgeAdapterSettings(ServiceSettings):
     mqtt_in_flight: int = Field(
         100, ge=1, le=10_000, description="Messages of one session that are on their way to Kafka at a time"
     )
+    probe_interval_seconds: float = Field(
+        0.25, ge=0.1, le=60, description="How often each session proves that what devices say arrives in Kafka"
+    )
+    clock_interval_seconds: Seconds = Field(0.15, description="How often it is looked which devices have been silent")
+    seat_gone_seconds: Seconds = Field(
+        30, description="After this a session that proves nothing no longer holds up the others; it counts as a break"
+    )
     identity_dir: str = Field(
         "",
         description="Where the authority of devices' certificates lies, and where passwords and the list of revoked "

@@ -1,6 +1,6 @@
 """What the gateway is made of."""
 
-from services.gateway.devices import Devices, Presences
+from services.gateway.devices import Devices, Presences, Registry
 from services.gateway.generations import Generations
 from services.gateway.handlers import CaseEvents
 from services.gateway.http.app import make_app
@@ -42,7 +42,7 @@ def build(settings: GatewaySettings) -> Service:
     )
     projections = [
         Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
-        for viewer in (CaseEvents(generations), Presences(generations))
+        for viewer in (CaseEvents(generations), Presences(generations), Registry(generations.devices))
     ]
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
     desk = Desk(KafkaLine(servers), outcomes, views, ledger, wait_seconds=settings.wait_seconds)

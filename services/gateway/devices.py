@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import orjson
 
-from services.gateway.domain.access import Identity
-from services.gateway.domain.devices import DeviceQuery, device_key, presence_document, resource_of
+from services.gateway.domain.access import STAFF, Identity
+from services.gateway.domain.devices import DeviceQuery, device_key, presence_document, registry_document, resource_of
 from services.gateway.domain.view import UNKNOWN, Document
 from services.gateway.generations import Generation, Generations
-from shared.contracts.catalogue import DEVICE_PRESENCE
+from shared.contracts.catalogue import DEVICE_PRESENCE, DEVICE_REGISTRY
 from shared.flow import Heard, Viewer
 from shared.view_storage import Find, ViewCollection
 
@@ -43,6 +43,25 @@ class Presences(Viewer):
             await self._generations[number].cases.set_all([_status(document) for document in last.values()])
 
 
+class Registry(Viewer):
+    """What `device.registry.v1` tells."""
+
+    topic = DEVICE_REGISTRY
+    service = "gateway"
+
+    def __init__(self, devices: ViewCollection) -> None:
+        self._devices = devices
+
+    async def keep(self, batch: Sequence[Heard]) -> None:
+        """Write the last word on each device of a batch."""
+        last: dict[str, Document] = {}
+        for heard in batch:
+            document = registry_document(orjson.loads(heard.record.value))
+            if document["_id"] not in last or last[document["_id"]]["version"] < document["version"]:
+                last[document["_id"]] = document
+        await self._devices.set_newer(list(last.values()), by="version")
+
+
 async def give_status(generation: Generation, views: Sequence[Document], entries: Sequence[Document]) -> None:
     """Say beside cases that were just written whether their devices are there, where that may be news."""
     named = {entry["_id"].rpartition(":")[0] for entry in entries if entry["seq"] == 1 or entry["type"] in NAMING}
@@ -61,7 +80,7 @@ async def give_all(generation: Generation) -> None:
     last = ""
     while True:
         question = Find(conditions={"_id": {"$gt": last}}, order=[("_id", 1)], limit=DEVICES_AT_ONCE)
-        found = [each for each in await generation.devices.find(question) if "change" in each]
+        found = await generation.devices.find(question)
         if not found:
             return
         await generation.cases.set_all([_status(document) for document in found])
@@ -78,14 +97,14 @@ class Devices:
         """Return one page of the devices of somebody's tenant, and where the next one goes on."""
         find = Find(conditions=query.conditions(who.tenant_id), order=[("_id", 1)], limit=query.limit + 1)
         found = await self._views.find(find)
-        shown = found[: query.limit]
-        return [resource_of(each) for each in shown], shown[-1]["device"] if len(found) > query.limit else None
+        shown = [resource_of(each, staff=who.role in STAFF) for each in found[: query.limit]]
+        return shown, shown[-1]["device_id"] if len(found) > query.limit else None
 
     async def one(self, who: Identity, device_id: str) -> dict[str, Any] | None:
         """Return a device of somebody's tenant; nothing if there is none."""
         key = device_key(who.tenant_id, device_id)
         found = await self._views.find(Find(conditions={"_id": key, "tenant": who.tenant_id}, limit=1))
-        return resource_of(found[0]) if found else None
+        return resource_of(found[0], staff=who.role in STAFF) if found else None
 
 
 def _status(device: Mapping[str, Any], case: str | None = None) -> tuple[Document, Document]:

@@ -13,7 +13,20 @@ from pathlib import Path
 
 import orjson
 
-from tests.bench import drain, due, latency, memory, profile, rebalance, restart, stored, tenants, throughput, views
+from tests.bench import (
+    drain,
+    due,
+    fleet,
+    latency,
+    memory,
+    profile,
+    rebalance,
+    restart,
+    stored,
+    tenants,
+    throughput,
+    views,
+)
 from tests.bench.alerta.measure import compare
 from tests.bench.backlog import Servers
 from tests.bench.report import Finding, print_markdown, print_table
@@ -30,6 +43,7 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "restart": restart.restart,
     "memory": lambda servers, sizes: memory.memory(servers, sizes.long_run),
     "views": views.views,
+    "fleet": fleet.fleet,
     # Last, for they leave much behind: documents, and data of many tenants.
     "due": due.due,
     "stored": stored.stored,

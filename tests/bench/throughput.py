@@ -45,6 +45,7 @@ class Sizes:
     views: tuple[int, ...] = (10_000, 100_000)
     side_by_side: int = 1_600
     due: int = 20_000
+    fleet: int = 10_000
 
     @classmethod
     def long(cls) -> "Sizes":
@@ -73,6 +74,7 @@ class Sizes:
             views=(500, 2_000),
             side_by_side=80,
             due=1_000,
+            fleet=300,
         )
 
 

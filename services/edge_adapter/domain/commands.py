@@ -16,6 +16,7 @@ from shared.contracts.fields import rfc3339
 PENDING_MAX: Final = 32
 RECENT_MAX: Final = 64
 ATTEMPTS_MAX: Final = 5
+WAY: Final = (CommandState.QUEUED, CommandState.SENT, CommandState.DELIVERED)
 FINAL: Final = {Answer.DONE: CommandState.DONE, Answer.FAILED: CommandState.FAILED}
 
 
@@ -74,14 +75,14 @@ def on_answer(device: Device, answer: Answered, now: datetime) -> Told:
     pending = _find(device, answer.id)
     if pending is None:
         return Told(device=device)
+    # An answer may overtake what the broker says of the delivery, and one answer another: they show what was before.
+    passed = [replace(pending, state=state) for state in WAY[WAY.index(pending.state) + 1 :]]
+    replies = [_reply(device, each, now) for each in passed]
     if answer.outcome in FINAL:
         after = replace(pending, state=FINAL[answer.outcome])
-        reply = _reply(device, after, now, reason=answer.reason, result=answer.result)
-        return Told(device=_without(device, {pending.id}), replies=(reply,))
-    if pending.state is CommandState.DELIVERED:
-        return Told(device=device)
-    after = replace(pending, state=CommandState.DELIVERED)
-    return Told(device=_with(device, after), replies=(_reply(device, after, now),))
+        replies.append(_reply(device, after, now, reason=answer.reason, result=answer.result))
+        return Told(device=_without(device, {pending.id}), replies=tuple(replies))
+    return Told(device=_with(device, passed[-1] if passed else pending), replies=tuple(replies))
 
 
 def hand_on(device: Device, now: datetime) -> Told:

@@ -13,7 +13,7 @@ from services.edge_adapter.domain.device import NO_EPOCH, Device, Due, Rival, se
 from shared.contracts.fields import rfc3339
 from shared.contracts.presence import DeviceWake, ObservationKind, Observed, Presence, PresenceCause
 
-GRACE_S: Final = 0.2
+GRACE_S: Final = 0.1
 """What a message may take on its way, beyond the interval."""
 DEGRADED_INTERVALS: Final = 1.25
 OFFLINE_INTERVALS: Final = 1.5
@@ -58,6 +58,8 @@ def observe(device: Device, seen: Observed, now: datetime) -> Told:
 
 def on_silence(device: Device, wake: DeviceWake, now: datetime) -> Told:
     """Return the device after a look at the clock: silence counts only while somebody listened."""
+    if wake.listened_until > now:
+        return device, None  # the brokers' clock was set back since: what it said then proves nothing now
     status = device.status
     if device.alive and device.seen_at is not None:
         silent_s = (wake.listened_until - max(device.seen_at, wake.listening_since)).total_seconds()

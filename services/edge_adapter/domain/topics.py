@@ -8,9 +8,10 @@ from shared.contracts.limits import DEVICE_PATTERN, TENANT_PATTERN
 
 ROOT: Final = "callout/v1"
 SIGNAL, CLEAR, JOURNAL, CSR = "signal", "clear", "journal", "csr"
+BIRTH, BEAT, LEAVE, WILL, REPLY = "birth", "beat", "leave", "will", "reply"
 #: What devices say, each on a topic of its own.
-UP: Final = (SIGNAL, CLEAR, JOURNAL, CSR)
-RECEIPT, CERTIFICATE = "receipt", "certificate"
+UP: Final = (SIGNAL, CLEAR, JOURNAL, CSR, BIRTH, BEAT, LEAVE, WILL, REPLY)
+RECEIPT, CERTIFICATE, COMMAND = "receipt", "certificate", "command"
 #: Somebody who has nothing but a one-time code speaks below this.
 ENROLL: Final = "enroll"
 SHARE: Final = "callout"

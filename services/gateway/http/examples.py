@@ -45,6 +45,12 @@ CASE: Final[Mapping[str, Any]] = {
 DEVICE: Final[Mapping[str, Any]] = {
     "tenant_id": "acme",
     "device_id": "press-07",
+    "state": "registered",
+    "version": 2,
+    "registered_at": AT,
+    "updated_at": AT,
+    "serial": "SN-1",
+    "labels": {"hall": "3"},
     "status": "online",
     "presence": {
         "status": "online",

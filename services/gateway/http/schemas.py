@@ -87,7 +87,11 @@ def _resources() -> dict[str, Schema]:
 
 def device() -> Schema:
     """Return the schema of a device."""
-    return obj({"tenant_id": TEXT, "device_id": TEXT, "status": _presence(), "presence": {"type": "object"}})
+    told = obj({"tenant_id": TEXT, "device_id": TEXT, "status": _presence(), "presence": {"type": "object"}})
+    return {
+        **told,
+        "description": "Whether it is there, and what the registry says of it (`callout.device.registered.v1`).",
+    }
 
 
 def _presence() -> Schema:

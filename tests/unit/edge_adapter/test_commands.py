@@ -124,7 +124,13 @@ def test_what_was_never_sent_expires() -> None:
 
 def test_a_command_sent_twice_is_one_command() -> None:
     desk = Desk().sees(0, "birth").asks(1).asks(2).sent(3).answers(4, "done").asks(5)
-    assert desk.states == ["queued", "sent", "done"]
+    assert desk.states == ["queued", "sent", "delivered", "done"]
+
+
+def test_an_answer_that_overtakes_the_news_of_its_delivery_shows_what_was_before() -> None:
+    desk = Desk().sees(0, "birth").asks(1).answers(2, "done").sent(3).answers(4, "received")
+    assert desk.states == ["queued", "sent", "delivered", "done"]
+    assert Desk().sees(0, "birth").asks(1).answers(2, "received").sent(3).states == ["queued", "sent", "delivered"]
 
 
 def test_no_more_than_a_bound_wait_for_one_device() -> None:
@@ -139,7 +145,7 @@ def test_one_odd_answer_holds_up_nothing() -> None:
         Desk().sees(0, "birth").asks(1).asks(1, id_="c-2").answers(2, "done", id_="who").answers(3, "failed", id_="c-2")
     )
     assert [each.id for each in desk.device.pending] == ["c-1"]
-    assert desk.states == ["queued", "queued", "failed"]
+    assert desk.states == ["queued", "queued", "sent", "delivered", "failed"]
 
 
 def test_a_decommissioned_device_is_asked_nothing() -> None:

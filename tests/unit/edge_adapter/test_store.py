@@ -32,7 +32,7 @@ def test_a_device_is_read_as_it_was_written(device: Device) -> None:
 def test_a_document_says_when_to_look_at_the_device_again() -> None:
     device = Watch().sees(0, "birth").device
     document = store.to_document(device)
-    assert (document["due_at"], document["silence_s"]) == (at(12.7), presence.degraded_after_s(10))
+    assert (document["due_at"], document["silence_s"]) == (at(12.6), presence.degraded_after_s(10))
     asked = Commanded(**OF, id="c-1", command="ping", expires_at=at(9), timeout_s=5)
     document = store.to_document(commands.on_command(device, asked, at(1)).device)
     assert (document["due_at"], document["silence_s"]) == (at(9), 0.0)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from services.gateway.domain.access import Sight
-from services.gateway.domain.devices import DeviceQuery, presence_document, resource_of
+from services.gateway.domain.devices import DeviceQuery, presence_document, registry_document, resource_of
 from services.gateway.domain.query import CaseQuery, InvalidQuery
 from tests.builders import AT
 
@@ -26,7 +26,7 @@ BODY: dict[str, Any] = {
 
 
 def test_a_device_is_shown_with_what_was_told_of_it_last() -> None:
-    told = resource_of(presence_document(BODY))
+    told = resource_of(presence_document(BODY), staff=False)
     assert (told["tenant_id"], told["device_id"], told["status"]) == ("acme", "press-07", "degraded")
     assert told["presence"] == {
         "status": "degraded",
@@ -39,8 +39,25 @@ def test_a_device_is_shown_with_what_was_told_of_it_last() -> None:
     }
 
 
+def test_what_the_registry_says_is_shown_beside_and_how_a_device_comes_in_to_the_staff_alone() -> None:
+    registered = {"tenant_id": "acme", "device_id": "press-07", "version": 3, "state": "registered", "serial": "SN-1"}
+    registered |= {"labels": {"Hall": "3"}, "certificates": [{"serial": "ab"}], "token": True}
+    document = presence_document(BODY) | registry_document(registered)
+    told, inside = resource_of(document, staff=False), resource_of(document, staff=True)
+    assert (told["serial"], told["labels"], told["status"], "token" in told) == (
+        "SN-1",
+        {"Hall": "3"},
+        "degraded",
+        False,
+    )
+    assert (inside["token"], inside["certificates"]) == (True, [{"serial": "ab"}])
+    query = DeviceQuery.parse({"serial": ["sn-1"], "label": ["hall=3"]})
+    conditions = query.conditions("acme")
+    assert (conditions["serial"], conditions["labels"]) == ({"$in": [document["serial"]]}, {"$all": document["labels"]})
+
+
 def test_of_a_device_that_nothing_was_told_of_nothing_is_known() -> None:
-    told = resource_of({"_id": "acme/press-07", "tenant": "acme", "device": "press-07"})
+    told = resource_of({"_id": "acme/press-07", "tenant": "acme", "device": "press-07"}, staff=True)
     assert (told["status"], told["presence"]) == ("unknown", {"status": "unknown"})
 
 
@@ -76,6 +93,7 @@ def test_lists_of_devices_and_of_cases_are_narrowed_by_status_alike(asked: list[
         ({"tenant": ["other"]}, "tenant"),
         ({"device": ["../x"]}, "device"),
         ({"cursor": ["other/press-07"]}, "cursor"),
+        ({"label": ["hall"]}, "label"),
     ],
 )
 def test_what_a_list_does_not_know_is_refused_by_name(parameters: dict[str, list[str]], field: str) -> None:

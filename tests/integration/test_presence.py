@@ -1,0 +1,181 @@
+"""Presence on a real mosquitto, Kafka and MongoDB: devices die in every way, and so do adapters and the broker."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import uuid4
+
+import pytest
+
+from tests.fleet import Broker, Device, Watcher, broker, command
+from tests.mqtt_device import needs_mosquitto
+from tests.stack import RunningStack
+
+pytestmark = pytest.mark.integration
+INTERVAL_S = 2.0
+TOGETHER = 1_000
+
+
+class Plant(NamedTuple):
+    """The stack and the MQTT broker that devices come in by."""
+
+    stack: RunningStack
+    broker: Broker
+
+    def devices(self, count: int = 1, *, interval_s: float = INTERVAL_S) -> list[Device]:
+        """Return devices that no other test has."""
+        run = uuid4().hex[:8]
+        return [Device(self.broker.port, f"t{run}", f"d{n}", interval_s=interval_s) for n in range(count)]
+
+    def watch(self, topic: str = "device.presence.v1") -> Watcher:
+        """Look at what is told."""
+        return Watcher(self.stack.bootstrap_servers, topic)
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    """Two adapters on a broker of our own."""
+    needs_mosquitto()
+    folder = tmp_path_factory.mktemp("presence")
+    arguments = ("--only", "edge_adapter", "--workers", "edge_adapter=2")
+    with broker(folder) as own, RunningStack(folder, *arguments, environment={"CALLOUT_MQTT_URL": own.url}) as stack:
+        yield Plant(stack, own)
+
+
+async def test_a_device_is_told_online_and_offline_however_it_ends(plant: Plant) -> None:
+    [device] = plant.devices()
+    async with plant.watch() as watcher:
+        await device.connect()
+        await watcher.until(lambda: watcher.story(device.key) == [("online", "birth")])
+        device.crash()
+        await watcher.until(lambda: watcher.story(device.key)[1:] == [("offline", "will")])
+        await device.connect()
+        await watcher.until(lambda: watcher.story(device.key)[2:] == [("online", "birth")])
+        await device.leave()
+        await watcher.until(lambda: watcher.story(device.key)[3:] == [("offline", "clean")])
+        assert [each["epoch"] for each in watcher.told[device.key]] == [1, 1, 2, 2]
+        assert all(each["detection_delay_s"] < 1 for each in watcher.told[device.key])
+
+
+async def test_silence_is_noticed_in_time_and_a_device_on_time_is_left_alone(plant: Plant) -> None:
+    silent, steady = plant.devices(2)
+    async with plant.watch() as watcher:
+        for device in (silent, steady):
+            await device.connect()
+            device.beat_on()
+        await asyncio.sleep(3 * INTERVAL_S)
+        silent.be_silent()
+        last = silent.said_at
+        await watcher.until(lambda: watcher.story(silent.key)[1:] == [("degraded", "timeout"), ("offline", "timeout")])
+        assert watcher.appended[silent.key][-1] - last < 1.5 * INTERVAL_S + 1
+        silent.say("beat")
+        await watcher.until(lambda: watcher.story(silent.key)[3:] == [("online", "heartbeat")])
+        assert watcher.story(steady.key) == [("online", "birth")]
+        for device in (silent, steady):
+            await device.leave()
+
+
+async def test_a_thousand_that_drop_together_make_a_thousand_changes_and_again_when_they_return(plant: Plant) -> None:
+    devices = plant.devices(TOGETHER, interval_s=60)
+    async with plant.watch() as watcher:
+        for turn, status in enumerate(("online", "offline", "online")):
+            if status == "online":
+                await connect_all(devices)
+            else:
+                for device in devices:
+                    device.crash()
+            await watcher.until(lambda turn=turn: all_told(watcher, devices, turn + 1), seconds=60)  # type: ignore[misc]
+            assert {watcher.told[device.key][turn]["status"] for device in devices} == {status}
+        await asyncio.sleep(2)
+        assert sum(map(len, watcher.told.values())) == 3 * TOGETHER
+        for device in devices:
+            device.crash()
+
+
+async def test_nobody_is_called_offline_when_all_adapters_die_and_come_back(plant: Plant) -> None:
+    devices = plant.devices(100)
+    async with plant.watch() as watcher:
+        await connect_all(devices)
+        for device in devices:
+            device.beat_on()
+        await watcher.until(lambda: all_told(watcher, devices, 1))
+        for worker in (0, 1):
+            plant.stack.kill("edge_adapter", worker=worker)
+        await asyncio.sleep(5 * INTERVAL_S)
+        assert {tuple(watcher.story(device.key)) for device in devices} == {(("online", "birth"),)}
+        devices[0].be_silent()
+        gone = time.time()
+        await watcher.until(lambda: watcher.story(devices[0].key)[-1] == ("offline", "timeout"), seconds=60)
+        assert watcher.appended[devices[0].key][-1] - gone < 40
+        assert {tuple(watcher.story(device.key)) for device in devices[1:]} == {(("online", "birth"),)}
+        for device in devices:
+            device.crash()
+
+
+async def test_a_broker_that_is_killed_takes_nobody_offline_that_comes_back(plant: Plant) -> None:
+    back, lost = plant.devices(2)
+    async with plant.watch() as watcher:
+        for device in (back, lost):
+            await device.connect()
+            device.beat_on()
+        await watcher.until(lambda: all_told(watcher, [back, lost], 1))
+        plant.broker.kill()
+        await asyncio.sleep(2 * INTERVAL_S)
+        plant.broker.start()
+        await back.connect()
+        back.beat_on()
+        await watcher.until(lambda: watcher.story(lost.key)[-1] == ("offline", "timeout"), seconds=60)
+        assert [(each["status"], each["epoch"]) for each in watcher.told[back.key]] == [("online", 1), ("online", 2)]
+        await back.leave()
+
+
+async def test_two_devices_with_one_identity_are_told_unstable(plant: Plant) -> None:
+    [first] = plant.devices()
+    second = Device(plant.broker.port, first.tenant, first.name)
+    async with plant.watch() as watcher:
+        for number in range(5):
+            await first.connect(epoch=2 * number + 1)
+            await second.connect(epoch=2 * number + 2)
+        await watcher.until(lambda: any(each["unstable"] for each in watcher.told[first.key]))
+        numbers = [each["change"] for each in watcher.told[first.key]]
+        assert numbers == list(range(1, len(numbers) + 1))
+        second.crash()
+        await watcher.until(lambda: watcher.story(first.key)[-1] == ("offline", "will"))
+
+
+async def test_commands_reach_devices_that_are_there_and_wait_for_those_that_are_not(plant: Plant) -> None:
+    there, away = plant.devices(2)
+    servers = plant.stack.bootstrap_servers
+    async with plant.watch("device.replies.v1") as replies, plant.watch() as watcher:
+        await there.connect()
+        await watcher.until(lambda: watcher.told[there.key])
+        await command(servers, there, "ping", f"{there.tenant}-1", arguments={"a": 1})
+        await command(servers, there, "restart", f"{there.tenant}-2")
+        await replies.until(lambda: len(replies.told[there.key]) == 8)
+        for id_ in (f"{there.tenant}-1", f"{there.tenant}-2"):
+            states = [each["state"] for each in replies.told[there.key] if each["id"] == id_]
+            assert states == ["queued", "sent", "delivered", "done"]
+        assert sorted(each["command"] for each in there.commands) == ["ping", "restart"]
+        await command(servers, away, "ping", f"{away.tenant}-3")
+        await command(servers, away, "restart", f"{away.tenant}-4", expires_at="2000-01-01T00:00:00Z")
+        await replies.until(lambda: len(replies.told[away.key]) == 2)
+        await asyncio.sleep(1)
+        assert sorted(each["state"] for each in replies.told[away.key]) == ["expired", "queued"]
+        away.answers = False
+        await away.connect()
+        await replies.until(lambda: replies.told[away.key][-1]["state"] == "sent")
+        assert [each["id"] for each in away.commands] == [f"{away.tenant}-3"]
+        for device in (there, away):
+            await device.leave()
+
+
+async def connect_all(devices: list[Device]) -> None:
+    """Connect devices, a hundred at a time."""
+    for begin in range(0, len(devices), 100):
+        await asyncio.gather(*(device.connect() for device in devices[begin : begin + 100]))
+
+
+def all_told(watcher: Watcher, devices: list[Device], times: int) -> bool:
+    """Tell whether so much was told of each device."""
+    return all(len(watcher.told[device.key]) >= times for device in devices)
