@@ -19,7 +19,7 @@ from shared.settings import ServiceSettings
 
 log = structlog.get_logger()
 FAILED, USAGE = 1, 2
-GC_THRESHOLDS = (20_000, 20, 50)
+GC_THRESHOLDS = (200_000, 10, 50)
 FIRST_PAUSE_SECONDS, CALM_SECONDS = 0.5, 30
 
 

@@ -1,6 +1,7 @@
 """Working days of a tenant, and until when a closed case may be reopened: one reckoning for all who need it."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -31,12 +32,7 @@ class WorkingDays:
 
     def working_day_after(self, day: date, number: int) -> date | None:
         """Return the so-manieth working day after a date; nothing if that is not in sight."""
-        for _ in range(HORIZON_DAYS):
-            if not number:
-                return day
-            day += timedelta(days=1)
-            number -= self.is_working_day(day)
-        return None
+        return _working_day_after(self, day, number)
 
     def local_date(self, at: datetime) -> date:
         """Return the date that an instant has here."""
@@ -55,6 +51,17 @@ class WorkingDays:
         if self._holidays is not None and day in self._holidays.of(day.year):
             return ()
         return self._week[day.weekday()]
+
+
+@lru_cache(maxsize=16_384)
+def _working_day_after(days: WorkingDays, day: date, number: int) -> date | None:
+    """Count the days; every command to a closed case asks for the same ones."""
+    for _ in range(HORIZON_DAYS):
+        if not number:
+            return day
+        day += timedelta(days=1)
+        number -= days.is_working_day(day)
+    return None
 
 
 def _spans(hours: tuple[str, ...]) -> tuple[Span, ...]:

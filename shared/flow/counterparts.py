@@ -17,6 +17,7 @@ from shared.contracts.catalogue import SHARED_EVENTS
 from shared.contracts.envelope import read
 from shared.errors import TransientError, Unreadable
 from shared.flow.projection import Heard
+from shared.flow.settings import heartbeat_seconds
 from shared.metrics import FlowFigures
 from shared.records import read_all_headers
 
@@ -47,7 +48,7 @@ class CounterpartEar(ABC):
             "bootstrap_servers": bootstrap_servers,
             "metadata_max_age_ms": int(refresh_seconds * 1000),
             "session_timeout_ms": session_timeout_ms,
-            "heartbeat_interval_ms": session_timeout_ms // 4,
+            "heartbeat_interval_ms": int(heartbeat_seconds(session_timeout_ms / 1000) * 1000),
         }
         self._figures = FlowFigures(self.service, SHARED_EVENTS.name)
         self._consumer: AIOKafkaConsumer | None = None

@@ -21,7 +21,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 from shared.errors import CalloutError
 from shared.flow.room import Hearer
-from shared.flow.settings import FlowSettings
+from shared.flow.settings import FlowSettings, heartbeat_seconds
 from shared.flow.standing import Place, places_of
 from shared.flow.teller import Teller
 from shared.flow.unit import Alarm
@@ -91,7 +91,7 @@ class Ear(ConsumerRebalanceListener, ABC, Generic[AnyDesk]):  # type: ignore[mis
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             session_timeout_ms=int(settings.session_timeout_seconds * 1000),
-            heartbeat_interval_ms=int(settings.session_timeout_seconds * 1000 / 4),
+            heartbeat_interval_ms=int(heartbeat_seconds(settings.session_timeout_seconds) * 1000),
             rebalance_timeout_ms=int(max(30, settings.session_timeout_seconds) * 1000),
             max_partition_fetch_bytes=4 * 1024 * 1024,
             listener=self,

@@ -1,6 +1,18 @@
 """How the flow behaves."""
 
 from dataclasses import dataclass
+from typing import Final
+
+HEARTBEAT_SECONDS_MAX: Final = 1.5
+
+
+def heartbeat_seconds(session_timeout_seconds: float) -> float:
+    """Return how often a member of a group says that it lives.
+
+    Its heartbeat also tells it that others join or leave, and they wait for it: so a long session timeout, which
+    forgives long silences, must not make it slow to hear of them.
+    """
+    return min(session_timeout_seconds / 4, HEARTBEAT_SECONDS_MAX)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from services.workflow.domain.case import Case, Refused
-from services.workflow.domain.guards import Scene
+from services.workflow.domain.guards import Guard, Scene
 from services.workflow.domain.tenant import UNSET, Tenant
 from services.workflow.domain.transitions import ROLES_OF, RULES, RULES_OF, Rule
 from shared.contracts.case import Actor, CaseState
@@ -19,8 +19,17 @@ def allowed(case: Case | None, actor: Actor, now: datetime, tenant: Tenant = UNS
     if case.deleted:
         return ()
     scene = Scene(case, case.state, actor, max(now, case.state.updated_at), tenant=tenant)
-    rules = RULES_OF[case.state.state, actor.role]
-    return tuple(rule.command for rule in rules if not any(guard(scene) for guard in rule.guards))
+    names: list[str] = []
+    passed: dict[Guard, bool] = {}  # many rules have the same guards
+    for rule in RULES_OF[case.state.state, actor.role]:
+        for guard in rule.guards:
+            if guard not in passed:
+                passed[guard] = guard(scene) is None
+            if not passed[guard]:
+                break
+        else:
+            names.append(rule.command)
+    return tuple(names)
 
 
 def flags(case: Case, names: Collection[str]) -> dict[str, bool]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, Final
 
 from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, Event, Outcome, Send
@@ -160,10 +161,16 @@ def plain(value: object) -> object:
         case dict():
             return {name: plain(part) for name, part in value.items()}
         case _ if is_dataclass(value):
-            parts = ((each.name, getattr(value, each.name)) for each in fields(value))
+            class_: Any = type(value)
+            parts = ((name, getattr(value, name)) for name in _names(class_))
             return {name: plain(part) for name, part in parts if part is not None}
         case _:
             return value
+
+
+@cache
+def _names(class_: Any) -> tuple[str, ...]:  # noqa: ANN401 - any dataclass
+    return tuple(each.name for each in fields(class_))
 
 
 def _to_duplicates(before: Case, case: Case, *, archived: bool) -> tuple[Send, ...]:

@@ -6,6 +6,7 @@ only which shares were told, and when time has something to do for it next.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter, is_
 from typing import Final
 
 from services.workflow.domain.sla import PERCENTS, WHOLE, WORKED_ON, Course, Level, courses, forecast, level_of
@@ -15,7 +16,7 @@ from shared.contracts.measures import SlaForecast, SlaShare
 from shared.contracts.words import Clock, State
 
 DUPLICATE: Final = "duplicate"
-WEIGHED: Final = (
+WEIGHED: Final = attrgetter(
     *("status_history", "priority", "first_response_at"),
     *("case_type", "device_id", "counterpart_tenant_id", "deleted_at"),
 )
@@ -69,7 +70,7 @@ def _stands(timing: Timing, before: CaseState, state: CaseState, tenant: Tenant,
     """Tell whether nothing that time is reckoned by has changed, and nothing is due."""
     if timing.settings_at != tenant.timed_at or (timing.due_at is not None and timing.due_at <= at):
         return False
-    return all(getattr(before, name) is getattr(state, name) for name in WEIGHED)
+    return all(map(is_, WEIGHED(before), WEIGHED(state)))
 
 
 def _reckon(known: Timing, state: CaseState, tenant: Tenant, at: datetime) -> tuple[Timing, tuple[SlaShare, ...]]:
