@@ -24,6 +24,11 @@ class Seal:
         raw = base64.urlsafe_b64decode(key + "=" * (-len(key) % 4)) if key else b""
         self._key = OctKey.import_key(raw) if raw else None
 
+    @property
+    def able(self) -> bool:
+        """Whether there is a key to seal with."""
+        return self._key is not None
+
     def close(self, secret: str) -> str:
         """Return a secret sealed.
 

@@ -16,15 +16,20 @@ from services.gateway.preferences import Preferences
 from services.gateway.settings import GatewaySettings
 from services.gateway.shared_views import SharedEvents
 from services.gateway.store import Views
+from services.gateway.tenant_desk import TenantDesk
 from shared import storage
 from shared.config import TenantConfig
 from shared.flow import Projection
 from shared.ops import Operations
+from shared.sealing import Seal
 from shared.service import Part, Service, new_broker
 from shared.tenancy import Tenancy
 
-#: What answers take into account: until when cases can be reopened, and what programs of other products show.
-KINDS = ("settings", "calendar", "user", "team", "counterpart", "codes")
+#: What answers take into account: until when cases can be reopened, what programs of other products show, who is told.
+KINDS = (
+    *("settings", "calendar", "user", "team", "counterpart", "codes"),
+    *("notification", "preference", "subscription"),
+)
 
 
 def build(settings: GatewaySettings) -> Service:
@@ -47,7 +52,7 @@ def build(settings: GatewaySettings) -> Service:
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
     desk = Desk(KafkaLine(servers), outcomes, views, ledger, wait_seconds=settings.wait_seconds)
     tenants = TenantConfig(servers, Tenancy(lambda data: data, KINDS))
-    events = EventHub(servers, streams_max=settings.streams_max)
+    desk_of_tenants, events = TenantDesk(servers, tenants), EventHub(servers, streams_max=settings.streams_max)
     doors = Doors(
         tokens=tokens_of(settings),
         views=views,
@@ -57,6 +62,8 @@ def build(settings: GatewaySettings) -> Service:
         rates=Rates(settings.requests_per_second, settings.requests_burst),
         preferences=Preferences(database),
         tenants=tenants,
+        desk_of_tenants=desk_of_tenants,
+        seal=Seal(settings.sealing_key),
     )
     server = HttpServer(
         make_app(doors),
@@ -65,7 +72,7 @@ def build(settings: GatewaySettings) -> Service:
         port=settings.api_port,
         drain_seconds=settings.drain_seconds,
     )
-    before: list[Part] = [generations, ledger, outcomes, desk, events, tenants]
+    before: list[Part] = [generations, ledger, outcomes, desk, events, tenants, desk_of_tenants]
     return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
 
 

@@ -1,7 +1,13 @@
 """What notification is made of."""
 
+from email.utils import parseaddr
+from functools import partial
+
+from services.notification.channels.email import Letterhead, Mails, Relay
 from services.notification.channels.in_app import InApp
+from services.notification.channels.messengers import Messengers
 from services.notification.channels.port import Channel
+from services.notification.channels.unsubscribing import unsubscribe_url
 from services.notification.channels.webhook import Webhooks
 from services.notification.dispatch import Dispatcher
 from services.notification.domain.book import Book
@@ -74,4 +80,25 @@ def channels_of(settings: NotificationSettings) -> dict[NoticeChannel, Channel]:
         timeout_seconds=settings.webhook_timeout_seconds,
         at_once=settings.webhook_connections,
     )
-    return {NoticeChannel.WEBHOOK: webhooks, NoticeChannel.IN_APP: InApp()}
+    channels: dict[NoticeChannel, Channel] = {NoticeChannel.WEBHOOK: webhooks, NoticeChannel.IN_APP: InApp()}
+    hosts = [host.strip() for host in settings.messenger_hosts.split(",") if host.strip()]
+    for way in (NoticeChannel.CHAT, NoticeChannel.PUSH):
+        channels[way] = Messengers(hosts, link=settings.case_link)
+    if settings.mail_host:
+        channels[NoticeChannel.EMAIL] = mails_of(settings)
+    return channels
+
+
+def mails_of(settings: NotificationSettings) -> Mails:
+    """Return the way out for mail."""
+    relay = Relay(
+        host=settings.mail_host,
+        port=settings.mail_port,
+        security=settings.mail_security,
+        user=settings.mail_user,
+        password=settings.mail_password,
+        ca_file=settings.ca_file,
+    )
+    domain = parseaddr(settings.mail_from)[1].rpartition("@")[2]
+    head = Letterhead(sender=settings.mail_from, domain=domain, link=settings.case_link)
+    return Mails(relay, head, unsubscribe=partial(unsubscribe_url, settings.public_url, Seal(settings.sealing_key)))

@@ -33,6 +33,23 @@ class NotificationSettings(ServiceSettings):
         "",
         description="Networks (CIDR, with commas) that may be sent to though they are not public, also without TLS",
     )
+    mail_host: str = Field("", description="The SMTP server that takes our mail; without one nobody gets any")
+    mail_port: int = Field(587, ge=1, le=65535, description="Its port")
+    mail_security: str = Field("starttls", pattern="^(starttls|tls|none)$", description="starttls, tls or none")
+    mail_user: str = Field("", description="Who we are to it; without one nobody logs in")
+    mail_password: str = Field("", description="The password of that user; never logged", repr=False)
+    mail_from: str = Field(
+        "Callout <callout@localhost.localdomain>",
+        pattern=r"^([^<>\r\n]* <[^@\s<>]+@[^@\s<>]+>|[^@\s<>]+@[^@\s<>]+)$",
+        description="The sender of our mail; its domain is that of message ids",
+    )
+    messenger_hosts: str = Field(
+        "", description="Hosts of chat servers of one's own (with commas) that addresses of Apprise may name"
+    )
+    case_link: str = Field("", description="Where a case is to be seen, with the place `{case_id}`")
+    public_url: str = Field(
+        "", pattern=r"^$|^https?://\S+[^/]$", description="The gateway's address for people outside, for unsubscribing"
+    )
     ca_file: str = Field("", description="Further authorities that receivers' certificates may be of (PEM)")
 
     @field_validator("allowed_networks")

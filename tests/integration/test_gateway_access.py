@@ -21,6 +21,8 @@ BODIES: dict[str, Any] = {
     "/api/v1/cases": {"title": "Noise"},
     "/api/v1/cases/commands/{command}": {"cases": ["10000001"]},
     "/api/v1/preferences/cases": {"columns": ["number"]},
+    "/api/v1/preferences/notifications": {"muted": False},
+    "/api/v1/subscriptions/{subscription}": {"url": "https://erp.acme.example/hooks"},
     "/api/v1/cases/{case}/notes": {"text": "Hello."},
     "/compat/django-crm/api/cases/{case}/": {"comment": "Hello."},
     "/compat/equinix/v2/cases/{case}/notes": {"text": "Hello."},
@@ -39,6 +41,7 @@ def body_of(method: str, path: str) -> Any:
 def filled(path: str, case: str) -> str:
     """Return a path with its places filled."""
     given = {"case": case, "id": case, "command": "start", "command_id": fresh_id(), "device": "press-07"}
+    given["subscription"] = "erp"
     return re.sub(r"\{(\w+)\}", lambda match: given[match[1]], path)
 
 

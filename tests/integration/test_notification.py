@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,22 +13,38 @@ from standardwebhooks import Webhook
 
 from shared.storage import connect
 from tests.integration.notice_parts import SECRET, Receivers, Teller, results
+from tests.integration.test_gateway import Client
 from tests.stack import RunningStack
+from tests.unit.notification.mail_server import MailServer, mail_server
 from tests.view_parts import eventually
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Two processes of notification alone, in a stack that may be hurt."""
+async def mail(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[MailServer, Path]]:
+    """A mail server, and the authority that vouches for it."""
+    async with mail_server(tmp_path_factory.mktemp("mail")) as there:
+        yield there
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, mail: tuple[MailServer, Path]) -> Any:
+    """Two processes of notification and a gateway, in a stack that may be hurt."""
+    server, trust = mail
     quick = {
+        "NOTIFICATION_MAIL_HOST": "localhost",
+        "NOTIFICATION_MAIL_PORT": str(server.port),
+        "NOTIFICATION_MAIL_USER": "callout",
+        "NOTIFICATION_MAIL_PASSWORD": "secret",
+        "NOTIFICATION_CA_FILE": str(trust),
+        "NOTIFICATION_PUBLIC_URL": "https://desk.example",
         "NOTIFICATION_ALLOWED_NETWORKS": "127.0.0.0/8",
         "NOTIFICATION_WEBHOOK_TIMEOUT_SECONDS": "2",
         "NOTIFICATION_LEASE_SECONDS": "23",
         "NOTIFICATION_POLL_SECONDS": "0.2",
     }
-    services = ("--only", "notification", "--workers", "notification=2")
+    services = ("--only", "notification,gateway", "--workers", "notification=2")
     with RunningStack(tmp_path_factory.mktemp("notification"), *services, environment=quick) as running:
         yield running
 
@@ -195,6 +212,55 @@ async def test_what_is_done_is_forgotten_but_for_that_it_was(
         assert (datetime.now(UTC) - found["done_at"]).total_seconds() < 30
     finally:
         await database.close()
+
+
+async def test_a_webhook_made_over_http_is_signed_by_the_secret_told_there_also_while_it_is_rotated(
+    stack: RunningStack, there: Receivers, teller: Teller
+) -> None:
+    mine, (url, endpoint) = tenant(), there.endpoint()
+    async with Client(stack, tenant=mine, role="dispatcher") as http:
+        made = await http.put("/api/v1/subscriptions/erp", json={"url": url})
+        rotated = await http.post("/api/v1/subscriptions/erp/rotate")
+    assert (made.status_code, rotated.status_code) == (201, 200), (made.text, rotated.text)
+    await teller.happens(mine, "created")
+    await eventually(lambda: ready(endpoint.bodies))
+    ((id_, body),) = endpoint.bodies.items()
+    for answer in (made, rotated):
+        Webhook(answer.json()["secret"]).verify(body, endpoint.headers[id_])
+
+
+async def test_changes_of_a_case_come_in_one_mail_and_one_click_ends_them(
+    stack: RunningStack, teller: Teller, mail: tuple[MailServer, Path]
+) -> None:
+    mine, server = tenant(), mail[0]
+    address = f"bob@{mine}.example"
+    await teller.config(mine, "user", "bob", {"roles": ["agent"], "email": address})
+    await teller.config(mine, "notification", "default", {"fold_seconds": 1})
+
+    async def mails() -> Any:
+        return [each for each in server.mails if each["to"] == address]
+
+    case_id = str(uuid4())
+    for name in ("started", "resolved"):
+        await teller.happens(mine, name, case_id=case_id, assignees=["bob"])
+    (both,) = await eventually(mails)
+    text = both.get_body(("plain",)).get_content()
+    assert "Work has begun" in text
+    assert "Resolved" in text
+    async with Client(stack) as http:
+        link = both["list-unsubscribe"].strip("<>").removeprefix("https://desk.example")
+        clicked = await http.post(link, content="List-Unsubscribe=One-Click", headers={"authorization": ""})
+    assert clicked.status_code == 200, clicked.text
+    await teller.happens(mine, "closed", case_id=case_id, assignees=["bob"])
+    await teller.happens(mine, "escalated", case_id=case_id, assignees=["bob"])
+
+    async def more() -> Any:
+        found = await mails()
+        return found if len(found) > 1 else None
+
+    _, last = await eventually(more)
+    assert "Escalated" in last.get_body(("plain",)).get_content()
+    assert "Closed" not in last.get_body(("plain",)).get_content()
 
 
 async def ready(value: bool) -> bool:

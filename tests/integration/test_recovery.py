@@ -48,7 +48,7 @@ class Site:
     def start(self) -> None:
         """Start the services, two processes each."""
         where = {name: self.servers.values[name] for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI")}
-        two = ("--workers", "intake=2", "--workers", "workflow=2")
+        two = ("--only", "intake,workflow,gateway", "--workers", "intake=2", "--workers", "workflow=2")
         self._services = RunningStack(self._folder / "services", *two, environment=where)
         self._services.start()
 

@@ -30,6 +30,8 @@ class Action(StrEnum):
     FOLLOW_EVENTS = "follow_events"
     OWN_PREFERENCES = "own_preferences"
     READ_DEVICES = "read_devices"
+    OWN_NOTICES = "own_notices"
+    MANAGE_SUBSCRIPTIONS = "manage_subscriptions"
 
 
 CUSTOMERS: Final = frozenset({Role.OPERATOR, Role.CONTACT})
@@ -50,6 +52,9 @@ ROUTES: Final[Mapping[Action, frozenset[Role]]] = {
     Action.OWN_PREFERENCES: READERS,
     # Contacts of a portal see their own cases; machines are for those who run or service them.
     Action.READ_DEVICES: READERS - {Role.CONTACT},
+    Action.OWN_NOTICES: PEOPLE,
+    # Whoever sets these up decides where a tenant's cases are told outside.
+    Action.MANAGE_SUBSCRIPTIONS: frozenset({Role.DISPATCHER, Role.OPERATOR}),
 }
 
 #: Who may give which command over HTTP at all; state, ownership and arguments are for workflow to judge.

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.http import bulk, cases, devices, export, figures, preferences, problems, stream
+from services.gateway.http import bulk, cases, devices, export, figures, notifications, preferences, problems, stream
 from services.gateway.http.bodies import Json
 from services.gateway.http.compat import crm_description, django_crm, equinix, equinix_description
 from services.gateway.http.compat.describing import Door
 from services.gateway.http.doors import Asking, Doors
+from services.gateway.http.notifications import UNSUBSCRIBE_ROUTE
 from services.gateway.http.openapi import PREFIX, describe
 from services.gateway.http.problems import Problem
 from shared.contracts import limits
@@ -33,6 +34,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     devices.router,
     stream.router,
     preferences.router,
+    notifications.router,
     django_crm.router,
     equinix.router,
 )
@@ -55,6 +57,7 @@ def make_app(doors: Doors | None = None, *, body_bytes_max: int = limits.COMMAND
     app.state.doors = doors
     for router in ROUTERS:
         app.include_router(router)
+    app.router.routes.append(UNSUBSCRIBE_ROUTE)
     problems.install(app)
     describe(app, [route for route in routes() if route.path.startswith(PREFIX)])
     for door in DESCRIBED:

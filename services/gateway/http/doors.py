@@ -19,8 +19,10 @@ from services.gateway.http.identity import Tokens
 from services.gateway.http.problems import Problem
 from services.gateway.preferences import Preferences
 from services.gateway.store import Views
+from services.gateway.tenant_desk import TenantDesk
 from shared.config import Tenants
 from shared.contracts.tenant_data import TenantData
+from shared.sealing import Seal
 
 PEOPLE_MAX: Final = 10_000
 SCHEME: Final = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token of the issuer in the settings.")
@@ -66,6 +68,8 @@ class Doors:
     rates: Rates
     preferences: Preferences
     tenants: Tenants[TenantData]
+    desk_of_tenants: TenantDesk
+    seal: Seal
 
     @staticmethod
     def now() -> datetime:
@@ -110,3 +114,5 @@ Asker = Annotated[Identity, Depends(Asking(Action.READ_COMMANDS))]
 Follower = Annotated[Identity, Depends(Asking(Action.FOLLOW_EVENTS))]
 Owner = Annotated[Identity, Depends(Asking(Action.OWN_PREFERENCES))]
 DeviceReader = Annotated[Identity, Depends(Asking(Action.READ_DEVICES))]
+NoticeOwner = Annotated[Identity, Depends(Asking(Action.OWN_NOTICES))]
+SubscriptionOwner = Annotated[Identity, Depends(Asking(Action.MANAGE_SUBSCRIPTIONS))]

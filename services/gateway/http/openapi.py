@@ -11,8 +11,9 @@ from starlette.routing import BaseRoute
 from services.gateway.http import schemas
 from services.gateway.http.examples import CASE
 from services.gateway.http.problems import MEDIA_TYPE, STATUS, Problem
-from services.gateway.http.routes import EVERY, Told, name_of, needs_body, told_of
+from services.gateway.http.routes import EVERY, name_of, needs_body, told_of
 from services.gateway.http.schemas import ref
+from services.gateway.http.told import Told
 
 PREFIX: Final = "/api/v1"
 EXAMPLE_PATH: Final = "/api/v1/cases"
@@ -83,7 +84,7 @@ def _responses(told: Told, shared: dict[str, Any]) -> dict[str, Any]:
         good["content"] = {told.media: {"schema": told.schema, "examples": {"example": shown}}}
     if told.headers:
         good["headers"] = {name: _header(text) for name, text in told.headers.items()}
-    found = {str(told.status): good}
+    found = {str(status): good for status in (told.status, *told.also)}
     if told.pending:
         found["202"] = {"$ref": "#/components/responses/Pending"}
     by_status: dict[int, list[str]] = {}

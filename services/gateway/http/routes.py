@@ -1,38 +1,21 @@
 """What every route takes and tells, beside what its own signature says."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from services.gateway.http.arguments import SAID_ELSEWHERE
 from services.gateway.http.examples import ARGUMENTS, CASE, DEVICE, EVENT
+from services.gateway.http.notice_routes import NOTICE_NAMES, NOTICES
 from services.gateway.http.schemas import REF, Schema, arguments_name, ref
+from services.gateway.http.told import READING, SENDING, Told
 from shared.contracts.commands import COMMANDS
 
 EVERY: Final = ("unauthenticated", "forbidden", "rate_limited", "unavailable")
-READING: Final = ("invalid_request", "not_found")
-SENDING: Final = ("invalid_request", "too_large", "unsupported_media_type")
 COMMANDING: Final = (
     *SENDING,
     *("invalid_command", "not_found", "deleted", "version_conflict", "idempotency_conflict"),
     *("invalid_transition", "duplicate", "already_escalated", "reopen_window_expired", "limit_exceeded"),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a route takes and tells."""
-
-    status: int
-    what: str
-    problems: Sequence[str]
-    schema: Schema | None = None
-    example: Any = None
-    media: str = "application/json"
-    body: Schema | None = None
-    body_example: Any = None
-    headers: Mapping[str, str] | None = None
-    pending: bool = False
 
 
 ETAG: Final = {"ETag": "The version, for If-Match"}
@@ -138,6 +121,7 @@ ROUTES: Final[Mapping[tuple[str, str], Told]] = {
         schema=ref("Preferences"),
         example={"columns": ["number"], "filters": {}},
     ),
+    **NOTICES,
 }
 
 
@@ -177,6 +161,7 @@ def name_of(method: str, path: str) -> str:
         ("get", "/preferences/cases"): "read_preferences",
         ("put", "/preferences/cases"): "save_preferences",
         ("delete", "/preferences/cases"): "reset_preferences",
+        **NOTICE_NAMES,
     }
     return named[method, path]
 

@@ -16,6 +16,7 @@ from shared.contracts.commands import COMMANDS
 from shared.contracts.events import CaseEvent, Flags
 from shared.contracts.new_case import NewCase
 from shared.contracts.presence import Presence
+from shared.contracts.tenant_notices import Preference, Subscription
 
 Schema = dict[str, Any]
 REF: Final = "#/components/schemas/"
@@ -49,6 +50,10 @@ def components() -> dict[str, Schema]:
             model = NewCase if name == "create" else COMMANDS[name]
             schema = TypeAdapter(model).json_schema(ref_template=REF + "Given{model}")
             _add(found, arguments_name(name), _given(schema), prefix="Given")
+    kinds: dict[str, Any] = {"Subscription": Subscription, "NotificationPreferences": Preference}
+    for name, body in kinds.items():
+        _add(found, f"New{name}", TypeAdapter(body).json_schema(ref_template=REF + "Set{model}"), prefix="Set")
+    found["NewSubscription"].pop("required")  # a new webhook's secret is made for it
     return found | _resources()
 
 
@@ -81,6 +86,9 @@ def _resources() -> dict[str, Schema]:
         "BulkArguments": {"type": "object", "description": "the command's arguments"},
         "BulkFilter": {"type": "object", "description": "parameters of a list"},
         "Preferences": obj(choice),
+        "Subscription": obj({"name": TEXT, "channel": TEXT, "active": {"type": "boolean"}}, secret=TEXT, url=TEXT),
+        "Subscriptions": obj({"items": items("Subscription")}),
+        "NotificationPreferences": obj({"addresses": {"type": "object"}}),
         "NewPreferences": {**obj({}, **choice), "additionalProperties": False},
     }
 

@@ -85,7 +85,8 @@ def _channels(party: Party, book: Book) -> tuple[NoticeChannel, ...]:
     kind, _, name = party.recipient.partition(":")
     defaults = book.defaults.channels.get(party.topic, FACTORY[party.topic])
     if kind != "user":
-        return (EMAIL,)
+        preference = book.preference(party.recipient)  # who is no user can only say what they do not want
+        return tuple(way for way in preference.channels.get(party.topic, (EMAIL,)) if way is EMAIL)
     preference = book.preference(name)
     if preference.muted and party.topic is not NoticeTopic.ON_CALL:
         return ()

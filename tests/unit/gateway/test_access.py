@@ -23,6 +23,10 @@ def test_a_route_is_open_to_the_roles_of_its_action_alone(action: Action, role: 
     expected = WRITE if action in {Action.COMMAND_CASES, Action.READ_COMMANDS} else READ
     if action is Action.READ_DEVICES:
         expected = READ - {R.CONTACT}
+    if action is Action.OWN_NOTICES:
+        expected = READ - {R.AUDITOR, R.SUBSCRIBER}
+    if action is Action.MANAGE_SUBSCRIPTIONS:
+        expected = {R.DISPATCHER, R.OPERATOR}
     assert may(who(role), action) is (role in expected)
 
 

@@ -50,6 +50,7 @@ def test_people_who_are_away_or_have_other_machines_are_not_told() -> None:
     assert named(told("started", watchers=["far"], device_id="lathe-1"), book()) == {"user:far"}
 
 
+@pytest.mark.seed("S0.27")
 def test_a_new_case_without_assignee_is_told_to_the_default_ones() -> None:
     defaults = {"default": {"default_assignee": "cyd", "default_emails": ["service@acme.example"]}}
     ours = book(notification=defaults)

@@ -1,0 +1,74 @@
+"""What the routes about notifications take and tell."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from services.gateway.http.schemas import ref
+from services.gateway.http.told import READING, SENDING, Told
+
+HOOK: Final[Mapping[str, Any]] = {
+    "name": "erp",
+    "channel": "webhook",
+    "active": True,
+    "url": "https://erp.acme.example/hooks/callout",
+    "events": ["created", "resolved"],
+}
+MADE: Final = {**HOOK, "secret": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}
+CHOICE: Final = {"quiet_hours": ["22:00-24:00"], "time_zone": "Europe/Berlin", "channels": {"update": []}}
+CHOSEN: Final = {**CHOICE, "addresses": {"push": 0, "chat": 0}}
+MINE: Final = "/preferences/notifications"
+ONE: Final = "/subscriptions/{subscription}"
+
+NOTICES: Final[Mapping[tuple[str, str], Told]] = {
+    ("get", MINE): Told(
+        status=200, what="One's choice", problems=(), schema=ref("NotificationPreferences"), example=CHOSEN
+    ),
+    ("put", MINE): Told(
+        status=200,
+        what="Kept",
+        problems=SENDING,
+        schema=ref("NotificationPreferences"),
+        example=CHOSEN,
+        body=ref("NewNotificationPreferences"),
+        body_example=CHOICE,
+    ),
+    ("delete", MINE): Told(
+        status=200,
+        what="What the tenant has chosen",
+        problems=(),
+        schema=ref("NotificationPreferences"),
+        example={"addresses": {"push": 0, "chat": 0}},
+    ),
+    ("get", "/subscriptions"): Told(
+        status=200, what="All of the tenant", problems=(), schema=ref("Subscriptions"), example={"items": [HOOK]}
+    ),
+    ("get", ONE): Told(status=200, what="The subscription", problems=READING, schema=ref("Subscription"), example=HOOK),
+    ("put", ONE): Told(
+        status=200,
+        what="Changed; 201: made, and `secret` is told here alone",
+        problems=(*SENDING, "limit_exceeded"),
+        schema=ref("Subscription"),
+        example=HOOK,
+        body=ref("NewSubscription"),
+        body_example={"url": HOOK["url"], "events": HOOK["events"]},
+        also=(201,),
+    ),
+    ("delete", ONE): Told(status=204, what="Deleted", problems=READING),
+    ("post", f"{ONE}/rotate"): Told(
+        status=200,
+        what="A new `secret`, told here alone; the one before signs too, until the next",
+        problems=READING,
+        schema=ref("Subscription"),
+        example=MADE,
+    ),
+}
+NOTICE_NAMES: Final[Mapping[tuple[str, str], str]] = {
+    ("get", MINE): "read_notification_preferences",
+    ("put", MINE): "save_notification_preferences",
+    ("delete", MINE): "reset_notification_preferences",
+    ("get", "/subscriptions"): "list_subscriptions",
+    ("get", ONE): "read_subscription",
+    ("put", ONE): "save_subscription",
+    ("delete", ONE): "delete_subscription",
+    ("post", f"{ONE}/rotate"): "rotate_secret",
+}
