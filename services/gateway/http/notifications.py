@@ -54,10 +54,13 @@ async def save_notification_preferences(doors: Rooms, who: NoticeOwner, body: Bo
     """Choose what one is told; addresses of push and chat that are left out stay as they are."""
     before = (await doors.desk_of_tenants.data_of(who.tenant_id)).preference(who.user_id)
     given = _parsed(Preference, body)
-    sealed = {name: _sealed(doors.seal, getattr(given, name)) for name in ("push", "chat") if name in body}
-    kept = {name: getattr(before, name) for name in ("push", "chat") if before is not None and name not in body}
-    addresses: dict[str, Any] = {**kept, **sealed}
-    after = given.model_copy(update=addresses)
+    sealed: dict[str, Any] = {
+        name: _sealed(doors.seal, getattr(given, name)) for name in ("push", "chat") if name in body
+    }
+    kept: dict[str, Any] = {
+        name: getattr(before, name) for name in ("push", "chat") if before is not None and name not in body
+    }
+    after = given.model_copy(update=kept | sealed)
     await doors.desk_of_tenants.change(Entry(who.tenant_id, "preference", who.user_id), before, after, who)
     return Json(_shown_preference(after))
 
