@@ -16,7 +16,9 @@ import orjson
 from tests.bench import (
     drain,
     due,
+    export,
     fleet,
+    gateway,
     latency,
     memory,
     profile,
@@ -44,6 +46,8 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "memory": lambda servers, sizes: memory.memory(servers, sizes.long_run),
     "views": views.views,
     "fleet": fleet.fleet,
+    "gateway": gateway.gateway,
+    "export": export.export,
     # Last, for they leave much behind: documents, and data of many tenants.
     "due": due.due,
     "stored": stored.stored,

@@ -112,7 +112,7 @@ class Worker(Process):
     """One worker of a service, as an operator would start it."""
 
     def __init__(self, service: str, servers: Mapping[str, str], log: Path, **settings: str) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         self._service = service
         environment = {**servers, f"{service.upper()}_HTTP_PORT": str(self._port), **settings}
         super().__init__("-m", f"services.{service}", log=log, environment=environment)
@@ -142,7 +142,8 @@ class Worker(Process):
         return len(found[-1]["partitions"]) if found else 0
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -43,6 +43,8 @@ class Sizes:
     tenant_signals: int = 12_000
     stored: tuple[int, ...] = (1_000, 10_000, 100_000)
     views: tuple[int, ...] = (10_000, 100_000)
+    exported: int = 200_000
+    http_seconds: float = 4
     side_by_side: int = 1_600
     due: int = 20_000
     fleet: int = 10_000
@@ -55,6 +57,8 @@ class Sizes:
             due=100_000,
             stored=(1_000, 10_000, 100_000, 1_000_000),
             views=(10_000, 100_000, 1_000_000),
+            exported=1_000_000,
+            http_seconds=20,
         )
 
     @classmethod
@@ -72,6 +76,8 @@ class Sizes:
             tenant_signals=1_500,
             stored=(1_000, 5_000),
             views=(500, 2_000),
+            exported=5_000,
+            http_seconds=0.5,
             side_by_side=80,
             due=1_000,
             fleet=300,
