@@ -40,14 +40,18 @@ def test_the_readme_drives_a_case(gateway_stack: RunningStack, tmp_path: Path) -
     assert "event: position" in done.stdout
 
 
-async def test_the_api_keeps_what_its_description_says(gateway_stack: RunningStack, tmp_path: Path) -> None:
+DESCRIPTIONS = ["openapi.yaml", "openapi-django-crm.yaml", "openapi-equinix.yaml"]
+
+
+@pytest.mark.parametrize("name", DESCRIPTIONS)
+async def test_the_api_keeps_what_its_description_says(gateway_stack: RunningStack, tmp_path: Path, name: str) -> None:
     who = Client(gateway_stack, tenant="fuzz", user="fay")
     async with who as http:
         await http.post("/api/v1/cases", json={"title": "Noise"})
-        assert (await http.get("/api/v1/cases")).json()["total"] == 1
+        assert (await http.get("/api/v1/cases")).json()["total"] >= 1
     command = (
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(PROJECT / "tests" / "schemathesis.toml")),
-        *("run", str(PROJECT / "docs" / "openapi.yaml"), "--url", gateway_stack.http_urls[0]),
+        *("run", str(PROJECT / "docs" / name), "--url", gateway_stack.http_urls[0]),
         *("--header", f"Authorization: {who.headers['Authorization']}"),
     )
     done = await asyncio.to_thread(
