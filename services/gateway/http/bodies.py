@@ -49,7 +49,7 @@ async def read_json(request: Request) -> dict[str, Any]:
     return body
 
 
-def expected_version(
+async def expected_version(
     if_match: Annotated[
         str | None, Header(description="The ETag of the resource that the command is for", examples=['"3"'])
     ] = None,
@@ -67,7 +67,7 @@ def expected_version(
     return int(match[1])
 
 
-def idempotency_key(
+async def idempotency_key(
     idempotency_key: Annotated[
         str | None,
         Header(

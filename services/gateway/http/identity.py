@@ -3,10 +3,12 @@
 import asyncio
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -27,6 +29,8 @@ TOKEN_BYTES_MAX: Final = 8 * 1024
 JWKS_BYTES_MAX: Final = 1024 * 1024
 FETCH_SECONDS: Final = 5
 RSA_BITS_MIN: Final = 2048
+HELD_MAX: Final = 5_000
+"""So many tokens are known to hold; to verify a signature is most of what a small request costs."""
 ROLES: Final = frozenset(Role)
 BEARER: Final = re.compile(r"(?i:bearer) +([A-Za-z0-9._~+/=-]+)")
 OF_CURVE: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "Ed25519", "Ed448": "Ed448"}
@@ -153,6 +157,14 @@ def algorithms_of(key: Key) -> frozenset[str]:
     return able if named is None else able & {named}
 
 
+class _Held(NamedTuple):
+    """What a token says whose signature held with a key; times and names are looked at each time it comes."""
+
+    kid: str | None
+    key: Key
+    claims: dict[str, Any]
+
+
 class Tokens:
     """Reads identities off tokens."""
 
@@ -166,6 +178,7 @@ class Tokens:
             aud={"essential": True, "value": trust.audience},
             exp={"essential": True},
         )
+        self._held: OrderedDict[bytes, _Held] = OrderedDict()
 
     async def identify(self, authorization: str | None) -> Identity:
         """Return who sent a request with this `Authorization`.
@@ -187,6 +200,11 @@ class Tokens:
         return identity_of(claims, self._trust)
 
     async def _verified(self, token: str) -> dict[str, Any]:
+        """Return the claims of a token whose signature holds; of one that held with the same key, as they were."""
+        digest = sha256(token.encode()).digest()
+        if (known := self._held.get(digest)) is not None and await self._keys.find(known.kid) is known.key:
+            self._held.move_to_end(digest)
+            return known.claims
         header = jws.extract_compact(token.encode()).headers()
         key = await self._keys.find(header.get("kid"))
         if key is None:
@@ -194,7 +212,11 @@ class Tokens:
         allowed = algorithms_of(key) & {header["alg"]}
         if not allowed:
             raise unauthenticated("an algorithm that is not taken")
-        return jwt.decode(token, key, registry=_Pinned(algorithms=allowed, strict_check_header=False)).claims
+        claims = jwt.decode(token, key, registry=_Pinned(algorithms=allowed, strict_check_header=False)).claims
+        self._held[digest] = _Held(header.get("kid"), key, claims)
+        if len(self._held) > HELD_MAX:
+            self._held.popitem(last=False)
+        return claims
 
 
 class _Pinned(jws.JWSRegistry):

@@ -1,6 +1,8 @@
 """The small parts of the HTTP door: bodies, flags, rates, places in the stream, and who is told of which event."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from inspect import iscoroutinefunction
 from typing import Any
 
 import orjson
@@ -220,6 +222,18 @@ async def test_who_is_too_slow_is_cut_off_and_costs_no_more_memory() -> None:
         stream.put(b"%d" % number)
     assert stream.ended
     assert [stream.waiting.get_nowait() for _ in range(stream.waiting.qsize())] == [None]
+
+
+def dependencies(dependant: Any) -> Iterator[Any]:
+    for each in dependant.dependencies:
+        yield each.call
+        yield from dependencies(each)
+
+
+def test_nothing_of_a_request_is_run_in_a_thread() -> None:
+    calls = {call for route in routes() for call in (route.endpoint, *dependencies(route.dependant))}
+    waited = [call for call in calls if not (iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__))]
+    assert not waited
 
 
 def test_every_route_has_a_guard_and_an_action() -> None:

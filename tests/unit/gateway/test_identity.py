@@ -262,3 +262,28 @@ async def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     file.write_bytes(jwks(EC_KEY))
     tokens = Tokens(Keys(file.as_uri()), Trust(issuer=ISSUER, audience=AUDIENCE), clock=lambda: NOW)
     assert await tokens.identify(f"Bearer {token()}") == ANN
+
+
+async def test_a_token_that_held_once_holds_no_longer_than_its_time_and_its_key() -> None:
+    issuer, clock = Issuer(jwks(EC_KEY)), [NOW]
+    keys = Keys("https://issuer.example/keys", fetch=issuer.fetch, now=lambda: issuer.time)
+    tokens = Tokens(keys, Trust(issuer=ISSUER, audience=AUDIENCE), clock=lambda: clock[0])
+    sent = token()
+    assert [await tokens.identify(f"Bearer {sent}") for _ in range(2)] == [ANN, ANN]
+    clock[0] = NOW + 10**6
+    with pytest.raises(Problem):
+        await tokens.identify(f"Bearer {sent}")
+    clock[0] = NOW
+    assert await tokens.identify(f"Bearer {sent}") == ANN
+    issuer.told, issuer.time = jwks(RSA_KEY), 700
+    with pytest.raises(Problem):
+        await tokens.identify(f"Bearer {sent}")
+
+
+async def test_another_signature_under_the_words_of_a_token_that_held_is_refused() -> None:
+    tokens = door(Issuer(jwks(EC_KEY)))
+    sent = token()
+    await tokens.identify(f"Bearer {sent}")
+    head, claims, signature = sent.split(".")
+    with pytest.raises(Problem):
+        await tokens.identify(f"Bearer {head}.{claims}.{signature[::-1]}")
