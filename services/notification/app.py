@@ -12,10 +12,12 @@ from services.notification.channels.webhook import Webhooks
 from services.notification.dispatch import Dispatcher
 from services.notification.domain.book import Book
 from services.notification.handlers import CaseEvents, CounterpartEvents, Decisions, Requests, SlaShares
+from services.notification.inbound import Inbound
 from services.notification.results import Results
 from services.notification.run import Turns
 from services.notification.settings import NotificationSettings, parse_networks
 from services.notification.store import Deliveries
+from services.notification.threads import Threads
 from shared import storage
 from shared.config import TenantConfig
 from shared.contracts.words import NoticeChannel
@@ -37,7 +39,8 @@ def build(settings: NotificationSettings) -> Service:
     tenants = TenantConfig(servers, Tenancy(Book, KINDS))
     deliveries = Deliveries(database)
     results = Results(servers, deliveries)
-    channels = channels_of(settings)
+    threads = threads_of(settings, database)
+    channels = channels_of(settings, threads)
     turns = Turns(deliveries, channels, tenants, results, Seal(settings.sealing_key))
     dispatcher = Dispatcher(
         deliveries,
@@ -61,18 +64,14 @@ def build(settings: NotificationSettings) -> Service:
         session_timeout_ms=settings.session_timeout_ms,
     )
     before: list[Part] = [deliveries, tenants, results]
-    return Service(
-        settings,
-        broker,
-        ears,
-        database,
-        operations,
-        before=before,
-        after=[counterparts, *channels.values(), dispatcher],
-    )
+    after: list[Part] = [counterparts, *channels.values(), dispatcher]
+    if threads is not None:
+        before.append(threads)
+        after.append(inbound_of(settings, threads, tenants))
+    return Service(settings, broker, ears, database, operations, before=before, after=after)
 
 
-def channels_of(settings: NotificationSettings) -> dict[NoticeChannel, Channel]:
+def channels_of(settings: NotificationSettings, threads: Threads | None) -> dict[NoticeChannel, Channel]:
     """Return the channels that messages can go by."""
     webhooks = Webhooks(
         parse_networks(settings.allowed_networks),
@@ -85,11 +84,30 @@ def channels_of(settings: NotificationSettings) -> dict[NoticeChannel, Channel]:
     for way in (NoticeChannel.CHAT, NoticeChannel.PUSH):
         channels[way] = Messengers(hosts, link=settings.case_link)
     if settings.mail_host:
-        channels[NoticeChannel.EMAIL] = mails_of(settings)
+        channels[NoticeChannel.EMAIL] = mails_of(settings, threads)
     return channels
 
 
-def mails_of(settings: NotificationSettings) -> Mails:
+def threads_of(settings: NotificationSettings, database: storage.Database) -> Threads | None:
+    """Return the threads that answers by mail belong to; nothing where no answers are taken, or no key keeps them."""
+    if not (settings.reply_address and settings.inbound_port and settings.sealing_key):
+        return None
+    return Threads(database, reply_address=settings.reply_address, key=settings.sealing_key)
+
+
+def inbound_of(settings: NotificationSettings, threads: Threads, tenants: TenantConfig[Book]) -> Inbound:
+    """Return the way in for answers by mail."""
+    return Inbound(
+        settings.kafka_bootstrap_servers,
+        threads,
+        tenants,
+        host=settings.inbound_host,
+        port=settings.inbound_port,
+        name=settings.reply_address.partition("@")[2],
+    )
+
+
+def mails_of(settings: NotificationSettings, threads: Threads | None) -> Mails:
     """Return the way out for mail."""
     relay = Relay(
         host=settings.mail_host,
@@ -101,4 +119,10 @@ def mails_of(settings: NotificationSettings) -> Mails:
     )
     domain = parseaddr(settings.mail_from)[1].rpartition("@")[2]
     head = Letterhead(sender=settings.mail_from, domain=domain, link=settings.case_link)
-    return Mails(relay, head, unsubscribe=partial(unsubscribe_url, settings.public_url, Seal(settings.sealing_key)))
+    reply_to = threads.reply_to if threads is not None else None
+    return Mails(
+        relay,
+        head,
+        reply_to=reply_to,
+        unsubscribe=partial(unsubscribe_url, settings.public_url, Seal(settings.sealing_key)),
+    )

@@ -19,6 +19,7 @@ from shared.config import Tenants
 from shared.contracts.catalogue import CASE_EVENTS, NOTIFICATION_REQUESTS, OPS_SLA
 from shared.contracts.events import EVENTS, event_type
 from shared.contracts.ids import derived_id
+from shared.contracts.notices import REDRIVE, Redrive
 from shared.contracts.words import Facet, NoticeChannel
 from shared.flow import Heard, Viewer
 from shared.flow.counterparts import CounterpartEar, counterpart_of
@@ -34,6 +35,7 @@ class Decided:
 
     deliveries: list[Delivery] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
+    redrives: list[Redrive] = field(default_factory=list)
 
 
 class Decisions:
@@ -76,7 +78,9 @@ class Decisions:
             decide(heard, decided)
         deliveries = [each for each in decided.deliveries if each.channel in self._channels]
         await self._deliveries.decide(deliveries, decided.reactions)
-        if deliveries:
+        for redrive in decided.redrives:
+            await self._deliveries.redrive(redrive.tenant_id, redrive.recipient, redrive.delivery_id, now=self._now())
+        if deliveries or decided.redrives:
             self._wake()
 
     def book(self, tenant_id: str, at: datetime) -> Book:
@@ -143,6 +147,9 @@ class Requests(Deciding):
 
     def _decide(self, heard: Heard, decided: Decided) -> None:
         incoming = heard.incoming
+        if incoming.type == REDRIVE:
+            decided.redrives.append(incoming.data)
+            return
         # An outsider's id is its own matter: another sender, or another tenant, may use the same.
         id_ = derived_id("request", incoming.source, incoming.id) if incoming.named else incoming.place
         told = news.of_request(incoming.data, id_=id_, at=incoming.now, body=heard.record.value)

@@ -46,6 +46,13 @@ class NotificationSettings(ServiceSettings):
     messenger_hosts: str = Field(
         "", description="Hosts of chat servers of one's own (with commas) that addresses of Apprise may name"
     )
+    reply_address: str = Field(
+        "",
+        pattern=r"^$|^[^@+\s]+@[^@\s]+$",
+        description="Where answers to our mail go; each has `+` and a word of its own before the `@`",
+    )
+    inbound_host: str = Field("127.0.0.1", description="Where answers by mail are taken, from the site's mail server")
+    inbound_port: int = Field(0, ge=0, le=65535, description="The port of that; 0: none are taken")
     case_link: str = Field("", description="Where a case is to be seen, with the place `{case_id}`")
     public_url: str = Field(
         "", pattern=r"^$|^https?://\S+[^/]$", description="The gateway's address for people outside, for unsubscribing"

@@ -1,7 +1,7 @@
 """How deliveries and lanes are written down, and how work is taken from among them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -22,11 +22,11 @@ KEPT_SECONDS: Final = 14 * 24 * 3600
 IDLE_SECONDS: Final = 90 * 24 * 3600
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 WAITING: Final = DeliveryState.WAITING.value
-_OPTIONAL: Final = ("case_id", "number", "code", "reason", "folded_into", "done_at")
+_OPTIONAL: Final = ("case_id", "owner_id", "number", "code", "reason", "folded_into", "done_at")
 _INDEXES: Final = (
     Index(name="lane", fields=("lane", "state", "due_at")),
     Index(name="case", fields=("case_id", "state")),
-    Index(name="tenant", fields=("tenant_id", "created_at")),
+    Index(name="recipient", fields=("tenant_id", "recipient", "state")),
 )
 
 
@@ -136,35 +136,18 @@ class Deliveries:
         if not await self._lanes.change([known]):
             await self._lanes.change([Change(conditions=mine, sets=sets, unsets=("token",))])
 
-    async def find(self, conditions: Mapping[str, Any], *, limit: int) -> list[Delivery]:
-        """Return deliveries, the latest first."""
-        found = await self._deliveries.find(
-            Find(conditions=conditions, order=[("created_at", -1), ("_id", -1)], limit=limit)
-        )
-        return [from_document(each) for each in found]
-
-    async def redrive(self, deliveries: Iterable[Delivery], now: datetime) -> int:
-        """Let failed deliveries wait again as if they were new; return how many."""
-        again = [replace(each, due_at=now, created_at=now) for each in deliveries if each.state is DeliveryState.FAILED]
-        fields = {"state": WAITING, "due_at": now, "attempts": 0, "created_at": now, "began": ""}
-        done = await self._deliveries.change(
-            [
-                Change(
-                    conditions={"_id": each.id, "state": DeliveryState.FAILED.value},
-                    sets=fields,
-                    unsets=("done_at", "code", "reason"),
-                )
-                for each in again
-            ]
-        )
-        cleared = {"blocked_until": EPOCH, "gone": "", "failures": 0}
-        await self._lanes.change([replace_sets(wake, cleared) for wake in _wakes(again)])
-        return done
-
-
-def replace_sets(change: Change, sets: Mapping[str, Any]) -> Change:
-    """Return a change that sets these fields too, whether or not it makes the document."""
-    return replace(change, sets=sets, new={k: v for k, v in (change.new or {}).items() if k not in sets})
+    async def redrive(self, tenant_id: str, recipient: str, id_: str | None, *, now: datetime) -> None:
+        """Let what has failed for a recipient, or one of it, wait again as if it were new."""
+        failed: dict[str, Any] = {"tenant_id": tenant_id, "recipient": recipient, "state": DeliveryState.FAILED.value}
+        if id_ is not None:
+            failed["_id"] = id_
+        found = await self._deliveries.find(Find(conditions=failed, fields=("lane",)))
+        fresh = {"state": WAITING, "due_at": now, "attempts": 0, "created_at": now, "began": ""}
+        gone = ("done_at", "code", "reason", "untold")
+        await self._deliveries.change([Change(conditions=failed, sets=fresh, unsets=gone, many=True)])
+        free = {"blocked_until": EPOCH, "gone": "", "failures": 0, "due_at": now}
+        lanes = sorted({each["lane"] for each in found})
+        await self._lanes.change([Change(conditions={"_id": lane}, sets=free, adds={"wakes": 1}) for lane in lanes])
 
 
 def to_document(delivery: Delivery) -> dict[str, Any]:

@@ -209,7 +209,10 @@ NOTIFICATION_REQUESTS: Final = Topic(
     name="notification.requests.v1",
     key="<tenant>/<recipient>",
     key_of=lambda data: f"{data.tenant_id}/{data.recipient}",
-    types={notices.REQUESTED: TypeAdapter(notices.NoticeRequest)},
+    types={
+        notices.REQUESTED: TypeAdapter(notices.NoticeRequest),
+        notices.REDRIVE: TypeAdapter(notices.Redrive),
+    },
     default_type=notices.REQUESTED,
     bytes_max=limits.COMMAND_BYTES_MAX,
 )

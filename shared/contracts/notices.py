@@ -9,6 +9,7 @@ from shared.contracts.fields import CaseId, Id, Instant, Model, TenantId, Text, 
 from shared.contracts.words import NoticeChannel, NoticeTopic
 
 REQUESTED: Final = "callout.notification.requested.v1"
+REDRIVE: Final = "callout.notification.redrive.v1"
 RESULTS: Final = ("sent", "deferred", "failed", "cancelled")
 NAME_MAX: Final = 260
 
@@ -35,6 +36,14 @@ class NoticeRequest(Model):
     channels: Annotated[tuple[NoticeChannel, ...], Field(max_length=5)] = ()
     case_id: CaseId | None = None
     number: Word | None = None
+
+
+class Redrive(Model):
+    """Send again what has failed for a recipient, all of it or one delivery, as if it were new."""
+
+    tenant_id: TenantId
+    recipient: Recipient
+    delivery_id: Id | None = None
 
 
 class NoticeResult(Model):

@@ -21,6 +21,7 @@ from tests.bench import (
     gateway,
     latency,
     memory,
+    notices,
     profile,
     rebalance,
     restart,
@@ -48,6 +49,7 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "fleet": fleet.fleet,
     "gateway": gateway.gateway,
     "export": export.export,
+    "notices": notices.notices,
     # Last, for they leave much behind: documents, and data of many tenants.
     "due": due.due,
     "stored": stored.stored,

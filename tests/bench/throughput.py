@@ -48,6 +48,8 @@ class Sizes:
     side_by_side: int = 1_600
     due: int = 20_000
     fleet: int = 10_000
+    notices: int = 3_000
+    webhooks: int = 8_000
 
     @classmethod
     def long(cls) -> "Sizes":
@@ -65,6 +67,8 @@ class Sizes:
     def quick(cls) -> "Sizes":
         """Return sizes that show whether all runs, and measure nothing."""
         return cls(
+            notices=200,
+            webhooks=400,
             commands=2_000,
             repeats=2_000,
             distinct=1_000,

@@ -165,6 +165,8 @@ def _operations() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], dict[s
     asked |= {"channels": ["push"], "case_id": CASE_ID, "number": "10000001"}
     requests, results = catalogue.NOTIFICATION_REQUESTS, catalogue.NOTIFICATION_RESULTS
     yield requests, notices.REQUESTED, notices.REQUESTED, "acme/user:ann", asked, mine
+    again = {"tenant_id": "acme", "recipient": "hook:erp", "delivery_id": EVENT_ID}
+    yield requests, notices.REDRIVE, notices.REDRIVE, "acme/hook:erp", again, mine
     delivery = {"delivery_id": EVENT_ID, "tenant_id": "acme", "recipient": "hook:erp", "channel": "webhook"}
     delivery |= {"topic": "created", "event": "created", "at": AT, "attempts": 1, "repeats": 0, "case_id": CASE_ID}
     refused = {"code": "http_500", "reason": "the receiver says 500"}

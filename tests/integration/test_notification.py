@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import aiosmtplib
 import pytest
 from standardwebhooks import Webhook
 
@@ -39,12 +42,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory, mail: tuple[MailServer, Path
         "NOTIFICATION_MAIL_PASSWORD": "secret",
         "NOTIFICATION_CA_FILE": str(trust),
         "NOTIFICATION_PUBLIC_URL": "https://desk.example",
+        "NOTIFICATION_REPLY_ADDRESS": "reply@desk.example",
+        "NOTIFICATION_INBOUND_PORT": str(free_port()),
         "NOTIFICATION_ALLOWED_NETWORKS": "127.0.0.0/8",
         "NOTIFICATION_WEBHOOK_TIMEOUT_SECONDS": "2",
         "NOTIFICATION_LEASE_SECONDS": "23",
         "NOTIFICATION_POLL_SECONDS": "0.2",
     }
-    services = ("--only", "notification,gateway", "--workers", "notification=2")
+    services = ("--only", "workflow,notification,gateway", "--workers", "notification=2")
     with RunningStack(tmp_path_factory.mktemp("notification"), *services, environment=quick) as running:
         yield running
 
@@ -112,6 +117,10 @@ async def test_a_receiver_that_fails_is_tried_again_and_one_that_is_gone_is_not(
     await eventually(both_failed)
     assert sum(gone.counts.values()) == 1
     assert sorted(once.counts.values()) == [1, 2]
+    gone.status = lambda _: 204
+    async with Client(stack, tenant=mine, role="dispatcher") as http:
+        assert (await http.post("/api/v1/subscriptions/leaving/redrive")).status_code == 204
+    await eventually(lambda: ready(len(gone.counts) == 2))
 
 
 async def test_dead_and_stalling_receivers_delay_nobody_else(
@@ -261,6 +270,66 @@ async def test_changes_of_a_case_come_in_one_mail_and_one_click_ends_them(
     _, last = await eventually(more)
     assert "Escalated" in last.get_body(("plain",)).get_content()
     assert "Closed" not in last.get_body(("plain",)).get_content()
+
+
+async def test_an_answer_by_mail_becomes_a_note_once_and_only_from_whom_it_was_asked(
+    stack: RunningStack, mail: tuple[MailServer, Path]
+) -> None:
+    mine, server = tenant(), mail[0]
+    boss = f"boss@{mine}.example"
+    async with Client(stack, tenant=mine, role="agent") as http:
+        case = (await http.post("/api/v1/cases", json={"title": "Noise", "cc": [boss]})).json()
+
+        async def mails() -> Any:
+            return [each for each in server.mails if each["to"] == boss]
+
+        (told,) = await eventually(mails)
+        answers = [
+            await answer(stack, told["reply-to"], sender, id_)
+            for sender, id_ in ((boss, "<1@x>"), ("eve@evil.example", "<2@x>"), (boss, "<1@x>"))
+        ]
+        assert [code for code, _ in answers] == [250, 550, 250]
+        assert (await answer(stack, f"reply+{'a' * 26}@desk.example", boss, "<3@x>"))[0] == 550
+        bounce = await answer(stack, told["reply-to"], boss, "<4@x>", auto_submitted="auto-replied")
+        assert bounce[0] == 250
+
+        async def notes() -> Any:
+            history = (await http.get(f"/api/v1/cases/{case['id']}/history")).json()["items"]
+            return [each["data"] for each in history if each["type"] == "callout.case.note_added.v1"]
+
+        (note,) = await eventually(notes)
+        assert (note["change"]["note"]["text"], note["change"]["note"]["visibility"]) == ("Here it is.", "external")
+        assert note["actor"] == {"id": boss, "role": "contact", "tenant_id": mine}
+        assert (await http.post(f"/api/v1/cases/{case['id']}/commands/start", json={})).status_code == 200
+        assert len(await notes()) == 1
+
+
+async def answer(stack: RunningStack, to: str, sender: str, id_: str, *, auto_submitted: str = "no") -> tuple[int, str]:
+    """Answer by mail; return what the door says."""
+    made = EmailMessage()
+    made["From"], made["To"], made["Message-ID"] = sender, to, id_
+    made["Auto-Submitted"] = auto_submitted
+    made.set_content("Here it is.\n\nOn Mon, Mar 2, 2026 at 10:15 AM Callout <c@a.example> wrote:\n\n> New case\n")
+    door = aiosmtplib.SMTP(hostname="127.0.0.1", port=int(ANSWERS["port"]), start_tls=False)
+    async with door:
+        try:
+            await door.send_message(made, sender=sender, recipients=[to])
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            return error.recipients[0].code, error.recipients[0].message
+        except aiosmtplib.SMTPResponseException as error:
+            return error.code, error.message
+    return 250, ""
+
+
+ANSWERS: dict[str, int] = {}
+
+
+def free_port() -> int:
+    """Return a port that is free now; answers go there."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        ANSWERS["port"] = found.getsockname()[1]
+    return ANSWERS["port"]
 
 
 async def ready(value: bool) -> bool:

@@ -61,6 +61,7 @@ NOTICES: Final[Mapping[tuple[str, str], Told]] = {
         schema=ref("Subscription"),
         example=MADE,
     ),
+    ("post", f"{ONE}/redrive"): Told(status=204, what="What failed will be sent again", problems=READING),
 }
 NOTICE_NAMES: Final[Mapping[tuple[str, str], str]] = {
     ("get", MINE): "read_notification_preferences",
@@ -71,4 +72,5 @@ NOTICE_NAMES: Final[Mapping[tuple[str, str], str]] = {
     ("put", ONE): "save_subscription",
     ("delete", ONE): "delete_subscription",
     ("post", f"{ONE}/rotate"): "rotate_secret",
+    ("post", f"{ONE}/redrive"): "redrive_subscription",
 }

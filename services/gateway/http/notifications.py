@@ -130,6 +130,14 @@ async def rotate_secret(doors: Rooms, who: SubscriptionOwner, name: Subscription
     return Json(_shown(name, after) | {"secret": fresh})
 
 
+@router.post("/subscriptions/{subscription}/redrive")
+async def redrive_subscription(doors: Rooms, who: SubscriptionOwner, name: SubscriptionName) -> Response:
+    """Have everything that failed to reach a subscription sent again; its receiver is asked anew, also after a 410."""
+    await _one(doors, who, name)
+    await doors.desk_of_tenants.redrive(who.tenant_id, f"hook:{name}")
+    return Response(status_code=204)
+
+
 async def unsubscribe(request: Request) -> Response:
     """Take no more mails of a kind: asked for by who has the mail; a look at the link changes nothing (RFC 8058)."""
     doors = doors_of(request)

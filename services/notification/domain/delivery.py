@@ -24,6 +24,7 @@ class DeliveryState(StrEnum):
 class Delivery:
     """What is to be sent, and how far it came; `id` follows from what caused it, so it is decided once.
 
+    `owner_id` is the tenant whose case it is about.
     `fold`: waiting deliveries of a lane with the same word go along in one message. `began` names the round that
     began to send it: found again in state waiting, it may have arrived already.
     """
@@ -37,6 +38,7 @@ class Delivery:
     created_at: datetime
     due_at: datetime
     case_id: str | None = None
+    owner_id: str | None = None
     number: str | None = None
     seq: int = 0
     fold: str = ""

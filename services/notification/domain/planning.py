@@ -174,6 +174,7 @@ def _delivery(news: News, party: Party, channel: NoticeChannel, *, due_at: datet
         created_at=news.at,
         due_at=due_at,
         case_id=news.case_id,
+        owner_id=news.case.tenant_id if news.case is not None else None,
         number=news.number,
         seq=news.seq,
         fold=fold,

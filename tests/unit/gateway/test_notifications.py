@@ -131,8 +131,8 @@ async def test_what_is_no_subscription_is_refused_and_nothing_is_kept(desk: Desk
 async def test_a_deleted_subscription_is_gone_and_what_is_not_there_is_not_found(desk: Desk) -> None:
     await desk("PUT", f"{HOOKS}/erp", {"url": URL})
     assert (await desk("DELETE", f"{HOOKS}/erp")).status_code == 204
-    for method, path in (("GET", f"{HOOKS}/erp"), ("DELETE", f"{HOOKS}/erp"), ("POST", f"{HOOKS}/erp/rotate")):
-        assert (await desk(method, path)).status_code == 404
+    for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/redrive")):
+        assert (await desk(method, f"{HOOKS}/erp{path}")).status_code == 404
     assert (await desk("GET", HOOKS)).json() == {"items": []}
 
 

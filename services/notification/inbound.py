@@ -1,0 +1,151 @@
+"""The way in for answers by mail: an SMTP door that takes mail for known threads, and nothing else.
+
+The site's mail server hands over what comes for the reply address. A mail is taken (250) once its command lies on
+`case.commands.v1`; the same mail twice makes the same command.
+"""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from services.notification.domain.book import Book
+from services.notification.replies import MAIL_BYTES_MAX, Ignored, Reply, read_reply
+from services.notification.threads import Thread, Threads
+from shared.config import Tenants
+from shared.contracts.catalogue import CASE_COMMANDS
+from shared.contracts.commands import command_type
+from shared.contracts.envelope import Message, encode, message
+from shared.contracts.fields import utc_milliseconds
+from shared.contracts.ids import derived_id
+from shared.contracts.words import NoteVisibility, Role
+from shared.errors import TransientError
+from shared.flow.teller import partitioner
+
+log = structlog.get_logger()
+SOURCE: Final = "/callout/notification"
+CUSTOMERS: Final = frozenset({Role.OPERATOR, Role.CONTACT})
+TAKEN, REFUSED = "250 taken", "550 5.1.1 there is no such address here"
+NOT_YOURS: Final = "550 5.7.1 this address takes answers from the one it was given to"
+LATER: Final = "451 4.3.0 try again later"
+SESSION_SECONDS: Final = 60
+
+
+class Inbound:
+    """Takes answers by mail and makes commands of them."""
+
+    tells = (CASE_COMMANDS,)
+
+    def __init__(
+        self, bootstrap_servers: str, threads: Threads, tenants: Tenants[Book], *, host: str, port: int, name: str
+    ) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._threads = threads
+        self._tenants = tenants
+        self._place = (host, port)
+        self._name = name
+        self._producer: AIOKafkaProducer | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Connect, then listen; several processes may share the port."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, partitioner=partitioner
+        )
+        await producer.start()
+        self._producer = producer
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> SMTP:
+            return SMTP(
+                self,
+                hostname=self._name,
+                data_size_limit=MAIL_BYTES_MAX,
+                timeout=SESSION_SECONDS,
+                loop=loop,
+                enable_SMTPUTF8=True,
+            )
+
+        host, port = self._place
+        self._server = await loop.create_server(protocol, host, port, reuse_port=True)
+        log.info("mail_is_taken", host=host, port=self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+        if self._producer is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(3):
+                    await self._producer.stop()
+
+    async def handle_RCPT(  # noqa: N802 - the library's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Take a mail for one thread that there is."""
+        if envelope.rcpt_tos:
+            return "452 4.5.3 one address at a time"
+        try:
+            thread = await self._threads.of_address(address)
+        except TransientError:
+            return LATER
+        if thread is None:
+            return REFUSED
+        envelope.rcpt_tos.append(address)
+        return TAKEN
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Make a command of a mail, if who was given the address sent it."""
+        raw: Any = envelope.content
+        try:
+            thread = await self._threads.of_address(envelope.rcpt_tos[0])
+            if thread is None:
+                return REFUSED
+            reply = await asyncio.to_thread(read_reply, bytes(raw), envelope.mail_from)
+            if isinstance(reply, Ignored):
+                log.info("mail_ignored", reason=reply.reason, case_id=thread.case_id)
+                return TAKEN
+            if reply.sender != thread.address.lower():
+                log.info("mail_refused", case_id=thread.case_id)
+                return NOT_YOURS
+            await self._send(self._command(thread, reply))
+        except (TransientError, KafkaError) as error:
+            log.warning("mail_will_come_again", reason=type(error).__name__)
+            return LATER
+        return TAKEN
+
+    def _command(self, thread: Thread, reply: Reply) -> Message:
+        kind, _, name = thread.recipient.partition(":")
+        now = utc_milliseconds(datetime.now(UTC))
+        user = self._tenants.of(thread.tenant_id, now).user(name) if kind == "user" else None
+        role = Role.CONTACT if user is None else user.roles[0]
+        command = "reply" if role in CUSTOMERS else "add_note"
+        body: dict[str, Any] = {
+            "case_id": thread.case_id,
+            "tenant_id": thread.owner_id,
+            "actor": {"id": name, "role": role.value, "tenant_id": thread.tenant_id},
+            "text": reply.text,
+        }
+        if command == "add_note":
+            body["visibility"] = NoteVisibility.EXTERNAL.value
+        return message(
+            CASE_COMMANDS,
+            type_=command_type(command),
+            id_=derived_id("mail", thread.token, reply.id),
+            source=SOURCE,
+            time=now,
+            value=encode(body),
+            key=thread.case_id,
+            tenant=thread.owner_id,
+            subject=thread.case_id,
+        )
+
+    async def _send(self, told: Message) -> None:
+        if self._producer is None:
+            raise TransientError("not connected")
+        await self._producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
