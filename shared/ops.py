@@ -30,13 +30,13 @@ class Operations:
     """Says on `ops.health.v1` what happened to this process, and on `ops.metrics.v1` its figures.
 
     Whatever Kafka does not take is sent again for five minutes, then it is in the log alone. `heard` is told the
-    brokers' time, whenever they tell it.
+    brokers' time, whenever they tell it, and how many seconds ago that may have been.
     """
 
     tells = (OPS_HEALTH, OPS_METRICS)
 
     def __init__(
-        self, service: str, bootstrap_servers: str, heard: Callable[[datetime], None] = lambda _: None
+        self, service: str, bootstrap_servers: str, heard: Callable[[datetime, float], None] = lambda _, __: None
     ) -> None:
         self.service = service
         self._heard = heard
@@ -128,6 +128,6 @@ class Operations:
         before = time.time()
         sent = await self._producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
         after = time.time()
-        self._heard(datetime.fromtimestamp(sent.timestamp / 1000, UTC))
+        self._heard(datetime.fromtimestamp(sent.timestamp / 1000, UTC), after - before)
         if after - before < PROMPT_SECONDS:
             CLOCK_SKEW.labels(service=self.service).set(sent.timestamp / 1000 - (before + after) / 2)

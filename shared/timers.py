@@ -26,6 +26,8 @@ IN_FLIGHT_MAX: Final = 4_000
 AHEAD_SECONDS: Final = 1.0
 """So long may it take to do what was sent; what others send meanwhile waits behind it."""
 BUSY_SECONDS: Final = 0.1
+EXACT_SECONDS: Final = 0.05
+CLOCK_SET_SECONDS: Final = 1.0
 APPENDED: Final = 1
 """The type of a timestamp that the broker set."""
 AGAIN_SECONDS: Final = 4.0
@@ -61,6 +63,12 @@ class BrokerTime:
     def is_now(self, at: datetime) -> None:
         """Note what the brokers' clock says just now."""
         self._anchor = (at, self._steady())
+
+    def was(self, at: datetime, ago_seconds: float) -> None:
+        """Note what the brokers' clock said at most so long ago; of use only if it is news, or rather exact."""
+        off_seconds = abs((at - self.now()).total_seconds())
+        if self._anchor is None or ago_seconds < EXACT_SECONDS or off_seconds > ago_seconds + CLOCK_SET_SECONDS:
+            self.is_now(at)
 
     def has_been(self, at: datetime) -> None:
         """Note a time that the brokers' clock has reached, now or before."""

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -19,8 +22,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from shared.flow.teller import partitioner
 from tests.stack import wait_until
 
+CLONE_NEWNET = 0x40000000
 CONFIGURATION = """\
-listener {port} {host}
 allow_anonymous true
 max_inflight_messages 100
 max_queued_messages 100000
@@ -29,16 +32,73 @@ log_dest none
 """
 
 
+class Place:
+    """A network of its own with one wire to ours, which can be cut: nobody is told, packets just no longer arrive."""
+
+    def __init__(self) -> None:
+        number = random.randrange(1, 60)
+        self.name = f"callout-{os.getpid()}-{number}"
+        self.wire = f"co{os.getpid() % 100_000}-{number}"
+        self.here, self.there = f"10.213.{number}.1", f"10.213.{number}.2"
+
+    def __enter__(self) -> Self:
+        _ip("netns", "add", self.name)
+        _ip("link", "add", self.wire, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+        _ip("addr", "add", f"{self.here}/30", "dev", self.wire)
+        _ip("link", "set", self.wire, "up")
+        _ip("-n", self.name, "addr", "add", f"{self.there}/30", "dev", "eth0")
+        _ip("-n", self.name, "link", "set", "eth0", "up")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _ip("netns", "del", self.name)
+
+    def cut(self) -> None:
+        """Cut the wire."""
+        _ip("-n", self.name, "link", "set", "eth0", "down")
+
+    def mend(self) -> None:
+        """Mend the wire."""
+        _ip("-n", self.name, "link", "set", "eth0", "up")
+
+    def connected(self, port: int) -> socket.socket:
+        """Return a connection from there to a port here."""
+        with ThreadPoolExecutor(1) as thread:  # the thread alone moves, and ends there
+            return thread.submit(self._connected, port).result()
+
+    def _connected(self, port: int) -> socket.socket:
+        with Path(f"/run/netns/{self.name}").open() as place:
+            if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), "cannot go there")
+        return socket.create_connection((self.here, port), timeout=10)
+
+
+def why_no_places() -> str | None:
+    """Return why there can be no networks of their own here; nothing if there can."""
+    if os.geteuid() != 0:
+        return "only root may make networks"
+    if shutil.which("ip") is None:
+        return "`ip` is not installed (Debian package `iproute2`)"
+    tried = subprocess.run(("ip", "netns", "add", "callout-try"), capture_output=True, check=False, text=True)
+    subprocess.run(("ip", "netns", "del", "callout-try"), capture_output=True, check=False)
+    return tried.stderr.strip() or None
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(("ip", *arguments), check=True, capture_output=True)
+
+
 class Broker:
     """A mosquitto of the test's own, which lets everybody in."""
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(self, folder: Path, *places: Place) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        self.host = host
+        self.host = "127.0.0.1"
+        listeners = "".join(f"listener {self.port} {host}\n" for host in (self.host, *(each.here for each in places)))
         self._file = folder / "mosquitto.conf"
-        self._file.write_text(CONFIGURATION.format(port=self.port, host=host) + _user())
+        self._file.write_text(listeners + CONFIGURATION + _user())
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,9 +125,9 @@ class Broker:
 
 
 @contextmanager
-def broker(folder: Path) -> Iterator[Broker]:
-    """Run a mosquitto of one's own."""
-    own = Broker(folder)
+def broker(folder: Path, *places: Place) -> Iterator[Broker]:
+    """Run a mosquitto of one's own, which these places can reach too."""
+    own = Broker(folder, *places)
     own.start()
     try:
         yield own
@@ -85,11 +145,12 @@ class Device:
     def __init__(self, port: int, tenant: str, name: str, *, interval_s: float = 5.0, keepalive: int = 60) -> None:
         self.port, self.tenant, self.name = port, tenant, name
         self.interval_s, self.keepalive = interval_s, keepalive
-        self.host = "127.0.0.1"
+        self.place: Place | None = None
         self.root = f"callout/v1/{tenant}/{name}"
         self.epoch = 0
         self.n = 0
         self.commands: list[dict[str, Any]] = []
+        self.raw: list[bytes] = []
         self.said_at = 0.0
         self.answers = True
         self._packet = 0
@@ -101,22 +162,27 @@ class Device:
         """The key of its records."""
         return f"{self.tenant}/{self.name}"
 
-    async def connect(self, *, epoch: int | None = None) -> None:
-        """Connect with a will, listen for commands, and say that it is born."""
+    async def connect(
+        self, *, epoch: int | None = None, will: tuple[str, bytes] | None = None, listens: str = ""
+    ) -> None:
+        """Connect with a will, listen for commands, and say that it is born; one with a will of its own is not."""
         self.epoch = self.epoch + 1 if epoch is None else epoch
         self.n = 0
-        reader, self._writer = await asyncio.open_connection(self.host, self.port)
-        will = json.dumps({"epoch": self.epoch}).encode()
+        reached = {"sock": self.place.connected(self.port)} if self.place is not None else {}
+        where_to = {} if reached else {"host": "127.0.0.1", "port": self.port}
+        reader, self._writer = await asyncio.open_connection(**reached, **where_to)
+        where, dying = will or (f"{self.root}/will", json.dumps({"epoch": self.epoch}).encode())
         body = _text("MQTT") + b"\x05\x0e" + self.keepalive.to_bytes(2, "big") + b"\x00"  # will QoS 1, clean start
-        body += _text(self.key) + b"\x00" + _text(f"{self.root}/will") + len(will).to_bytes(2, "big") + will
+        body += _text(self.key) + b"\x00" + _text(where) + len(dying).to_bytes(2, "big") + dying
         self._writer.write(_packet(0x10, body))
         kind, answer = await _read(reader)
         assert kind == 0x20, kind
         assert answer[1] == 0, answer
-        self._writer.write(_packet(0x82, b"\x00\x01\x00" + _text(f"{self.root}/command") + b"\x01"))
+        self._writer.write(_packet(0x82, b"\x00\x01\x00" + _text(listens or f"{self.root}/command") + b"\x01"))
         await _read(reader)
         self._tasks = [asyncio.create_task(self._listen(reader))]
-        self.say("birth")
+        if will is None:
+            self.say("birth")
 
     def say(self, word: str, **facts: Any) -> None:
         """Say something; whoever is dead says nothing."""
@@ -125,9 +191,15 @@ class Device:
         body = facts or {"epoch": self.epoch, "n": self.n, "interval_s": self.interval_s}
         self.n += word != "reply"
         self.said_at = time.time()
+        self.put(f"{self.root}/{word}", json.dumps(body).encode())
+
+    def put(self, topic: str, payload: bytes) -> None:
+        """Publish something (QoS 1)."""
+        if self._writer is None:
+            return
         self._packet = self._packet % 65_535 + 1
-        head = _text(f"{self.root}/{word}") + self._packet.to_bytes(2, "big") + b"\x00"
-        self._writer.write(_packet(0x32, head + json.dumps(body).encode()))
+        head = _text(topic) + self._packet.to_bytes(2, "big") + b"\x00"
+        self._writer.write(_packet(0x32, head + payload))
 
     def beat_on(self) -> None:
         """Go on beating, on time."""
@@ -182,7 +254,11 @@ class Device:
         at = topic_end + (2 if qos else 0)
         if qos and self._writer is not None:
             self._writer.write(_packet(0x40, body[topic_end:at]))
-        payload = json.loads(body[at + 1 + body[at] :])
+        told = body[at + 1 + body[at] :]
+        if not body[2:topic_end].endswith(b"/command"):
+            self.raw.append(told)
+            return
+        payload = json.loads(told)
         self.commands.append(payload)
         if self.answers:
             self.say("reply", id=payload["id"], outcome="received")

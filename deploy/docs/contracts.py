@@ -11,7 +11,17 @@ from pydantic import TypeAdapter
 from deploy.docs.examples import examples_of, plain_name
 from deploy.docs.fields import Field, Schema, fields_of, schema_of
 from deploy.docs.meanings import DEAD, REFUSALS
-from shared.contracts import device_commands, intake, limits, presence, session_words, signals, tenant, words
+from shared.contracts import (
+    device_commands,
+    intake,
+    limits,
+    presence,
+    session_words,
+    signals,
+    sparkplug,
+    tenant,
+    words,
+)
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CATALOGUE, SHARED_EVENTS, TENANT_CONFIG, Body, Topic
 from shared.contracts.commands import CaseCommand
 
@@ -178,7 +188,7 @@ def _codes() -> Iterator[str]:
 
 def _words() -> Iterator[str]:
     yield "\n## Words"
-    vocabularies = vars(words) | vars(device_commands) | vars(presence) | vars(session_words)
+    vocabularies = vars(words) | vars(device_commands) | vars(presence) | vars(sparkplug) | vars(session_words)
     for name, vocabulary in vocabularies.items():
         closed = inspect.isclass(vocabulary) and issubclass(vocabulary, StrEnum) and list(vocabulary)
         if closed and vocabulary is not words.DeadCode:

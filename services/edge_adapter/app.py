@@ -10,7 +10,7 @@ from services.edge_adapter.bridge import Bridge
 from services.edge_adapter.courier import Courier
 from services.edge_adapter.deliveries import Deliveries
 from services.edge_adapter.domain.rates import Rates
-from services.edge_adapter.domain.topics import CLEAR, JOURNAL, SIGNAL, shared_filters
+from services.edge_adapter.domain.topics import CLEAR, JOURNAL, SIGNAL, SPARKPLUG, shared_filters
 from services.edge_adapter.handlers import Registrations
 from services.edge_adapter.identities import Identities
 from services.edge_adapter.listening import SeatNotes, Seats, Silences
@@ -20,7 +20,8 @@ from services.edge_adapter.refusals import Refusals
 from services.edge_adapter.sessions import Sessions
 from services.edge_adapter.settings import EdgeAdapterSettings
 from services.edge_adapter.sightings import WORDS, SightingTranslator
-from services.edge_adapter.uplink import SignalTranslator
+from services.edge_adapter.sparkplug import SparkplugTranslator, rules_of
+from services.edge_adapter.uplink import SignalTranslator, Translator
 from services.edge_adapter.watching import DeviceCommands, Observations
 from shared import storage
 from shared.contracts.catalogue import DEVICE_OBSERVATIONS
@@ -37,7 +38,7 @@ def build(settings: EdgeAdapterSettings) -> Service:
     servers = settings.kafka_bootstrap_servers
     database = storage.connect(settings.mongodb_uri, "callout_edge_adapter", timeout_ms=settings.mongodb_timeout_ms)
     broker, brokers = new_broker(settings), BrokerTime()
-    operations = Operations(settings.service, servers, brokers.is_now)
+    operations = Operations(settings.service, servers, brokers.was)
 
     def hear(room: Room[Any], collection: str) -> Subscription[Any]:
         return Subscription(
@@ -50,8 +51,8 @@ def build(settings: EdgeAdapterSettings) -> Service:
         )
 
     registrations = hear(Registrations(), "registry")
-    observations = hear(Observations(), "devices")
-    rates, courier = Rates(settings.signals_per_second, settings.signals_burst), Courier(servers)
+    observations = hear(Observations(rules_of(settings.sparkplug_rules)), "devices")
+    rates, courier = Rates(settings.signals_per_second, settings.signals_burst), Courier(servers, brokers.was)
     bridge = _bridge(settings, rates, courier)
     prober = Prober(
         SeatNotes(database.documents("seats")),
@@ -76,9 +77,11 @@ def build(settings: EdgeAdapterSettings) -> Service:
 def _bridge(settings: EdgeAdapterSettings, rates: Rates, courier: Courier) -> Bridge:
     refusals = Refusals()
     signals = SignalTranslator(lambda device: rates.take(device, time.monotonic()), refusals)
-    translators = dict.fromkeys((SIGNAL, CLEAR, JOURNAL), signals) | dict.fromkeys(
-        WORDS, SightingTranslator(instance())
-    )
+    translators: dict[str, Translator] = {
+        **dict.fromkeys((SIGNAL, CLEAR, JOURNAL), signals),
+        **dict.fromkeys(WORDS, SightingTranslator(instance())),
+        SPARKPLUG: SparkplugTranslator(rules_of(settings.sparkplug_rules)),
+    }
     return Bridge(courier, translators, refusals, refusals_seconds=settings.refusals_interval_seconds)
 
 

@@ -26,6 +26,7 @@ from shared.contracts.catalogue import DEVICE_OBSERVATIONS, DEVICE_SIGNALS, INTA
 from shared.contracts.device_commands import ANSWERED
 from shared.contracts.intake import decision_type
 from shared.contracts.presence import OBSERVED
+from shared.contracts.sparkplug import METRICS
 
 log = structlog.get_logger()
 MESSAGES: Final = Counter("callout_mqtt_messages", "Messages of devices, by the last word of their topic.", ("word",))
@@ -50,7 +51,10 @@ class Bridge:
 
     tells = (
         DEVICE_SIGNALS,
-        replace(DEVICE_OBSERVATIONS, types={type_: DEVICE_OBSERVATIONS.types[type_] for type_ in (OBSERVED, ANSWERED)}),
+        replace(
+            DEVICE_OBSERVATIONS,
+            types={type_: DEVICE_OBSERVATIONS.types[type_] for type_ in (OBSERVED, ANSWERED, METRICS)},
+        ),
         replace(INTAKE_DECISIONS, types={REFUSED_TYPE: INTAKE_DECISIONS.types[REFUSED_TYPE]}),
     )
 

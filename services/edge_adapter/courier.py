@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -22,20 +24,23 @@ LONGEST_PAUSE_SECONDS: Final = 5.0
 
 
 class Posted(NamedTuple):
-    """Messages that were handed to a producer; nothing in a future's stead: it could not even be handed over."""
+    """Messages that were handed to a producer, and when; nothing in a future's stead: it could not be handed over."""
 
     producer: AIOKafkaProducer | None
     sent: Sequence[tuple[Message, "asyncio.Future[Any] | None"]]
+    at: float
 
 
 class Courier:
     """Sends with one idempotent producer; one that Kafka refused something is thrown away for a new one.
 
     A message that Kafka may or may not have is sent again: what counts once has an id that tells the repetition.
+    `heard` is told the brokers' time whenever they tell it, and how many seconds ago that may have been.
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, bootstrap_servers: str, heard: Callable[[datetime, float], None] = lambda _, __: None) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._heard = heard
         self._producer: AIOKafkaProducer | None = None
         self._renewing = asyncio.Lock()
         self._ends: set[asyncio.Task[None]] = set()
@@ -62,7 +67,8 @@ class Courier:
 
     async def post(self, messages: Sequence[Message]) -> Posted:
         """Send messages in order; `settle` returns when they are there."""
-        producer = usable = self._producer
+        producer, at = self._producer, time.monotonic()
+        usable = producer
         sent: list[tuple[Message, asyncio.Future[Any] | None]] = []
         for message in messages:
             future = None
@@ -75,7 +81,7 @@ class Courier:
                     log.warning("kafka_not_reached", reason=type(error).__name__)
                     usable = None  # those after it must not overtake it
             sent.append((message, future))
-        return Posted(producer, sent)
+        return Posted(producer, sent, at)
 
     async def settle(self, posted: Posted) -> None:
         """Return when Kafka has all that was posted; what it did not take is sent again until it does."""
@@ -86,6 +92,9 @@ class Courier:
                 await asyncio.wait(futures)
             missing = [message for message, future in posted.sent if future is None or _failed(future)]
             if not missing:
+                if futures:
+                    appended = datetime.fromtimestamp(futures[-1].result().timestamp / 1000, UTC)
+                    self._heard(appended, time.monotonic() - posted.at)
                 return
             log.warning("kafka_did_not_take", messages=len(missing))
             await asyncio.sleep(pause)

@@ -10,6 +10,8 @@ import orjson
 import structlog
 
 from services.edge_adapter.domain.topics import COMMAND, down
+from services.edge_adapter.sparkplug import rebirth_of
+from services.edge_adapter.watching import REBIRTH
 from shared.contracts.catalogue import DEVICE_DELIVERIES, DEVICE_OBSERVATIONS
 from shared.contracts.device_commands import SENT, Guarantee
 from shared.contracts.envelope import Incoming, Message, encode, message
@@ -76,11 +78,13 @@ class Deliveries(Viewer):
         left = (delivery.expires_at - self._now()).total_seconds()
         if speaker is None or left <= 0:
             return False
-        topic = down(delivery.tenant_id, delivery.device_id, COMMAND)
+        topic, payload = down(delivery.tenant_id, delivery.device_id, COMMAND), payload_of(delivery)
+        if delivery.command == REBIRTH:
+            topic, payload = rebirth_of(delivery.tenant_id, delivery.device_id)
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 code = await speaker.publish(
-                    topic, payload_of(delivery), expiry_seconds=max(1, int(left)), qos=QOS[delivery.guarantee]
+                    topic, payload, expiry_seconds=max(1, int(left)), qos=QOS[delivery.guarantee]
                 )
         except (TransientError, TimeoutError) as error:
             log.warning("command_may_not_be_given", device=incoming.data.device_id, reason=type(error).__name__)

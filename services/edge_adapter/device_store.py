@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from services.edge_adapter.domain import commands, presence
-from services.edge_adapter.domain.device import Device, Due, Pending, Rival
+from services.edge_adapter.domain.device import Device, Due, Pending, Rival, Sparkplug
 from shared.contracts.device_commands import CommandState, Guarantee
 from shared.contracts.presence import Presence, PresenceCause
 from shared.errors import UnknownSchema
@@ -45,6 +45,8 @@ def to_document(device: Device) -> dict[str, Any]:
     if device.rival is not None:
         rival = device.rival
         document["rival"] = {"epoch": rival.epoch, "n": rival.n, "first_at": rival.first_at}
+    if device.sparkplug is not None:
+        document["sparkplug"] = _sparkplug_to(device.sparkplug)
     if device.pending:
         document["pending"] = [_pending_to(each) for each in device.pending]
     if (due := due_of(device)) is not None:
@@ -69,8 +71,29 @@ def from_document(document: dict[str, Any]) -> Device:
         status=Presence(document["status"]),
         cause=PresenceCause(document["cause"]) if "cause" in document else None,
         rival=Rival(**document["rival"]) if "rival" in document else None,
+        sparkplug=_sparkplug_from(document["sparkplug"]) if "sparkplug" in document else None,
         pending=tuple(_pending_from(each) for each in document.get("pending", ())),
         **known,
+    )
+
+
+def _sparkplug_to(sparkplug: Sparkplug) -> dict[str, Any]:
+    """Write it down; names of metrics are outsiders' words, and numbers beyond 63 bits no values: all that as text."""
+    plain = {name: list(getattr(sparkplug, name)) for name in ("raised", "children")}
+    numbers = {name: str(value) for name in ("bd_seq", "born_at") if (value := getattr(sparkplug, name)) is not None}
+    aliases = [[str(alias), name] for alias, name in sparkplug.aliases.items()]
+    asked = {"asked_at": sparkplug.asked_at} if sparkplug.asked_at is not None else {}
+    return {**plain, **numbers, "aliases": aliases, **asked}
+
+
+def _sparkplug_from(document: dict[str, Any]) -> Sparkplug:
+    return Sparkplug(
+        bd_seq=int(document["bd_seq"]) if "bd_seq" in document else None,
+        born_at=int(document["born_at"]) if "born_at" in document else None,
+        aliases={int(alias): name for alias, name in document["aliases"]},
+        raised=tuple(document["raised"]),
+        children=tuple(document["children"]),
+        asked_at=document.get("asked_at"),
     )
 
 

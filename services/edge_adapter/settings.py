@@ -38,6 +38,11 @@ class EdgeAdapterSettings(ServiceSettings):
     seat_gone_seconds: Seconds = Field(
         30, description="After this a session that proves nothing no longer holds up the others; it counts as a break"
     )
+    sparkplug_rules: str = Field(
+        "",
+        description="A file of rules (JSON) that make faults of Sparkplug B metrics; empty: what is true below "
+        "`Alarms/` and `Alarm/` is a fault",
+    )
     identity_dir: str = Field(
         "",
         description="Where the authority of devices' certificates lies, and where passwords and the list of revoked "

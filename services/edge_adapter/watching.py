@@ -6,35 +6,48 @@ from datetime import timedelta
 from typing import Any, Final
 
 from services.edge_adapter import device_store
-from services.edge_adapter.domain import commands, presence
+from services.edge_adapter.domain import commands, presence, sparkplug
 from services.edge_adapter.domain.device import Device
+from services.edge_adapter.domain.sparkplug import DEFAULT_RULES, Rule
 from shared.contracts.catalogue import (
     DEVICE_COMMANDS,
     DEVICE_DELIVERIES,
     DEVICE_OBSERVATIONS,
     DEVICE_PRESENCE,
     DEVICE_REPLIES,
+    DEVICE_SIGNALS,
     Topic,
 )
-from shared.contracts.device_commands import COMMANDED, DELIVERY, NAMES, REPLY, Answered, Commanded, Sent
+from shared.contracts.device_commands import COMMANDED, DELIVERY, NAMES, REPLY, Answered, Commanded, Guarantee, Sent
 from shared.contracts.envelope import Incoming, Message, encode, message
 from shared.contracts.fields import rfc3339
 from shared.contracts.ids import derived_id
 from shared.contracts.presence import PRESENCE, DeviceWake, Observed
+from shared.contracts.signals import CLEARED, RAISED
+from shared.contracts.sparkplug import METRICS, MetricsSeen
 from shared.flow import Decision, Room
 
 SERVICE: Final = "edge_adapter"
 SOURCE: Final = f"/callout/{SERVICE}"
+#: A Sparkplug edge node is asked to be born again; no command that anybody gives.
+REBIRTH: Final = "rebirth"
+REBIRTH_SECONDS: Final = 10
 EXPIRES_AFTER: Final = timedelta(days=1)
+
+
+ORPHANS: Final = replace(DEVICE_OBSERVATIONS, types={METRICS: DEVICE_OBSERVATIONS.types[METRICS]})
 
 
 class Observations(Room[Device]):
     """All that touches a device comes by here, one after the other: signs of life, commands, answers, the clock."""
 
     topic = DEVICE_OBSERVATIONS
-    tells = (DEVICE_PRESENCE, DEVICE_REPLIES, DEVICE_DELIVERIES)
+    tells = (DEVICE_PRESENCE, DEVICE_REPLIES, DEVICE_DELIVERIES, DEVICE_SIGNALS, ORPHANS)
     service = SERVICE
     exclusive = True
+
+    def __init__(self, rules: Sequence[Rule] = DEFAULT_RULES) -> None:
+        self._rules = rules
 
     def key(self, incoming: Incoming) -> str:
         """Return the document of the device."""
@@ -43,6 +56,8 @@ class Observations(Room[Device]):
     def decide(self, incoming: Incoming, own: Device | None, guide: Device | None) -> Decision[Device]:  # noqa: ARG002
         """Decide what a record makes of a device."""
         said, now = incoming.data, incoming.now
+        if isinstance(said, MetricsSeen):
+            return self._on_metrics(incoming, own)
         if own is None and not isinstance(said, Observed | Commanded):
             return Decision()
         before = own or Device(tenant_id=said.tenant_id, device_id=said.device_id)
@@ -71,6 +86,34 @@ class Observations(Room[Device]):
             for place, body in enumerate(told.deliveries)
         ]
         return Decision(None if told.device == own else told.device, messages=messages)
+
+    def _on_metrics(self, incoming: Incoming, own: Device | None) -> Decision[Device]:
+        said, now = incoming.data, incoming.now
+        before = own or Device(tenant_id=said.tenant_id, device_id=said.device_id)
+        seen = sparkplug.on_metrics(before, said, now, self._rules)
+        messages = (
+            [] if seen.presence is None else [_told(DEVICE_PRESENCE, PRESENCE, seen.presence, incoming, "presence")]
+        )
+        messages += [
+            _told(DEVICE_SIGNALS, RAISED if raised else CLEARED, body, incoming, f"signal-{place}")
+            for place, (raised, body) in enumerate(seen.signals)
+        ]
+        of = {"tenant_id": said.tenant_id}
+        messages += [
+            _told(DEVICE_OBSERVATIONS, METRICS, {**of, "device_id": child, "kind": said.kind.value}, incoming, "orphan")
+            for child in seen.orphans
+        ]
+        if seen.ask_rebirth:
+            asked = {
+                **of,
+                "device_id": said.node or said.device_id,
+                "id": derived_id(REBIRTH, incoming.place),
+                "command": REBIRTH,
+            }
+            asked |= {"expires_at": rfc3339(now + timedelta(seconds=REBIRTH_SECONDS)), "attempt": 1}
+            asked["guarantee"] = Guarantee.AT_LEAST_ONCE.value
+            messages.append(_told(DEVICE_DELIVERIES, DELIVERY, asked, incoming, REBIRTH))
+        return Decision(None if seen.device == own else seen.device, messages=messages)
 
     def from_document(self, document: dict[str, Any]) -> Device:
         """Read a device from its document."""

@@ -21,6 +21,7 @@ from shared.contracts import (
     settled_letters,
     shared_case,
     signals,
+    sparkplug,
     tenant,
 )
 from shared.contracts.case import CASE_STATE
@@ -48,6 +49,7 @@ DEVICE_OBSERVATIONS: Final = Topic(
         device_commands.COMMANDED: TypeAdapter(device_commands.Commanded),
         device_commands.SENT: TypeAdapter(device_commands.Sent),
         presence.WAKE: TypeAdapter(presence.DeviceWake),
+        sparkplug.METRICS: TypeAdapter(sparkplug.MetricsSeen),
     },
 )
 DEVICE_PRESENCE: Final = Topic(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from shared.contracts import catalogue, device_commands, presence
+from shared.contracts import catalogue, device_commands, presence, sparkplug
 from shared.contracts.catalogue import Topic
 from tests.builders import AT, COMMAND_ID
 
@@ -16,6 +16,8 @@ BIRTH |= {"adapter": "callout-1", "queued": False}
 ANSWER = {**OF, "id": COMMAND_ID, "outcome": "done", "result": {"uptime_s": 17}, "received_at": AT}
 COMMANDED = {**OF, "id": COMMAND_ID, "command": "ping", "expires_at": LATER, "timeout_s": 30.0}
 WAKE = {**OF, "due_at": AT, "listening_since": AT, "listened_until": LATER}
+METRICS = {**OF, "kind": "NDATA", "timestamp": 1772446500000, "received_at": AT}
+METRICS |= {"metrics": [{"alias": 7, "value": True, "timestamp": 1772446499000}]}
 PRESENCE: dict[str, Any] = {
     **OF,
     "status": "offline",
@@ -55,6 +57,7 @@ def device_examples() -> Iterator[tuple[Topic, str, str, str, dict[str, Any], di
         (device_commands.COMMANDED, COMMANDED),
         (device_commands.SENT, sent),
         (presence.WAKE, WAKE),
+        (sparkplug.METRICS, METRICS),
     ):
         yield seen, type_, type_, KEY, body, MINE
     for name, facts in COMMANDS.items():

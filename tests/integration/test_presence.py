@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
 
-from tests.fleet import Broker, Device, Watcher, broker, command
+from services.edge_adapter.sparkplug_payload import decode, encode
+from tests.fleet import Broker, Device, Place, Watcher, broker, command, why_no_places
 from tests.mqtt_device import needs_mosquitto
 from tests.stack import RunningStack
 
@@ -22,6 +24,7 @@ class Plant(NamedTuple):
 
     stack: RunningStack
     broker: Broker
+    far: Place | None
 
     def devices(self, count: int = 1, *, interval_s: float = INTERVAL_S) -> list[Device]:
         """Return devices that no other test has."""
@@ -39,8 +42,11 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     needs_mosquitto()
     folder = tmp_path_factory.mktemp("presence")
     arguments = ("--only", "edge_adapter", "--workers", "edge_adapter=2")
-    with broker(folder) as own, RunningStack(folder, *arguments, environment={"CALLOUT_MQTT_URL": own.url}) as stack:
-        yield Plant(stack, own)
+    with ExitStack() as things:
+        far = things.enter_context(Place()) if why_no_places() is None else None
+        own = things.enter_context(broker(folder, *([far] if far else [])))
+        environment = {"CALLOUT_MQTT_URL": own.url}
+        yield Plant(things.enter_context(RunningStack(folder, *arguments, environment=environment)), own, far)
 
 
 async def test_a_device_is_told_online_and_offline_however_it_ends(plant: Plant) -> None:
@@ -76,6 +82,27 @@ async def test_silence_is_noticed_in_time_and_a_device_on_time_is_left_alone(pla
             await device.leave()
 
 
+async def test_a_cut_network_is_noticed_in_time_and_a_mended_one_too(plant: Plant) -> None:
+    if plant.far is None:
+        pytest.skip(str(why_no_places()))
+    far, near = plant.devices(2)
+    far.place = plant.far
+    async with plant.watch() as watcher:
+        for device in (far, near):
+            await device.connect()
+            device.beat_on()
+        await asyncio.sleep(2 * INTERVAL_S)
+        plant.far.cut()
+        cut_at = time.time()
+        await watcher.until(lambda: watcher.story(far.key)[1:] == [("degraded", "timeout"), ("offline", "timeout")])
+        assert watcher.appended[far.key][-1] - cut_at < 1.5 * INTERVAL_S + 1
+        plant.far.mend()
+        await watcher.until(lambda: watcher.story(far.key)[3:] == [("online", "heartbeat")], seconds=60)
+        assert watcher.story(near.key) == [("online", "birth")]
+        for device in (far, near):
+            device.crash()
+
+
 async def test_a_thousand_that_drop_together_make_a_thousand_changes_and_again_when_they_return(plant: Plant) -> None:
     devices = plant.devices(TOGETHER, interval_s=60)
     async with plant.watch() as watcher:
@@ -88,7 +115,7 @@ async def test_a_thousand_that_drop_together_make_a_thousand_changes_and_again_w
             await watcher.until(lambda turn=turn: all_told(watcher, devices, turn + 1), seconds=60)  # type: ignore[misc]
             assert {watcher.told[device.key][turn]["status"] for device in devices} == {status}
         await asyncio.sleep(2)
-        assert sum(map(len, watcher.told.values())) == 3 * TOGETHER
+        assert {len(watcher.told[device.key]) for device in devices} == {3}
         for device in devices:
             device.crash()
 
@@ -168,6 +195,24 @@ async def test_commands_reach_devices_that_are_there_and_wait_for_those_that_are
         assert [each["id"] for each in away.commands] == [f"{away.tenant}-3"]
         for device in (there, away):
             await device.leave()
+
+
+async def test_a_sparkplug_node_is_there_from_its_birth_to_its_death_and_its_alarms_are_signals(plant: Plant) -> None:
+    [node] = plant.devices()
+    will = encode([{"name": "bdSeq", "value": 7}])
+    spoken = f"spBv1.0/{node.tenant}"
+    async with plant.watch() as watcher, plant.watch("device.signals.v1") as signals:
+        await node.connect(will=(f"{spoken}/NDEATH/{node.name}", will), listens=f"{spoken}/NCMD/{node.name}")
+        node.put(f"{spoken}/NDATA/{node.name}", encode([{"alias": 1, "value": True}]))
+        await watcher.until(lambda: node.raw)
+        assert decode(node.raw[0])["metrics"] == [{"name": "Node Control/Rebirth", "value": True}]
+        born = [{"name": "bdSeq", "value": 7}, {"name": "Alarms/E417", "alias": 1, "value": False}]
+        node.put(f"{spoken}/NBIRTH/{node.name}", encode(born, timestamp=int(time.time() * 1000), seq=0))
+        await watcher.until(lambda: watcher.story(node.key) == [("online", "birth")])
+        node.put(f"{spoken}/NDATA/{node.name}", encode([{"alias": 1, "value": True}], seq=1))
+        await watcher.until(lambda: [each["fault"] for each in signals.told[node.key]] == ["E417"])
+        node.crash()
+        await watcher.until(lambda: watcher.story(node.key)[1:] == [("offline", "will")])
 
 
 async def connect_all(devices: list[Device]) -> None:

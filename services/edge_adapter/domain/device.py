@@ -1,6 +1,7 @@
 """A device as decisions see it, and what a decision makes of it. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,6 +21,21 @@ class Rival:
     epoch: int
     n: int
     first_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sparkplug:
+    """What is remembered of one that speaks Sparkplug B: its birth, the names behind aliases, what it has raised.
+
+    `children` are the devices behind an edge node; `asked_at` is when it was last asked to be born again.
+    """
+
+    bd_seq: int | None = None
+    born_at: int | None = None
+    aliases: Mapping[int, str] = field(default_factory=dict)
+    raised: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +84,7 @@ class Device:
     rival: Rival | None = None
     pending: tuple[Pending, ...] = ()
     recent: tuple[str, ...] = ()
+    sparkplug: Sparkplug | None = None
 
     @property
     def alive(self) -> bool:

@@ -61,7 +61,7 @@ def on_silence(device: Device, wake: DeviceWake, now: datetime) -> Told:
     if wake.listened_until > now:
         return device, None  # the brokers' clock was set back since: what it said then proves nothing now
     status = device.status
-    if device.alive and device.seen_at is not None:
+    if device.alive and device.seen_at is not None and device.interval_s > 0:
         silent_s = (wake.listened_until - max(device.seen_at, wake.listening_since)).total_seconds()
         if silent_s >= offline_after_s(device.interval_s):
             status = Presence.OFFLINE
@@ -79,7 +79,7 @@ def on_silence(device: Device, wake: DeviceWake, now: datetime) -> Told:
 def due(device: Device) -> Due | None:
     """Return when time may change what is known of a device; nothing if it cannot."""
     found = []
-    if device.alive and device.seen_at is not None:
+    if device.alive and device.seen_at is not None and device.interval_s > 0:
         after = degraded_after_s if device.status is Presence.ONLINE else offline_after_s
         silence_s = after(device.interval_s)
         found.append(Due(device.seen_at + seconds(silence_s), silence_s))
@@ -190,7 +190,7 @@ def told(
         "since": rfc3339(device.since or now),
         "cause": device.cause.value if device.cause is not None else None,
         "last_seen": rfc3339(device.seen_at) if device.seen_at is not None else None,
-        "interval_s": device.interval_s,
+        "interval_s": device.interval_s or None,
         "unstable": device.unstable,
         "detection_delay_s": round(delay_s, 3),
         "evidence": evidence,

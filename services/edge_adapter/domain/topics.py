@@ -15,6 +15,10 @@ RECEIPT, CERTIFICATE, COMMAND = "receipt", "certificate", "command"
 #: Somebody who has nothing but a one-time code speaks below this.
 ENROLL: Final = "enroll"
 SHARE: Final = "callout"
+#: Sparkplug B: the group is the tenant, the edge node the device; a device behind it is `<node>.<device>`.
+SPARKPLUG: Final = "sparkplug"
+SPARKPLUG_ROOT: Final = "spBv1.0"
+SPARKPLUG_KINDS: Final = ("NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA")
 _TENANT: Final = re.compile(TENANT_PATTERN)
 _DEVICE: Final = re.compile(DEVICE_PATTERN)
 
@@ -37,6 +41,8 @@ class Address(NamedTuple):
 def address_of(topic: str) -> Address | None:
     """Return who speaks on a topic; nothing for a topic that is none of ours."""
     parts = topic.split("/")
+    if parts[0] == SPARKPLUG_ROOT:
+        return _sparkplug_address(parts)
     by_code = len(parts) == 6 and parts[2] == ENROLL
     if by_code:
         del parts[2]
@@ -48,6 +54,16 @@ def address_of(topic: str) -> Address | None:
     return Address(tenant_id, device_id, word, by_code)
 
 
+def _sparkplug_address(parts: list[str]) -> Address | None:
+    if len(parts) not in {4, 5} or parts[2] not in SPARKPLUG_KINDS or (parts[2][0] == "D") != (len(parts) == 5):
+        return None
+    tenant_id, device_id = parts[1], ".".join(parts[3:])
+    names = (parts[3], device_id)
+    if _TENANT.fullmatch(tenant_id) is None or not all(_DEVICE.fullmatch(name) for name in names):
+        return None
+    return Address(tenant_id, device_id, SPARKPLUG)
+
+
 def down(tenant_id: str, device_id: str, word: str, *, by_code: bool = False) -> str:
     """Return the topic on which a device is told something."""
     return f"{ROOT}/{ENROLL + '/' if by_code else ''}{tenant_id}/{device_id}/{word}"
@@ -55,5 +71,8 @@ def down(tenant_id: str, device_id: str, word: str, *, by_code: bool = False) ->
 
 def shared_filters(words: tuple[str, ...]) -> list[str]:
     """Return what the adapters subscribe to, together."""
-    filters = [f"$share/{SHARE}/{ROOT}/+/+/{word}" for word in words]
+    filters = [f"$share/{SHARE}/{ROOT}/+/+/{word}" for word in words if word != SPARKPLUG]
+    if SPARKPLUG in words:
+        ends = [f"{kind}/+" if kind[0] == "N" else f"{kind}/+/+" for kind in SPARKPLUG_KINDS]
+        filters += [f"$share/{SHARE}/{SPARKPLUG_ROOT}/+/{end}" for end in ends]
     return [*filters, f"$share/{SHARE}/{ROOT}/{ENROLL}/+/+/{CSR}"] if CSR in words else filters
