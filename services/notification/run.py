@@ -74,6 +74,7 @@ class Turns:
         left = await self._give_up(turn, waiting, address, now)
         while left:
             if not isinstance(address, Address):  # nothing can be sent now, all the same it was tried
+                await self._deliveries.begin(left[0], turn.token)
                 turn.verdicts([address], "", self._now(), self._chance())
                 await self._settle(turn, [left[0]], [address])
                 return False

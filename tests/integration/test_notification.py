@@ -145,14 +145,14 @@ async def test_nobody_misses_anything_when_processes_are_killed_and_repeats_are_
     mine, (url, endpoint) = tenant(), there.endpoint()
     await teller.config(mine, "subscription", "erp", hook(url))
     sent: list[str] = []
-    for turn in range(6):
+    for turn in range(4):
         events = [(mine, "created", {"title": f"{turn}-{n}"}) for n in range(150)]
         sent += await teller.all_happen(events)
         dead = stack.kill("notification", worker=turn % 2)
         await asyncio.to_thread(stack.wait_for_restart, "notification", dead)
     await eventually(lambda: ready(len(endpoint.bodies) == len(sent)), seconds=60)
     titles = {json.loads(body)["data"]["case"]["title"] for body in endpoint.bodies.values()}
-    assert titles == {f"{turn}-{n}" for turn in range(6) for n in range(150)}
+    assert titles == {f"{turn}-{n}" for turn in range(4) for n in range(150)}
 
     async def all_told() -> Any:
         found = await results(stack.bootstrap_servers, mine)
