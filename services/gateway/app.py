@@ -1,5 +1,7 @@
 """What the gateway is made of."""
 
+from collections.abc import Sequence
+
 from services.gateway.devices import Devices, Presences, Registry
 from services.gateway.generations import Generations
 from services.gateway.handlers import CaseEvents
@@ -12,14 +14,16 @@ from services.gateway.http.ledger import Ledger
 from services.gateway.http.line import KafkaLine
 from services.gateway.http.outcomes import Outcomes
 from services.gateway.http.server import HttpServer
+from services.gateway.http.session_desk import SessionDesk
 from services.gateway.preferences import Preferences
+from services.gateway.sessions import SessionEvents, SessionViews
 from services.gateway.settings import GatewaySettings
 from services.gateway.shared_views import SharedEvents
 from services.gateway.store import Views
 from services.gateway.tenant_desk import TenantDesk
 from shared import storage
 from shared.config import TenantConfig
-from shared.flow import Projection
+from shared.flow import Projection, Viewer
 from shared.ops import Operations
 from shared.sealing import Seal
 from shared.service import Part, Service, new_broker
@@ -45,18 +49,20 @@ def build(settings: GatewaySettings) -> Service:
         refresh_seconds=settings.metadata_refresh_seconds,
         session_timeout_ms=settings.session_timeout_ms,
     )
+    sessions = SessionViews(database)
     projections = [
         Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
-        for viewer in (CaseEvents(generations), Presences(generations), Registry(generations.devices))
+        for viewer in _viewers(generations, sessions)
     ]
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
     desk = Desk(KafkaLine(servers), outcomes, views, ledger, wait_seconds=settings.wait_seconds)
-    tenants = TenantConfig(servers, Tenancy(lambda data: data, KINDS))
+    devices, tenants = Devices(generations.devices), TenantConfig(servers, Tenancy(lambda data: data, KINDS))
     desk_of_tenants, events = TenantDesk(servers, tenants), EventHub(servers, streams_max=settings.streams_max)
     doors = Doors(
         tokens=tokens_of(settings),
         views=views,
-        devices=Devices(generations.devices),
+        devices=devices,
+        sessions=SessionDesk(desk, devices, sessions, relay=settings.relay),
         desk=desk,
         events=events,
         rates=Rates(settings.requests_per_second, settings.requests_burst),
@@ -72,8 +78,13 @@ def build(settings: GatewaySettings) -> Service:
         port=settings.api_port,
         drain_seconds=settings.drain_seconds,
     )
-    before: list[Part] = [generations, ledger, outcomes, desk, events, tenants, desk_of_tenants]
+    before: list[Part] = [generations, sessions, ledger, outcomes, desk, events, tenants, desk_of_tenants]
     return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
+
+
+def _viewers(generations: Generations, sessions: SessionViews) -> Sequence[Viewer]:
+    devices = generations.devices
+    return (CaseEvents(generations), Presences(generations), Registry(devices), SessionEvents(sessions))
 
 
 def tokens_of(settings: GatewaySettings) -> Tokens:

@@ -100,6 +100,13 @@ class Devices:
         shown = [resource_of(each, staff=who.role in STAFF) for each in found[: query.limit]]
         return shown, shown[-1]["device_id"] if len(found) > query.limit else None
 
+    async def owner_of(self, tenant_ids: Sequence[str], device_id: str) -> str | None:
+        """Return which of some tenants a device belongs to; nothing if it was never seen."""
+        keys = [device_key(tenant_id, device_id) for tenant_id in tenant_ids]
+        found = await self._views.find(Find(conditions={"_id": {"$in": keys}}, fields=("tenant",)))
+        owners = {document["tenant"] for document in found}
+        return next((tenant_id for tenant_id in tenant_ids if tenant_id in owners), None)
+
     async def one(self, who: Identity, device_id: str) -> dict[str, Any] | None:
         """Return a device of somebody's tenant; nothing if there is none."""
         key = device_key(who.tenant_id, device_id)

@@ -37,4 +37,9 @@ class GatewaySettings(ServiceSettings):
     scope_claim: str = Field("scope", description="The claim that lists scopes")
     requests_per_second: float = Field(50, gt=0, le=100_000, description="Requests of one person a second, per process")
     requests_burst: int = Field(200, ge=1, le=1_000_000, description="Requests of one person at once, per process")
+    relay: str = Field(
+        "",
+        pattern=r"^$|^[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}$",
+        description="Where technicians reach the relay of remote sessions, host:port; told with each session",
+    )
     streams_max: int = Field(1_000, ge=1, le=100_000, description="Streams of events that one process serves at once")

@@ -14,8 +14,10 @@ from shared.contracts.ids import derived_id
 from shared.contracts.ops import Audit, Thing, Who
 from shared.contracts.session_commands import session_command_name
 from shared.contracts.sessions import SessionEvent, event_type
+from shared.contracts.words import Role
 
 SOURCE: Final = "/callout/remote_session"
+MACHINES: Final = frozenset({Role.SYSTEM, Role.DEVICE})
 #: Too many, and told as events: what went through a session is in the record of its end.
 UNAUDITED: Final = frozenset({"progressed"})
 
@@ -64,14 +66,14 @@ def _event_message(event: Event, device: Device, cause: Cause, incoming: Incomin
 
 
 def outcome_message(result: Result, incoming: Incoming) -> Message | None:
-    """Return what became of a command about a case."""
+    """Return what became of a command of people; of one about no case, `case_id` is empty."""
     command = incoming.data
-    if result.silent or getattr(command, "case_id", None) is None:
+    if result.silent or command.actor.role in MACHINES:
         return None
     accepted = result.code is None
     body: dict[str, Any] = {
         "command_id": incoming.id,
-        "case_id": command.case_id,
+        "case_id": getattr(command, "case_id", ""),
         "accepted": accepted,
         "allowed": (),
         "session_id": result.session_id,

@@ -29,6 +29,8 @@ class Action(StrEnum):
     READ_COMMANDS = "read_commands"
     FOLLOW_EVENTS = "follow_events"
     OWN_PREFERENCES = "own_preferences"
+    READ_SESSIONS = "read_sessions"
+    COMMAND_SESSIONS = "command_sessions"
     READ_DEVICES = "read_devices"
     OWN_NOTICES = "own_notices"
     MANAGE_SUBSCRIPTIONS = "manage_subscriptions"
@@ -50,6 +52,8 @@ ROUTES: Final[Mapping[Action, frozenset[Role]]] = {
     Action.READ_COMMANDS: PEOPLE,
     Action.FOLLOW_EVENTS: READERS,
     Action.OWN_PREFERENCES: READERS,
+    Action.READ_SESSIONS: PEOPLE | {Role.AUDITOR},
+    Action.COMMAND_SESSIONS: DESK | {Role.OPERATOR},
     # Contacts of a portal see their own cases; machines are for those who run or service them.
     Action.READ_DEVICES: READERS - {Role.CONTACT},
     Action.OWN_NOTICES: PEOPLE,
@@ -69,6 +73,13 @@ COMMANDS: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(("close", "reopen", "update", "watch", "unwatch"), PEOPLE),
     **dict.fromkeys(("add_note", "edit_note", "delete_note", "attach", "detach"), PEOPLE),
     **dict.fromkeys(("archive", "requeue", "deescalate", "delete"), frozenset({Role.DISPATCHER})),
+}
+#: Who may give which command to remote sessions over HTTP; whose case, machine and session it is, the service judges.
+SESSION_COMMANDS: Final[Mapping[str, frozenset[Role]]] = {
+    **dict.fromkeys(("request", "activate", "deactivate"), frozenset({Role.AGENT, Role.TECHNICIAN})),
+    **dict.fromkeys(("grant", "refuse", "withdraw"), frozenset({Role.OPERATOR})),
+    "close": DESK | {Role.OPERATOR},
+    "define": frozenset({Role.OPERATOR, Role.DISPATCHER}),
 }
 #: Commands that a role alone is not enough for: the token must have the scope as well.
 SCOPES: Final[Mapping[str, str]] = {"delete": "case:delete"}

@@ -10,7 +10,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.http import bulk, cases, devices, export, figures, notifications, preferences, problems, stream
+from services.gateway.http import (
+    bulk,
+    cases,
+    devices,
+    export,
+    figures,
+    notifications,
+    preferences,
+    problems,
+    sessions,
+    stream,
+)
 from services.gateway.http.bodies import Json
 from services.gateway.http.compat import crm_description, django_crm, equinix, equinix_description
 from services.gateway.http.compat.describing import Door
@@ -33,6 +44,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     cases.router,
     devices.router,
     stream.router,
+    sessions.router,
     preferences.router,
     notifications.router,
     django_crm.router,

@@ -1,6 +1,7 @@
 """The desk: publishes a command and waits for its outcome, and for the view to show it."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -176,6 +177,18 @@ class Desk:
             await self._ledger.enter(who, command_id, case_id, digest_of(told.value or b""))
             return Answer(command_id=command_id, case_id=case_id, status="pending")
         return await self._told(who, command_id, case_id, found)
+
+    async def ask(self, told: Message, command_id: str) -> Outcome | None:
+        """Send a command of another kind and return its outcome; nothing if none came in time.
+
+        Raises:
+            TransientError: Kafka is away. It is not known whether it was sent.
+        """
+        with self._outcomes.expected(command_id) as outcome, contextlib.suppress(TimeoutError):
+            await self._line.publish(told)
+            async with asyncio.timeout(self._wait_seconds):
+                return await outcome
+        return None
 
     async def _until_shown(self, who: Identity, told: Message, case_id: str, outcome: Outcome) -> None:
         headers = dict(told.headers)

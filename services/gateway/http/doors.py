@@ -17,6 +17,7 @@ from services.gateway.http.commands import Desk
 from services.gateway.http.events import EventHub
 from services.gateway.http.identity import Tokens
 from services.gateway.http.problems import Problem
+from services.gateway.http.session_desk import SessionDesk
 from services.gateway.preferences import Preferences
 from services.gateway.store import Views
 from services.gateway.tenant_desk import TenantDesk
@@ -63,6 +64,7 @@ class Doors:
     tokens: Tokens
     views: Views
     devices: Devices
+    sessions: SessionDesk
     desk: Desk
     events: EventHub
     rates: Rates
@@ -118,6 +120,8 @@ Commander = Annotated[Identity, Depends(Asking(Action.COMMAND_CASES))]
 Asker = Annotated[Identity, Depends(Asking(Action.READ_COMMANDS))]
 Follower = Annotated[Identity, Depends(Asking(Action.FOLLOW_EVENTS))]
 Owner = Annotated[Identity, Depends(Asking(Action.OWN_PREFERENCES))]
+SessionReader = Annotated[Identity, Depends(Asking(Action.READ_SESSIONS))]
+SessionCommander = Annotated[Identity, Depends(Asking(Action.COMMAND_SESSIONS))]
 DeviceReader = Annotated[Identity, Depends(Asking(Action.READ_DEVICES))]
 NoticeOwner = Annotated[Identity, Depends(Asking(Action.OWN_NOTICES))]
 SubscriptionOwner = Annotated[Identity, Depends(Asking(Action.MANAGE_SUBSCRIPTIONS))]

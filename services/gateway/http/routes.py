@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from services.gateway.http import session_routes
 from services.gateway.http.arguments import SAID_ELSEWHERE
 from services.gateway.http.examples import ARGUMENTS, CASE, DEVICE, EVENT
 from services.gateway.http.notice_routes import NOTICE_NAMES, NOTICES
@@ -15,6 +16,12 @@ COMMANDING: Final = (
     *SENDING,
     *("invalid_command", "not_found", "deleted", "version_conflict", "idempotency_conflict"),
     *("invalid_transition", "duplicate", "already_escalated", "reopen_window_expired", "limit_exceeded"),
+)
+SESSIONS: Final = (
+    *SENDING,
+    *("invalid_command", "not_found", "invalid_transition", "case_not_shared", "case_not_open", "consent_missing"),
+    *("device_offline", "not_in_scope", "endpoint_undefined", "target_denied", "session_limit", "override_invalid"),
+    "limit_exceeded",
 )
 
 
@@ -82,6 +89,76 @@ ROUTES: Final[Mapping[tuple[str, str], Told]] = {
     ),
     ("get", "/devices/{device}"): Told(
         status=200, what="The device", problems=READING, schema=ref("Device"), example=DEVICE
+    ),
+    ("get", "/cases/{case}/sessions"): Told(
+        status=200,
+        what="Sessions, newest first",
+        problems=READING,
+        schema=ref("Sessions"),
+        example={"items": [session_routes.SESSION]},
+    ),
+    ("post", "/cases/{case}/sessions"): Told(
+        status=201,
+        what="Asked for; it waits for consent, or is offered to the device",
+        problems=SESSIONS,
+        schema=ref("Session"),
+        example=session_routes.SESSION,
+        body=ref("RequestSessionArguments"),
+        body_example=session_routes.REQUEST,
+        pending=True,
+    ),
+    ("get", "/cases/{case}/sessions/{session}"): Told(
+        status=200, what="The session", problems=READING, schema=ref("Session"), example=session_routes.SESSION
+    ),
+    ("get", "/cases/{case}/sessions/{session}/history"): Told(
+        status=200,
+        what="Events in order",
+        problems=READING,
+        schema=ref("SessionHistory"),
+        example={"items": []},
+    ),
+    ("post", "/cases/{case}/sessions/{session}/commands/{command}"): Told(
+        status=200,
+        what="Done, and shown by every read",
+        problems=SESSIONS,
+        schema=ref("Session"),
+        example=session_routes.SESSION,
+        body=ref("SessionCommandArguments"),
+        body_example={},
+        pending=True,
+    ),
+    ("get", "/cases/{case}/consents"): Told(
+        status=200, what="Consents, newest first", problems=READING, schema=ref("Consents"), example={"items": []}
+    ),
+    ("post", "/cases/{case}/consents"): Told(
+        status=201,
+        what="Consented; what waits for it is offered to the device",
+        problems=SESSIONS,
+        schema=ref("Taken"),
+        example={"accepted": True},
+        body=ref("GrantConsentArguments"),
+        body_example=session_routes.GRANT,
+        pending=True,
+    ),
+    ("delete", "/cases/{case}/consents/{consent}"): Told(
+        status=204, what="Taken back; what rested on it alone is cut off", problems=SESSIONS, pending=True
+    ),
+    ("get", "/cases/{case}/endpoints"): Told(
+        status=200,
+        what="What the machine can be reached at",
+        problems=(*READING, "endpoint_undefined"),
+        schema=ref("Endpoints"),
+        example={"items": [session_routes.ENDPOINT]},
+    ),
+    ("put", "/devices/{device}/endpoints"): Told(
+        status=200,
+        what="Defined; sessions to what is no more are cut off",
+        problems=(*SENDING, "invalid_command"),
+        schema=ref("Taken"),
+        example={"accepted": True},
+        body=ref("DefineEndpointsArguments"),
+        body_example={"endpoints": [session_routes.ENDPOINT]},
+        pending=True,
     ),
     ("get", "/commands/{command_id}"): Told(
         status=200,
@@ -163,13 +240,13 @@ def name_of(method: str, path: str) -> str:
         ("delete", "/preferences/cases"): "reset_preferences",
         **NOTICE_NAMES,
     }
-    return named[method, path]
+    return session_routes.NAMES.get((method, path)) or named[method, path]
 
 
 def needs_body(body: Schema) -> bool:
     """Tell whether a body may not be left out."""
     name = body["$ref"].removeprefix(REF)
-    if name in {"Bulk", "NewCase"}:
+    if name in {"Bulk", "NewCase", "RequestSessionArguments", "DefineEndpointsArguments"}:
         return True
     by_name = {arguments_name(command): model for command, model in COMMANDS.items()}
     model = by_name.get(name)

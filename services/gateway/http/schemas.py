@@ -9,6 +9,7 @@ from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.columns import COLUMNS
 from services.gateway.domain.devices import DeviceQuery
 from services.gateway.domain.query import SORTS, TEXTS, CaseQuery
+from services.gateway.http import session_routes
 from services.gateway.http.arguments import MACHINES, SAID_ELSEWHERE
 from services.gateway.http.problems import STATUS
 from shared.contracts.case import CASE_STATE
@@ -54,7 +55,12 @@ def components() -> dict[str, Schema]:
     for name, body in kinds.items():
         _add(found, f"New{name}", TypeAdapter(body).json_schema(ref_template=REF + "Set{model}"), prefix="Set")
     found["NewSubscription"].pop("required")  # a new webhook's secret is made for it
-    return found | _resources()
+    told, given = session_routes.schemas()
+    for name, schema in told.items():
+        _add(found, name, schema)
+    for name, schema in given.items():
+        _add(found, name, _closed(schema), prefix="Given")
+    return found | _resources() | session_routes.resources()
 
 
 def _resources() -> dict[str, Schema]:

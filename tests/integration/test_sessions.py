@@ -1,0 +1,207 @@
+"""Remote sessions on the running stack: asked for, consented to and ended over HTTP; who may, and what is audited."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from shared.contracts.ids import fresh_id
+from shared.flow.teller import partitioner
+from tests.integration.test_gateway import Client
+from tests.stack import RunningStack
+
+pytestmark = pytest.mark.integration
+HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """Workflow, the gateway and remote sessions."""
+    services = ("--only", "workflow,gateway,remote_session")
+    folder = tmp_path_factory.mktemp("sessions")
+    environment = {"GATEWAY_RELAY": "relay:2222", "GATEWAY_METADATA_REFRESH_SECONDS": "1"}
+    with RunningStack(folder, *services, environment=environment) as running:
+        set_up = tell(running, "tenant.config.v1", "acme/counterpart/maker", "callout.tenant.config.v1", {"name": "M"})
+        asyncio.run(set_up)
+        yield running
+
+
+class People:
+    """Everybody who takes part in a case of a machine."""
+
+    def __init__(self, stack: RunningStack, exits: AsyncExitStack) -> None:
+        self._stack, self._exits = stack, exits
+
+    async def open(self) -> "People":
+        self.ann = await self._one(tenant="acme", user="ann", role="agent")
+        self.omar = await self._one(tenant="acme", user="omar", role="operator")
+        self.tina = await self._one(tenant="maker", user="tina", role="technician")
+        self.eve = await self._one(tenant="stranger", user="eve", role="technician")
+        return self
+
+    async def _one(self, **who: Any) -> httpx.AsyncClient:
+        return await self._exits.enter_async_context(Client(self._stack, **who))
+
+
+@pytest.fixture
+async def people(stack: RunningStack) -> AsyncIterator[People]:
+    async with AsyncExitStack() as exits:
+        yield await People(stack, exits).open()
+
+
+async def tell(stack: RunningStack, topic: str, key: str, type_: str, body: dict[str, Any]) -> None:
+    headers = [("ce_type", type_.encode()), ("ce_id", fresh_id().encode()), ("ce_source", b"/tests")]
+    headers += [("ce_specversion", b"1.0")]
+    servers = stack.values["KAFKA_BOOTSTRAP_SERVERS"]
+    async with AIOKafkaProducer(bootstrap_servers=servers, partitioner=partitioner) as producer:
+        await producer.send_and_wait(topic, orjson.dumps(body), key=key.encode(), headers=headers)
+
+
+async def tell_presence(stack: RunningStack, device: str, status: str = "online", epoch: int = 1) -> None:
+    at = "2026-03-02T10:15:00.000Z"
+    body: dict[str, Any] = {"tenant_id": "acme", "device_id": device, "status": status, "previous": "unknown"}
+    body |= {"epoch": epoch, "change": epoch, "since": at, "cause": "birth", "detection_delay_s": 0.0}
+    body |= {"evidence": {"kind": "birth"}, "at": at}
+    await tell(stack, "device.presence.v1", f"acme/{device}", "callout.device.presence.v1", body)
+
+
+async def shared_case(stack: RunningStack, people: People, device: str) -> dict[str, Any]:
+    """Return a case of acme's machine, shared with its maker, once the service knows device and case."""
+    await tell_presence(stack, device)
+    defined = await people.omar.put(f"/api/v1/devices/{device}/endpoints", json={"endpoints": [HMI]})
+    assert defined.status_code == 200, defined.text
+    made = (await people.ann.post("/api/v1/cases", json={"title": "Hot", "device_id": device})).json()
+    share = {"counterpart_tenant_id": "maker"}
+    shared = await people.ann.post(f"/api/v1/cases/{made['id']}/commands/share", json=share)
+    assert shared.status_code == 200, shared.text
+    return shared.json()
+
+
+async def eventually(http: httpx.AsyncClient, path: str, **wanted: Any) -> dict[str, Any]:
+    """Return a resource once it is as wanted."""
+    for _ in range(150):
+        answer = await http.get(path)
+        found = answer.json()
+        if answer.status_code == 200 and all(found.get(name) == value for name, value in wanted.items()):
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError(answer.text)
+
+
+async def requested(people: People, case_id: str, **body: Any) -> httpx.Response:
+    """Ask until the case, the device and its endpoints have come to the service."""
+    wanted = {"services": [{"endpoint": "hmi"}], **body}
+    for _ in range(300):
+        answer = await people.tina.post(f"/api/v1/cases/{case_id}/sessions", json=wanted)
+        if answer.status_code not in {404, 409}:
+            return answer
+        await asyncio.sleep(0.1)
+    return answer
+
+
+@pytest.mark.seed("S1.28", "S1.31")
+async def test_a_session_is_asked_for_consented_to_seen_in_the_panel_and_revoked_with_the_case(
+    stack: RunningStack, people: People
+) -> None:
+    case = await shared_case(stack, people, "press-01")
+    path = f"/api/v1/cases/{case['id']}"
+    asked = await requested(people, case["id"], reason="look at it")
+    assert asked.status_code == 201, asked.text
+    session = asked.json()
+    assert (session["state"], session["active"], len(session["token"])) == ("AWAITING_CONSENT", False, 43)
+    assert session["connect"]["relay"] == "relay:2222"
+    assert f"-J {session['id']}@relay:2222" in session["connect"]["ssh"]
+    granted = await people.omar.post(f"{path}/consents", json={"session": session["id"]})
+    assert granted.status_code == 201, granted.text
+    seen = await eventually(people.omar, f"{path}/sessions/{session['id']}", state="OFFERED")
+    assert "connect" not in seen
+    assert "token" not in (await people.tina.get(f"{path}/sessions/{session['id']}")).text
+    [listed] = (await people.tina.get(f"{path}/sessions", params={"live": "true"})).json()["items"]
+    assert listed["id"] == session["id"]
+    assert (await people.tina.get(f"{path}/endpoints")).json()["items"][0]["name"] == "hmi"
+    await people.ann.post(f"{path}/commands/close", json={})
+    ended = await eventually(people.tina, f"{path}/sessions/{session['id']}", state="REVOKED")
+    assert ended["end_reason"] == "case_not_open"
+    history = (await people.omar.get(f"{path}/sessions/{session['id']}/history")).json()["items"]
+    assert [each["type"].split(".")[2] for each in history] == ["requested", "offered", "revoked"]
+    assert (await people.omar.get(f"{path}/consents")).json()["items"] == []
+
+
+async def test_a_refusal_has_its_code_over_http_and_is_audited(stack: RunningStack, people: People) -> None:
+    case = await shared_case(stack, people, "press-02")
+    path = f"/api/v1/cases/{case['id']}"
+    assert (await requested(people, case["id"])).status_code == 201
+    wanted = {"services": [{"endpoint": "nothing"}]}
+    refused = await people.tina.post(f"{path}/sessions", json=wanted)
+    assert (refused.status_code, refused.json()["code"]) == (409, "endpoint_undefined")
+    override = {"services": [{"endpoint": "hmi", "remote_port": 70_000}]}
+    assert (await people.tina.post(f"{path}/sessions", json=override)).json()["code"] == "override_invalid"
+    assert (await people.omar.post(f"{path}/sessions", json=wanted)).status_code == 403
+    assert (await people.tina.post(f"{path}/consents", json={})).status_code == 403
+    unknown = await people.tina.post(f"{path}/sessions", json={**wanted, "device_id": "x"})
+    assert (unknown.status_code, unknown.json()["code"]) == (400, "invalid_command")
+    for answer in (
+        await people.eve.get(f"{path}/sessions"),
+        await people.eve.post(f"{path}/sessions", json=wanted),
+        await people.eve.get(f"{path}/endpoints"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    records = [each for each in await audit_of(stack) if each["object"]["id"] == "acme/press-02"]
+    codes = [each.get("code") for each in records if each["result"] == "refused"]
+    assert codes[-2:] == ["endpoint_undefined", "override_invalid"]
+
+
+async def test_consent_taken_back_revokes_and_a_repeated_request_counts_once(
+    stack: RunningStack, people: People
+) -> None:
+    case = await shared_case(stack, people, "press-03")
+    path = f"/api/v1/cases/{case['id']}"
+    await people.omar.post(f"{path}/consents", json={})
+    for _ in range(100):
+        granted = (await people.omar.get(f"{path}/consents")).json()["items"]
+        if granted:
+            break
+        await people.omar.post(f"{path}/consents", json={})
+    body = {"services": [{"endpoint": "hmi"}], "token_hash": "5e" * 32}
+    twice = [
+        await people.tina.post(f"{path}/sessions", json=body, headers={"Idempotency-Key": "k-1"}) for _ in range(2)
+    ]
+    assert [each.status_code for each in twice] == [201, 201], twice[0].text
+    assert twice[0].json()["id"] == twice[1].json()["id"]
+    assert "token" not in twice[0].json()
+    session = f"{path}/sessions/{twice[0].json()['id']}"
+    await eventually(people.tina, session, state="OFFERED")
+    for each in (await people.omar.get(f"{path}/consents")).json()["items"]:
+        assert (await people.omar.delete(f"{path}/consents/{each['id']}")).status_code == 204
+    assert (await eventually(people.tina, session, state="REVOKED"))["end_reason"] == "consent_missing"
+
+
+async def test_a_boot_of_the_device_revokes_what_was_offered_to_it_before(stack: RunningStack, people: People) -> None:
+    case = await shared_case(stack, people, "press-04")
+    path = f"/api/v1/cases/{case['id']}"
+    asked = (await requested(people, case["id"])).json()
+    await people.omar.post(f"{path}/consents", json={"session": asked["id"]})
+    await tell_presence(stack, "press-04", epoch=2)
+    ended = await eventually(people.tina, f"{path}/sessions/{asked['id']}", state="REVOKED")
+    assert ended["end_reason"] == "epoch_changed"
+
+
+async def audit_of(stack: RunningStack) -> list[dict[str, Any]]:
+    """Return what was audited, in order of time."""
+    consumer = AIOKafkaConsumer(
+        "ops.audit.v1",
+        bootstrap_servers=stack.values["KAFKA_BOOTSTRAP_SERVERS"],
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
+    async with consumer:
+        found: list[Any] = []
+        for _ in range(8):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found += records
+    return [orjson.loads(record.value) for record in sorted(found, key=lambda record: record.timestamp)]
