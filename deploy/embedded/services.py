@@ -14,6 +14,8 @@ from deploy.embedded.supervisor import Program
 SERVICES: Final = ("intake", "workflow", "attachment", "notification", "gateway", "remote_session", "edge_adapter")
 
 GATEWAY: Final = "gateway"
+REMOTE_SESSION: Final = "remote_session"
+RELAY: Final = "relay"
 EDGE_ADAPTER: Final = "edge_adapter"
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
@@ -44,6 +46,39 @@ def worker_program(service: str, worker: int, folder: DataFolder, servers: Mappi
         working_folder=PROJECT,
         stop_seconds=20,
     )
+
+
+def relay_program(folder: DataFolder, servers: Mapping[str, str]) -> Program:
+    """Return the program of the relay that carries remote sessions; plain asyncio, a process of its own."""
+    port = folder.port(f"{RELAY}-health")
+    return Program(
+        name=RELAY,
+        command=(sys.executable, "-m", "services.remote_session.relay"),
+        log=folder.log(RELAY),
+        ready=lambda: _answers(port),
+        address=f"http://{LOOPBACK}:{port}",
+        tier=2,
+        environment={
+            **servers,
+            "REMOTE_SESSION_HTTP_PORT": str(port),
+            "REMOTE_SESSION_RELAY_PORT": str(folder.port(RELAY)),
+            "REMOTE_SESSION_RELAY_EDGE_PORT": str(folder.port(f"{RELAY}-edge")),
+            "REMOTE_SESSION_RELAY_FOLDER": str(folder.path / RELAY),
+            "CALLOUT_LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+        },
+        working_folder=PROJECT,
+        stop_seconds=10,
+    )
+
+
+def relay_addresses(folder: DataFolder) -> dict[str, str]:
+    """Return where technicians and edges reach the relay, and where its keys are, by the names of the variables."""
+    return {
+        "CALLOUT_RELAY": f"{LOOPBACK}:{folder.port(RELAY)}",
+        "CALLOUT_RELAY_EDGE": f"{LOOPBACK}:{folder.port(f'{RELAY}-edge')}",
+        "CALLOUT_RELAY_FOLDER": str(folder.path / RELAY),
+    }
 
 
 def api_port(worker: int, folder: DataFolder) -> int:

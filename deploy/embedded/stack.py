@@ -16,7 +16,15 @@ from deploy.embedded.mongodb import Mongodb
 from deploy.embedded.mosquitto import ADVICE, Mosquitto, mosquitto_program
 from deploy.embedded.mosquitto import NAME as MQTT
 from deploy.embedded.sealing_key import VARIABLE, sealing_key
-from deploy.embedded.services import EDGE_ADAPTER, GATEWAY, api_port, worker_program
+from deploy.embedded.services import (
+    EDGE_ADAPTER,
+    GATEWAY,
+    REMOTE_SESSION,
+    api_port,
+    relay_addresses,
+    relay_program,
+    worker_program,
+)
 from deploy.embedded.supervisor import Program, Restart, Supervisor
 from deploy.topic_admin import TopicAdmin, wait_until_served
 from deploy.topics import Catalogue
@@ -170,7 +178,7 @@ class Stack:
         self._progress.ready("topics", time.monotonic() - began)
 
     async def _start_services(self) -> None:
-        environment = self._servers | self._open_door()
+        environment = self._servers | self._open_door() | self._open_relay()
         if not os.environ.get(VARIABLE):
             environment[VARIABLE] = sealing_key(self.folder.path)
         programs = [
@@ -182,8 +190,17 @@ class Stack:
         ]
         for program in programs:
             self._health_urls.setdefault(program.name, []).append(program.address)
+        if REMOTE_SESSION in self._workers:
+            programs.append(relay_program(self.folder, environment))
         if programs:
             await self._start(", ".join(self._workers), lambda: programs)
+
+    def _open_relay(self) -> dict[str, str]:
+        """Say where the relay of remote sessions will be; return what makes the gateway tell it."""
+        if REMOTE_SESSION not in self._workers:
+            return {}
+        self._door |= relay_addresses(self.folder)
+        return {} if os.environ.get("GATEWAY_RELAY") else {"GATEWAY_RELAY": self._door["CALLOUT_RELAY"]}
 
     def _open_door(self) -> dict[str, str]:
         """Say where the gateway will be; return what makes it trust the development issuer, unless it has another."""

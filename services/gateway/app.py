@@ -42,14 +42,13 @@ def build(settings: GatewaySettings) -> Service:
     database = storage.connect(settings.mongodb_uri, "callout_gateway", timeout_ms=settings.mongodb_timeout_ms)
     broker = new_broker(settings)
     operations = Operations(settings.service, servers)
-    generations = Generations(database)
+    generations, sessions = Generations(database), SessionViews(database)
     shared_views = SharedEvents(
         servers,
         generations,
         refresh_seconds=settings.metadata_refresh_seconds,
         session_timeout_ms=settings.session_timeout_ms,
     )
-    sessions = SessionViews(database)
     projections = [
         Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
         for viewer in _viewers(generations, sessions)

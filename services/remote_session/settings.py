@@ -22,6 +22,10 @@ class RemoteSessionSettings(ServiceSettings):
     connect_seconds: Seconds = Field(30, description="How long both legs may take to come up")
     resume_seconds: Seconds = Field(60, description="How long a lost leg may take to come back")
     idle_seconds: Seconds = Field(600, description="A session through which nothing goes for so long ends")
+    relay_host: str = Field("127.0.0.1", description="Where a relay listens")
+    relay_port: int = Field(0, ge=0, le=65535, description="Its port for technicians; 0 takes a free one")
+    relay_edge_port: int = Field(0, ge=0, le=65535, description="Its port for edges; 0 takes a free one")
+    relay_folder: str = Field(".callout/relay", description="Where a relay keeps the keys of its authority")
 
     def limits(self) -> Limits:
         """Return how long things may take."""

@@ -42,6 +42,8 @@ def filled(path: str, case: str) -> str:
     """Return a path with its places filled."""
     given = {"case": case, "id": case, "command": "start", "command_id": fresh_id(), "device": "press-07"}
     given["subscription"] = "erp"
+    if "{session}" in path or "{consent}" in path:
+        given |= {"session": fresh_id(), "consent": fresh_id(), "command": "close"}
     return re.sub(r"\{(\w+)\}", lambda match: given[match[1]], path)
 
 

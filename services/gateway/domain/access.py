@@ -31,6 +31,7 @@ class Action(StrEnum):
     OWN_PREFERENCES = "own_preferences"
     READ_SESSIONS = "read_sessions"
     COMMAND_SESSIONS = "command_sessions"
+    DEFINE_ENDPOINTS = "define_endpoints"
     READ_DEVICES = "read_devices"
     OWN_NOTICES = "own_notices"
     MANAGE_SUBSCRIPTIONS = "manage_subscriptions"
@@ -54,6 +55,7 @@ ROUTES: Final[Mapping[Action, frozenset[Role]]] = {
     Action.OWN_PREFERENCES: READERS,
     Action.READ_SESSIONS: PEOPLE | {Role.AUDITOR},
     Action.COMMAND_SESSIONS: DESK | {Role.OPERATOR},
+    Action.DEFINE_ENDPOINTS: frozenset({Role.OPERATOR, Role.DISPATCHER}),
     # Contacts of a portal see their own cases; machines are for those who run or service them.
     Action.READ_DEVICES: READERS - {Role.CONTACT},
     Action.OWN_NOTICES: PEOPLE,

@@ -10,7 +10,7 @@ from services.gateway.http.bodies import Body, Json, Key
 from services.gateway.http.cases import CaseName, seen
 from services.gateway.http.connecting import ways_of
 from services.gateway.http.devices import DeviceName
-from services.gateway.http.doors import Doors, Rooms, SessionCommander, SessionReader
+from services.gateway.http.doors import Doors, EndpointDefiner, Rooms, SessionCommander, SessionReader
 from services.gateway.http.problems import Problem, not_found
 from services.gateway.http.session_desk import Told
 from services.gateway.sessions import CONSENT, SESSION
@@ -115,7 +115,7 @@ async def list_endpoints(doors: Rooms, who: SessionReader, name: CaseName) -> Re
 
 
 @router.put("/devices/{device}/endpoints")
-async def define_endpoints(doors: Rooms, who: SessionCommander, device: DeviceName, body: Body) -> Response:
+async def define_endpoints(doors: Rooms, who: EndpointDefiner, device: DeviceName, body: Body) -> Response:
     """Say which endpoints a machine of one's own has, all of them at once."""
     told = await doors.sessions.send(who, None, "define", body, device=(who.tenant_id, device))
     return _pending(told) if told.outcome is None else Json({"accepted": True})

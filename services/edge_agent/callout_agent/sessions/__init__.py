@@ -1,0 +1,1 @@
+"""Remote sessions at the machine: it dials out to a relay, and decides by itself what may be reached."""

@@ -1,0 +1,294 @@
+"""The machine's side of the relay: dials out, answers offers by its own rules, and serves what it took."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Callable
+
+import asyncssh
+
+from callout_agent.sessions.guard import Rules, allows, judge
+from callout_agent.sessions.holder import Holder
+from callout_agent.sessions.jail import Jail
+
+RELAY = "relay"
+CONTROL = "control"
+SSH_PORT = 22
+CHUNK = 256 * 1024
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+KEEPALIVE_SECONDS = 5
+KEEPALIVES_MAX = 2
+TICK_SECONDS = 1.0
+TOLD_SECONDS = 10.0
+PAUSE_MAX_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the machine is: its names, and the files that `enrol` wrote."""
+
+    tenant_id: str
+    device_id: str
+    folder: Path
+
+    def certificate(self) -> str:
+        """Return the certificate of the host key."""
+        return (self.folder / "edge_host_key-cert.pub").read_text().strip()
+
+    def user_ca(self) -> str:
+        """Return whom the machine trusts to name users."""
+        return (self.folder / "user_ca.pub").read_text().strip()
+
+    def host_keys(self) -> list[Any]:
+        """Return the host key with its certificate."""
+        return asyncssh.load_keypairs(
+            [str(self.folder / "edge_host_key")], certlist=[str(self.folder / "edge_host_key-cert.pub")]
+        )
+
+
+class Dialler:
+    """Keeps one connection to a relay, which carries all sessions."""
+
+    def __init__(self, identity: Identity, relays: list[tuple[str, int]], rules: Callable[[], Rules]) -> None:
+        self.identity = identity
+        self.rules = rules
+        self.holder = Holder()
+        self.port = 0
+        self._relays = relays
+        self._inner: Any = None
+        self._out: Any = None
+
+    async def run(self) -> None:
+        """Dial, and dial again, until cancelled."""
+        self._inner = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_factory=lambda: Inner(self),
+            server_host_keys=self.identity.host_keys(),
+            sftp_factory=self._files,
+            process_factory=None,
+            allow_scp=False,
+            encryption_algs=CIPHERS,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVES_MAX,
+        )
+        self.port = self._inner.get_port()
+        ticking = asyncio.ensure_future(self._tick())
+        attempt = 0
+        try:
+            while True:
+                host, port = self._relays[attempt % len(self._relays)]
+                held = await self._dial(host, port)
+                attempt = 0 if held > PAUSE_MAX_SECONDS else attempt + 1
+                pause = min(PAUSE_MAX_SECONDS, 0.2 * 2 ** min(attempt, 7))
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnections
+        finally:
+            ticking.cancel()
+            self.holder.cut_all()
+            self._inner.close()
+
+    async def _dial(self, host: str, port: int) -> float:
+        """Hold one connection until it is lost; return for how long."""
+        began = time.monotonic()
+        try:
+            connection = await asyncssh.connect_reverse(
+                host,
+                port,
+                server_factory=lambda: Outer(self),
+                server_host_keys=self.identity.host_keys(),
+                process_factory=self._control,
+                encoding=None,
+                encryption_algs=CIPHERS,
+                keepalive_interval=KEEPALIVE_SECONDS,
+                keepalive_count_max=KEEPALIVES_MAX,
+                login_timeout=10,
+                config=None,
+            )
+            await connection.wait_closed()
+        except (OSError, asyncssh.Error):
+            pass
+        self._out = None
+        return time.monotonic() - began
+
+    async def _control(self, process: Any) -> None:
+        """Say who we are, then do what the relay says."""
+        if process.command != CONTROL:
+            process.exit(1)
+            return
+        self._out = process.stdout
+        identity = self.identity
+        self._say(tenant_id=identity.tenant_id, device_id=identity.device_id, certificate=identity.certificate())
+        with contextlib.suppress(asyncssh.Error, OSError):
+            while True:
+                line = await process.stdin.readline()
+                if not line:
+                    break
+                self._do(json.loads(line))
+        process.exit(0)
+
+    def _do(self, told: Mapping[str, Any]) -> None:
+        what = told.get("do")
+        if what == "offer":
+            self._offered(told["session"], told.get("consent"))
+        elif what == "resume" and self.holder.find(told["session"]["id"]) is not None:
+            self._say(session=told["session"]["id"], resumed=True)
+        elif what == "lease":
+            self.holder.renew(told["sessions"])
+        elif what == "revoke":
+            self.holder.cut(told["session"])
+
+    def _offered(self, session: Mapping[str, Any], consent: Mapping[str, Any] | None) -> None:
+        verdict = judge(self.rules(), session, consent, time.time())
+        mine = (session["tenant_id"], session["device_id"]) == (self.identity.tenant_id, self.identity.device_id)
+        if verdict.accepted and mine:
+            self.holder.take(session)
+            self._say(session=session["id"], accepted=True)
+        else:
+            self._say(
+                session=session["id"], accepted=False, code=verdict.code or "target_denied", reason=verdict.reason
+            )
+
+    def _say(self, **what: Any) -> None:
+        if self._out is not None:
+            with contextlib.suppress(asyncssh.Error, OSError):
+                self._out.write(json.dumps(what).encode() + b"\n")
+
+    async def _tick(self) -> None:
+        told_at = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            if self.rules().forbid_all:
+                self.holder.cut_all()
+            self.holder.sweep()
+            if time.monotonic() - told_at >= TOLD_SECONDS:
+                told_at = time.monotonic()
+                self._tell_sums()
+
+    def _tell_sums(self) -> None:
+        for taken in self.holder.all():
+            if taken.active_at and taken.bytes_in + taken.bytes_out != taken.told:
+                taken.told = taken.bytes_in + taken.bytes_out
+                at = datetime.fromtimestamp(taken.active_at, timezone.utc).isoformat(timespec="milliseconds")
+                sums = {"bytes_in": taken.bytes_in, "bytes_out": taken.bytes_out, "active_at": at}
+                self._say(session=taken.session["id"], news="progress", **sums)
+
+    def _files(self, channel: Any) -> Any:
+        taken = self.holder.find(channel.get_extra_info("username"))
+        if taken is None or taken.files is None:
+            raise asyncssh.SFTPPermissionDenied("this session is not for files")
+        return Jail(channel, taken.files, taken.count)
+
+
+class Outer(asyncssh.SSHServer):
+    """The relay, as it comes in over the connection that we made."""
+
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+        self._connection: Any = None
+
+    def connection_made(self, conn: Any) -> None:
+        """Note the connection."""
+        self._connection = conn
+
+    def begin_auth(self, username: str) -> bool:
+        """Take nobody but a relay, by its certificate."""
+        if username == RELAY:
+            keys = f'cert-authority,principals="{RELAY}" {self._dialler.identity.user_ca()}'
+            self._connection.set_authorized_keys(asyncssh.import_authorized_keys(keys))
+        return True
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
+        """Lead a technician to the inner server, for a session that was taken."""
+        if dest_port != SSH_PORT or self._dialler.holder.find(dest_host) is None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no such session here")
+        return self._connection.forward_connection("127.0.0.1", self._dialler.port)
+
+
+class Inner(asyncssh.SSHServer):
+    """A technician, end to end: what passed through the relay was ciphertext."""
+
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+        self._connection: Any = None
+        self._session_id = ""
+
+    def connection_made(self, conn: Any) -> None:
+        """Note the connection."""
+        self._connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        taken = self._dialler.holder.find(self._session_id)
+        if taken is not None:
+            taken.inside.discard(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        """Take a certificate of the session that is named, if we took that."""
+        if self._dialler.holder.find(username) is not None:
+            keys = f'cert-authority,principals="{username}",no-pty {self._dialler.identity.user_ca()}'
+            self._connection.set_authorized_keys(asyncssh.import_authorized_keys(keys))
+            self._session_id = username
+        return True
+
+    def auth_completed(self) -> None:
+        """Count the connection among those of its session."""
+        taken = self._dialler.holder.find(self._session_id)
+        if taken is None:
+            self._connection.abort()
+        else:
+            taken.inside.add(self._connection)
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
+        """Open a way to a target of this session that the machine's own rules have, too."""
+        taken = self._dialler.holder.find(self._session_id)
+        if (
+            taken is None
+            or not taken.reaches(dest_host, dest_port)
+            or not allows(self._dialler.rules(), dest_host, dest_port)
+        ):
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not a target of this session")
+        return self._reach(dest_host, dest_port, taken.count)
+
+    async def _reach(self, host: str, port: int, count: Callable[[int, int], None]) -> Any:
+        try:
+            far = await asyncio.wait_for(asyncio.open_connection(host, port), 10)
+        except (OSError, asyncio.TimeoutError) as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, type(error).__name__) from None
+
+        async def carry(reader: Any, writer: Any) -> None:
+            ways = (
+                _copy(reader, far[1], lambda size: count(size, 0)),
+                _copy(far[0], writer, lambda size: count(0, size)),
+            )
+            try:
+                await asyncio.gather(*ways)
+            except (OSError, asyncssh.Error):
+                pass
+            finally:
+                for each in (far[1], writer):
+                    with contextlib.suppress(OSError, asyncssh.Error):
+                        each.close()
+
+        return asyncssh.stream.SSHTCPStreamSession(carry)
+
+
+async def _copy(reader: Any, writer: Any, count: Callable[[int], None]) -> None:
+    while True:
+        data = await reader.read(CHUNK)
+        if not data:
+            break
+        count(len(data))
+        writer.write(data)
+        await writer.drain()
+    with contextlib.suppress(OSError, asyncssh.Error):
+        writer.write_eof()

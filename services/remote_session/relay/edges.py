@@ -1,0 +1,168 @@
+"""Edges: devices that have dialled in. Each is offered sessions, renewed its leases, and told at once what is over."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+import asyncssh
+import orjson
+import structlog
+
+from services.remote_session.relay.authority import RELAY, Authority, edge_principal, is_edge
+from services.remote_session.relay.ledger import SessionLedger
+from shared.contracts.session_words import RelayNews, SessionState
+from shared.contracts.sessions import RemoteSession, SessionEvent
+
+log = structlog.get_logger()
+HELLO_SECONDS: Final = 10
+KEEPALIVE_SECONDS: Final = 5
+KEEPALIVES_MAX: Final = 2
+LINE_MAX: Final = 1024 * 1024
+CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+REPORTED: Final = frozenset({RelayNews.FAILED.value, RelayNews.PROGRESS.value})
+
+
+class Edge:
+    """One device that is connected, by its control channel."""
+
+    def __init__(self, connection: asyncssh.SSHClientConnection, process: Any, hello: Mapping[str, Any]) -> None:  # noqa: ANN401
+        self.connection = connection
+        self.key = f"{hello['tenant_id']}/{hello['device_id']}"
+        self._process = process
+
+    def tell(self, what: Mapping[str, Any]) -> None:
+        """Say something on the control channel; one that is broken ends with its connection."""
+        with contextlib.suppress(OSError, asyncssh.Error):
+            self._process.stdin.write(orjson.dumps(what) + b"\n")
+
+    def offer(self, event: SessionEvent) -> None:
+        """Offer a session, with the consent it rests on."""
+        if event.session is not None:
+            session = event.session
+            consent = event.consent.model_dump(mode="json", exclude_none=True) if event.consent else None
+            self.tell({"do": "offer", "session": orjson.loads(orjson.dumps(session)), "consent": consent})
+
+    async def lines(self) -> Any:  # noqa: ANN401 - yields objects
+        """Yield what the device says."""
+        while line := await self._process.stdout.readline():
+            yield orjson.loads(line)
+
+
+class Edges:
+    """All edges of this relay."""
+
+    def __init__(self, authority: Authority, ledger: SessionLedger) -> None:
+        self._authority = authority
+        self._ledger = ledger
+        self._edges: dict[str, Edge] = {}
+        self._listener: asyncssh.SSHAcceptor | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen for edges; return the port."""
+        key, certificate = self._authority.relay_user()
+        self._listener = await asyncssh.listen_reverse(
+            host,
+            port,
+            acceptor=self._welcome,
+            known_hosts=None,  # who it is, the certificate in its hello says
+            username=RELAY,
+            client_keys=[(key, certificate)],
+            agent_path=None,
+            config=None,
+            encryption_algs=CIPHERS,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVES_MAX,
+            login_timeout=HELLO_SECONDS,
+        )
+        return int(self._listener.get_port())
+
+    async def stop(self) -> None:
+        """Let all edges go; they dial another relay."""
+        if self._listener is not None:
+            self._listener.close()
+        for edge in list(self._edges.values()):
+            edge.connection.abort()
+
+    def find(self, session: RemoteSession) -> Edge | None:
+        """Return the edge of a session's device."""
+        return self._edges.get(f"{session.tenant_id}/{session.device_id}")
+
+    def all(self) -> list[Edge]:
+        """Return the edges that are connected."""
+        return list(self._edges.values())
+
+    def _welcome(self, connection: asyncssh.SSHClientConnection) -> None:
+        asyncio.get_running_loop().create_task(self._attend(connection))
+
+    async def _attend(self, connection: Any) -> None:  # noqa: ANN401 - a client's connection
+        """Learn who it is, then listen to it until it is gone."""
+        edge = None
+        try:
+            async with asyncio.timeout(HELLO_SECONDS):
+                process = await connection.create_process("control", encoding=None, max_pktsize=32768)
+                hello = orjson.loads(await process.stdout.readline())
+                edge = self._admitted(connection, process, hello)
+            if edge is not None:
+                await self._begin(edge)
+                async for told in edge.lines():
+                    await self._hear(edge, told)
+        except (TimeoutError, OSError, ValueError, KeyError, asyncssh.Error) as error:
+            log.info("edge_lost", key=edge.key if edge else None, reason=type(error).__name__)
+        finally:
+            connection.abort()
+            if edge is not None and self._edges.get(edge.key) is edge:
+                del self._edges[edge.key]
+                await self._lost(edge)
+
+    def _admitted(self, connection: Any, process: Any, hello: Mapping[str, Any]) -> Edge | None:  # noqa: ANN401
+        name = edge_principal(hello["tenant_id"], hello["device_id"])
+        shown, key = hello["certificate"].encode(), connection.get_server_host_key()
+        if not is_edge(shown, key, self._authority.hosts, name):
+            log.warning("edge_not_admitted", name=name)
+            connection.abort()
+            return None
+        return Edge(connection, process, hello)
+
+    async def _begin(self, edge: Edge) -> None:
+        earlier = self._edges.pop(edge.key, None)
+        if earlier is not None:
+            earlier.connection.abort()
+        self._edges[edge.key] = edge
+        log.info("edge_connected", key=edge.key)
+        for session in list(self._ledger.live.values()):
+            if f"{session.tenant_id}/{session.device_id}" != edge.key:
+                continue
+            held = await self._ledger.held(edge.key, session.id)
+            if held is None:
+                continue
+            if held.session.state is SessionState.OFFERED:
+                await self._offer_again(edge, held.session)
+            elif held.session.state is SessionState.CONNECTING:
+                edge.tell({"do": "resume", "session": orjson.loads(orjson.dumps(held.session))})
+
+    async def _offer_again(self, edge: Edge, session: RemoteSession) -> None:
+        consent = await self._ledger.consent(edge.key, session.consent_id)
+        told = consent.model_dump(mode="json", exclude_none=True) if consent else None
+        edge.tell({"do": "offer", "session": orjson.loads(orjson.dumps(session)), "consent": told})
+
+    async def _lost(self, edge: Edge) -> None:
+        for session in list(self._ledger.live.values()):
+            if f"{session.tenant_id}/{session.device_id}" == edge.key and session.state in {
+                SessionState.ACTIVE,
+                SessionState.CONNECTING,
+            }:
+                await self._ledger.send(session, "report", news=RelayNews.DESTINATION_LOST.value)
+
+    async def _hear(self, edge: Edge, told: Mapping[str, Any]) -> None:
+        session = self._ledger.live.get(told.get("session", ""))
+        if session is None or f"{session.tenant_id}/{session.device_id}" != edge.key:
+            return  # of another device's sessions nobody speaks
+        if "accepted" in told:
+            about = {"accepted": bool(told["accepted"]), "code": told.get("code"), "reason": told.get("reason")}
+            await self._ledger.send(session, "answer", **about)
+        elif told.get("resumed"):
+            await self._ledger.send(session, "report", news=RelayNews.DESTINATION_UP.value)
+        elif told.get("news") in REPORTED:
+            sums = {name: told.get(name) for name in ("news", "bytes_in", "bytes_out", "active_at", "reason")}
+            await self._ledger.send(session, "report", **sums)

@@ -1,0 +1,67 @@
+"""Leases: every session is held against the store every few seconds, and cut off when nobody can say it may go on."""
+
+import asyncio
+import contextlib
+import time
+from typing import Final
+
+import structlog
+
+from services.remote_session.relay.door import Door
+from services.remote_session.relay.edges import Edges
+from services.remote_session.relay.ledger import SessionLedger
+from shared.errors import TransientError
+
+log = structlog.get_logger()
+RENEWED_SECONDS: Final = 5.0
+CUT_SECONDS: Final = 15.0
+
+
+class Leases:
+    """Renews what the store says is live; what it does not, or could not for 15 s, is cut off."""
+
+    def __init__(self, ledger: SessionLedger, door: Door, edges: Edges) -> None:
+        self._ledger = ledger
+        self._door = door
+        self._edges = edges
+        self._renewed: dict[str, float] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to renew."""
+        self._task = asyncio.create_task(self._renew_on())
+
+    async def stop(self) -> None:
+        """Renew nothing more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def renew(self, now: float) -> None:
+        """Look once."""
+        keys = {edge.key: edge for edge in self._edges.all()}
+        keys |= {f"{s.tenant_id}/{s.device_id}": None for s in self._ledger.live.values() if s.id in self._door.inside}  # type: ignore[misc]
+        for key in keys:
+            edge = next((each for each in self._edges.all() if each.key == key), None)
+            try:
+                async with asyncio.timeout(RENEWED_SECONDS):
+                    live = await self._ledger.leases(key)
+            except (TransientError, TimeoutError) as error:
+                log.warning("lease_not_renewed", key=key, reason=type(error).__name__)
+                continue
+            self._renewed |= dict.fromkeys(live, now)
+            if edge is not None:
+                edge.tell({"do": "lease", "sessions": sorted(live)})
+        for session_id in list(self._door.inside):
+            if now - self._renewed.get(session_id, 0.0) > CUT_SECONDS - RENEWED_SECONDS:
+                log.warning("session_cut", session=session_id)
+                self._door.cut(session_id)
+        known = self._ledger.live.keys() | self._door.inside.keys()
+        self._renewed = {id_: at for id_, at in self._renewed.items() if id_ in known}
+
+    async def _renew_on(self) -> None:
+        while True:
+            began = time.monotonic()
+            await self.renew(began)
+            await asyncio.sleep(max(0.0, RENEWED_SECONDS - (time.monotonic() - began)))

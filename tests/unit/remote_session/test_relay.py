@@ -1,0 +1,544 @@
+"""The relay and the machine's side of it with stock OpenSSH clients; decisions are the service's, Kafka is left out."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from callout_agent.sessions.dialler import Dialler, Identity
+from callout_agent.sessions.guard import Rules
+
+from services.remote_session.relay.authority import HOST_ALIAS, Authority
+from services.remote_session.relay.door import Door
+from services.remote_session.relay.edges import Edges
+from services.remote_session.relay.leases import Leases
+from services.remote_session.relay.ledger import SessionLedger
+from services.remote_session.store import to_document
+from shared.contracts.session_words import SessionState
+from shared.contracts.sessions import RemoteSession, SessionEvent
+from shared.storage import Write
+from shared.testing import MemoryDocuments
+from tests.unit.remote_session.machine import Machine
+
+HERE = "127.0.0.1"
+TOKEN = "a-token-of-tinas"
+pytestmark = [
+    pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client"),
+]
+
+
+class Ledger(SessionLedger):
+    """The relay's ledger, fed by the service's decisions instead of topics."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.documents = MemoryDocuments()
+        super().__init__("", self.documents, MemoryDocuments(), self._nothing)
+        self.machine = machine
+        self.on_change: Callable[[SessionEvent], Awaitable[None]] = self._nothing
+        self.told = 0
+        self.away = False
+
+    async def _nothing(self, _: SessionEvent) -> None:
+        return None
+
+    async def say(self, name: str, **arguments: Any) -> None:
+        """Let the service decide, write down and tell."""
+        self.machine.now = max(self.machine.now, datetime.now(UTC))
+        self.machine.say(name, **arguments)
+        await self.publish()
+
+    async def publish(self) -> None:
+        device = self.machine.device
+        assert device is not None
+        [stored] = await self.documents.find(["acme/press-07"]) or [{"revision": 0}]
+        document = to_document(device) | {"_id": "acme/press-07", "revision": stored["revision"] + 1}
+        await self.documents.replace([Write("acme/press-07", stored["revision"], document)])
+        fresh, self.told = self.machine.events[self.told :], len(self.machine.events)
+        for event in fresh:
+            if event.session is not None:
+                self._take(event.session)
+                body = SessionEvent.model_construct(session=event.session, consent=event.consent)
+                await self.on_change(body)
+
+    async def send(self, session: RemoteSession, name: str, **arguments: Any) -> None:
+        given = {key: value for key, value in arguments.items() if value is not None}
+        await self.say(name, session_id=session.id, attempt=session.attempt, **given)
+
+    async def leases(self, key: str) -> Any:
+        if self.away:
+            await asyncio.sleep(3600)
+        return await super().leases(key)
+
+
+class Site:
+    """A relay, a machine that dials it, something behind the machine, and a technician with stock clients."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.machine = Machine()
+        self.machine.now = datetime.now(UTC)
+        self.ledger = Ledger(self.machine)
+        self.authority = Authority(folder / "relay")
+        self.edges = Edges(self.authority, self.ledger)
+        self.door = Door(self.authority, self.ledger, self.edges)
+        self.leases = Leases(self.ledger, self.door, self.edges)
+        self.rules = Rules(targets=(f"{HERE}:*",), roots=(str(folder),))
+        self.tasks: list[asyncio.Task[None]] = []
+        self.sessions = 0
+
+    async def open(self) -> "Site":
+        self.ledger.on_change = self.changed
+        self.edge_port = await self.edges.start(HERE, 0)
+        self.port = await self.door.start(HERE, 0)
+        self.authority.enrol_edge("acme", "press-07", self.folder / "edge")
+        identity = Identity("acme", "press-07", self.folder / "edge")
+        self.dialler = Dialler(identity, [(HERE, self.edge_port)], lambda: self.rules)
+        self.tasks.append(asyncio.create_task(self.dialler.run()))
+        await self.until(lambda: bool(self.edges.all()))
+        (self.folder / "known_hosts").write_text(f"@cert-authority * {self.authority.host_ca}\n")
+        await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key"))
+        askpass = self.folder / "askpass"
+        askpass.write_text('#!/bin/sh\necho "$TOKEN"\n')
+        askpass.chmod(0o700)
+        return self
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.door.stop()
+        await self.edges.stop()
+
+    async def changed(self, event: SessionEvent) -> None:
+        session = event.session
+        assert session is not None
+        edge = self.edges.find(session)
+        if session.state is SessionState.OFFERED and edge is not None:
+            edge.offer(event)
+        elif session.state not in {SessionState.CONNECTING, SessionState.ACTIVE}:
+            self.door.cut(session.id)
+            if edge is not None:
+                edge.tell({"do": "revoke", "session": session.id})
+
+    async def until(self, true: Callable[[], bool], seconds: float = 10) -> None:
+        ends = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < ends, "it did not come to that"
+            await asyncio.sleep(0.01)
+
+    async def offered(self, *endpoints: dict[str, Any], **request: Any) -> str:
+        """Ask for a session to some endpoints, with consent; return its id."""
+        self.sessions += 1
+        token = f"{TOKEN}-{self.sessions}"
+        await self.ledger.say("observe_presence", state="online", epoch=1)
+        await self.ledger.say("define", endpoints=list(endpoints))
+        await self.ledger.say("grant")
+        wanted = {"services": [{"endpoint": each["name"]} for each in endpoints], **request}
+        await self.ledger.say("request", token_hash=hashlib.sha256(token.encode()).hexdigest(), **wanted)
+        return self.machine.only.session.id
+
+    async def certified(self, session_id: str, token: str = "", key: str = "key") -> tuple[int, str]:
+        """Buy a certificate with stock ssh; return its exit code and what it said."""
+        code, out = await run(
+            *("ssh", "-F", "none", "-p", str(self.port), "-o", "PubkeyAuthentication=no"),
+            *("-o", f"UserKnownHostsFile={self.folder}/known_hosts", "-o", f"HostKeyAlias={HOST_ALIAS}"),
+            *("-o", "StrictHostKeyChecking=yes", "-o", "NumberOfPasswordPrompts=1", "-o", "LogLevel=ERROR"),
+            *(f"token-{session_id}@{HERE}", "certify"),
+            stdin=(self.folder / f"{key}.pub").read_bytes(),
+            TOKEN=token or f"{TOKEN}-{self.sessions}",
+            SSH_ASKPASS=str(self.folder / "askpass"),
+            SSH_ASKPASS_REQUIRE="force",
+        )
+        if code == 0:
+            (self.folder / f"{key}-cert.pub").write_text(out)
+        return code, out
+
+    def config(self, session_id: str, *, user: str = "") -> str:
+        """Write an ssh configuration of a session; return where."""
+        common = f"""
+  User {user or session_id}
+  IdentityFile {self.folder}/key
+  CertificateFile {self.folder}/key-cert.pub
+  IdentitiesOnly yes
+  UserKnownHostsFile {self.folder}/known_hosts
+  StrictHostKeyChecking yes
+  BatchMode yes
+  LogLevel ERROR
+"""
+        path = self.folder / "config"
+        jump = f"Host relay\n  HostName {HERE}\n  Port {self.port}\n  HostKeyAlias {HOST_ALIAS}{common}"
+        target = f"Host machine\n  HostName {session_id}\n  ProxyJump relay\n  HostKeyAlias press-07.acme{common}"
+        path.write_text(jump + target)
+        return str(path)
+
+    async def active(self, *endpoints: dict[str, Any], **request: Any) -> str:
+        """Bring a session to where stock clients can use it."""
+        session_id = await self.offered(*endpoints, **request)
+        await self.until(lambda: self.machine.state is SessionState.CONNECTING)
+        code, said = await self.certified(session_id)
+        assert code == 0, said
+        await self.until(lambda: self.machine.state is SessionState.ACTIVE)
+        return session_id
+
+    async def tunnel(self, session_id: str, target: int) -> tuple[Any, int]:
+        """Open `ssh -L` to a port of the machine; return the process and the local port."""
+        with socket.socket() as free:
+            free.bind((HERE, 0))
+            local = free.getsockname()[1]
+        ssh = await asyncio.create_subprocess_exec(
+            *("ssh", "-F", self.config(session_id), "-N", "-o", "ExitOnForwardFailure=yes"),
+            *("-L", f"{HERE}:{local}:{HERE}:{target}", "machine"),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(500):
+            with socket.socket() as probe:
+                if probe.connect_ex((HERE, local)) == 0:
+                    return ssh, local
+            if ssh.returncode is not None:
+                break
+            await asyncio.sleep(0.02)
+        assert ssh.stderr is not None
+        raise AssertionError((await ssh.stderr.read()).decode())
+
+
+async def run(*command: str, stdin: bytes = b"", **environment: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environment},
+    )
+    out, _ = await asyncio.wait_for(process.communicate(stdin), 30)
+    return process.returncode or 0, out.decode(errors="replace")
+
+
+async def serve(talk: Callable[[Any, Any], Awaitable[None]]) -> tuple[asyncio.Server, int]:
+    """Serve on a free port of the loopback."""
+    server = await asyncio.start_server(talk, HERE, 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+async def greet(reader: Any, writer: Any) -> None:
+    """Speak first, then echo until the other has ended."""
+    writer.write(b"220 ready\r\n")
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.write(b"bye\r\n")
+    await writer.drain()
+    writer.close()
+
+
+async def stream(reader: Any, writer: Any) -> None:
+    """Send without an end."""
+    while True:
+        writer.write(bytes(65536))
+        await writer.drain()
+
+
+def port(number: int, name: str = "target") -> dict[str, Any]:
+    return {"name": name, "host": HERE, "port": number}
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    opened = await Site(tmp_path).open()
+    yield opened
+    await opened.close()
+
+
+async def test_a_server_that_speaks_first_is_heard_from_its_first_byte_and_ends_are_passed_on(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        session_id = await site.active(port(number))
+        ssh, local = await site.tunnel(session_id, number)
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection(HERE, local)
+            assert await reader.readexactly(11) == b"220 ready\r\n"
+            writer.write(b"x" * 100_000)
+            writer.write_eof()
+            assert await reader.read() == b"x" * 100_000 + b"bye\r\n"
+            writer.close()
+        taken = site.dialler.holder.find(session_id)
+        assert taken is not None
+        assert taken.bytes_in >= 20 * 100_000
+        assert taken.bytes_out >= 20 * 100_016
+        ssh.terminate()
+        await ssh.wait()
+
+
+async def test_revoking_stops_the_last_byte_within_a_second_under_full_stream(site: Site) -> None:
+    server, number = await serve(stream)
+    session_id = await site.active(port(number))
+    ssh, local = await site.tunnel(session_id, number)
+    reader, writer = await asyncio.open_connection(HERE, local)
+    await reader.readexactly(4 * 1024 * 1024)
+    last = time.monotonic()
+
+    async def drink() -> None:
+        nonlocal last
+        while await reader.read(65536):
+            last = time.monotonic()
+
+    drinking = asyncio.create_task(drink())
+    await asyncio.sleep(0.2)
+    revoked = time.monotonic()
+    await site.ledger.say("withdraw")
+    await asyncio.wait([drinking], timeout=5)
+    assert drinking.done()
+    assert last - revoked < 1.0
+    await asyncio.wait_for(ssh.wait(), 5)
+    code, _ = await run("ssh", "-F", site.config(session_id), "-N", "machine")
+    assert code == 255
+    writer.close()
+    server.close()
+
+
+async def test_a_token_buys_one_certificate_and_no_second_and_a_wrong_one_buys_none(site: Site) -> None:
+    session_id = await site.offered(port(9))
+    await site.until(lambda: site.machine.state is SessionState.CONNECTING)
+    assert (await site.certified(session_id, token="wrong"))[0] == 255
+    assert (await site.certified(session_id))[0] == 0
+    assert (await site.certified(session_id))[0] == 255
+
+
+async def test_a_token_of_another_session_or_of_one_that_is_not_offered_buys_nothing(site: Site) -> None:
+    first = await site.offered(port(9))
+    await site.until(lambda: site.machine.state is SessionState.CONNECTING)
+    await asyncio.sleep(0.01)
+    second = await site.offered(port(9))
+    await site.until(lambda: site.machine.state is SessionState.CONNECTING)
+    assert (await site.certified(first))[0] == 255
+    assert (await site.certified("no-such-session"))[0] == 255
+    assert (await site.certified(second))[0] == 0
+
+
+async def test_a_session_that_names_a_key_is_good_for_that_key_alone(site: Site) -> None:
+    await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(site.folder / "other"))
+    mine = (site.folder / "key.pub").read_text().strip()
+    session_id = await site.offered(port(9), public_key=mine)
+    await site.until(lambda: site.machine.state is SessionState.CONNECTING)
+    code, said = await site.certified(session_id, key="other")
+    assert (code, "another key" in said) == (1, True)
+
+
+async def test_a_certificate_opens_its_own_session_and_no_other(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        first = await site.active(port(number))
+        await asyncio.sleep(0.01)
+        second = await site.offered(port(number))
+        await site.until(lambda: site.machine.state is SessionState.CONNECTING)
+        code, _ = await run("ssh", "-F", site.config(second), "-N", "machine")
+        assert code == 255
+        code, _ = await run("ssh", "-F", site.config(second, user=first), "-N", "machine")
+        assert code == 255
+
+
+async def test_the_way_leads_to_the_sessions_device_and_its_targets_alone(site: Site) -> None:
+    server, number = await serve(greet)
+    other, elsewhere = await serve(greet)
+    async with server, other:
+        session_id = await site.active(port(number))
+        config = site.config(session_id)
+        for target in (f"{HERE}:{site.port}", f"{HERE}:22", "another-session:22", f"{session_id}:23"):
+            code, said = await run("ssh", "-F", config, "-W", target, "relay")
+            assert (code, "forwarding failed" in said) == (255, True), said
+        code, said = await run("ssh", "-F", config, "-W", f"{HERE}:{elsewhere}", "machine")
+        assert (code, "forwarding failed" in said) == (255, True), said
+        code, said = await run("ssh", "-F", config, "-W", f"{HERE}:{number}", "machine")
+        assert (code, said) == (0, "220 ready\r\nbye\r\n")
+        for host in ("relay", "machine"):
+            assert (await run("ssh", "-F", config, host, "id"))[0] != 0
+
+
+async def test_what_the_machine_does_not_allow_is_denied_whatever_the_broker_says(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        site.rules = Rules(targets=(f"{HERE}:{number}",))
+        session_id = await site.active(port(number))
+        site.rules = Rules(targets=())
+        code, said = await run("ssh", "-F", site.config(session_id), "-W", f"{HERE}:{number}", "machine")
+        assert (code, "forwarding failed" in said) == (255, True)
+        await asyncio.sleep(0.01)
+        await site.offered(port(number))
+        await site.until(lambda: site.machine.state is SessionState.REJECTED)
+        assert site.machine.only.session.end_reason == "target_denied"
+
+
+async def test_the_switch_at_the_machine_cuts_everything_off(site: Site) -> None:
+    server, number = await serve(stream)
+    session_id = await site.active(port(number))
+    ssh, local = await site.tunnel(session_id, number)
+    reader, writer = await asyncio.open_connection(HERE, local)
+    await reader.readexactly(65536)
+    site.rules = Rules(forbid_all=True)
+    while await asyncio.wait_for(reader.read(1024 * 1024), 5):
+        pass
+    await asyncio.wait_for(ssh.wait(), 5)
+    writer.close()
+    server.close()
+
+
+async def test_a_machine_whose_leases_are_not_renewed_cuts_off_by_itself(site: Site) -> None:
+    server, number = await serve(stream)
+    session_id = await site.active(port(number))
+    ssh, local = await site.tunnel(session_id, number)
+    taken = site.dialler.holder.find(session_id)
+    assert taken is not None
+    await site.leases.renew(time.monotonic())
+    await asyncio.sleep(0.3)
+    assert site.dialler.holder.find(session_id) is taken
+    taken.renewed_at -= 16
+    await asyncio.wait_for(ssh.wait(), 5)
+    assert site.dialler.holder.find(session_id) is None
+    assert local
+    server.close()
+
+
+async def test_a_relay_that_cannot_ask_the_store_for_fifteen_seconds_cuts_off(site: Site) -> None:
+    server, number = await serve(stream)
+    session_id = await site.active(port(number))
+    ssh, _ = await site.tunnel(session_id, number)
+    now = time.monotonic()
+    await site.leases.renew(now)
+    site.ledger.documents = site.ledger._sessions = Unreachable()  # type: ignore[assignment]
+    await site.leases.renew(now + 9)
+    assert ssh.returncode is None
+    await site.leases.renew(now + 15)
+    await asyncio.wait_for(ssh.wait(), 5)
+    server.close()
+
+
+async def test_an_edge_that_is_not_enrolled_or_names_another_device_is_not_admitted(site: Site) -> None:
+    Authority(site.folder / "rogue").enrol_edge("acme", "press-08", site.folder / "rogue-edge")
+    shutil.copy(site.folder / "edge" / "user_ca.pub", site.folder / "rogue-edge" / "user_ca.pub")
+    for name, folder in (("press-08", "rogue-edge"), ("press-08", "edge")):
+        identity = Identity("acme", name, site.folder / folder)
+        dialler = Dialler(identity, [(HERE, site.edge_port)], lambda: site.rules)
+        task = asyncio.create_task(dialler.run())
+        await asyncio.sleep(1)
+        assert [edge.key for edge in site.edges.all()] == ["acme/press-07"]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_connection_that_is_lost_comes_back_and_the_session_goes_on(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        session_id = await site.active(port(number))
+        site.edges.all()[0].connection.abort()
+        await site.until(lambda: site.machine.state is SessionState.CONNECTING)
+        await site.until(lambda: site.machine.state is SessionState.ACTIVE)
+        code, said = await run("ssh", "-F", site.config(session_id), "-W", f"{HERE}:{number}", "machine")
+        assert (code, said) == (0, "220 ready\r\nbye\r\n")
+
+
+class Unreachable(MemoryDocuments):
+    """A store that does not answer."""
+
+    async def find(self, ids: Any) -> Any:
+        from shared.errors import TransientError
+
+        raise TransientError("no answer")
+
+
+def folder_of(root: Path, **bounds: Any) -> dict[str, Any]:
+    return {"name": "files", "kind": "file", "protocol": "sftp", "root": str(root), **bounds}
+
+
+async def sftp(site: Site, session_id: str, *lines: str) -> tuple[int, str]:
+    """Do something with stock sftp."""
+    command = ("sftp", "-F", site.config(session_id), "-b", "-", "machine")
+    return await run(*command, stdin="\n".join(lines).encode() + b"\n")
+
+
+async def test_files_go_both_ways_by_stock_sftp_and_are_resumed(site: Site) -> None:
+    root = site.folder / "root"
+    root.mkdir()
+    (root / "log.bin").write_bytes(os.urandom(3_000_000))
+    (site.folder / "up.bin").write_bytes(os.urandom(2_000_000))
+    session_id = await site.active(folder_of(root), kind="file")
+    got = site.folder / "got.bin"
+    got.write_bytes((root / "log.bin").read_bytes()[:1_000_000])
+    code, said = await sftp(site, session_id, f"reget log.bin {got}", f"put {site.folder}/up.bin up.bin", "ls")
+    assert code == 0, said
+    assert got.read_bytes() == (root / "log.bin").read_bytes()
+    assert (root / "up.bin").read_bytes() == (site.folder / "up.bin").read_bytes()
+    taken = site.dialler.holder.find(session_id)
+    assert taken is not None
+    assert (taken.bytes_in, taken.bytes_out) == (2_000_000, 2_000_000)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "get /../../{folder}/secret",
+        "get ../secret",
+        "get link-to-secret",
+        "get out/secret",
+        "ls out",
+        "get {folder}/secret",
+        "symlink {folder}/secret here",
+        "ln -s ../secret here",
+        "ln kept here",
+        "put {folder}/secret out/new",
+        "put {folder}/secret kept",
+        "rename kept other",
+        "rm kept",
+        "chmod 777 kept",
+    ],
+)
+async def test_nothing_leaves_the_folder_nor_is_anything_in_it_changed(site: Site, line: str) -> None:
+    root = site.folder / "root"
+    root.mkdir()
+    (site.folder / "secret").write_text("hush")
+    (root / "kept").write_text("as it was")
+    (root / "link-to-secret").symlink_to(site.folder / "secret")
+    (root / "out").symlink_to(site.folder)
+    session_id = await site.active(folder_of(root), kind="file")
+    work = site.folder / "work"
+    work.mkdir()
+    code, _ = await sftp(site, session_id, f"lcd {work}", line.format(folder=site.folder))
+    assert code == 1
+    assert [path for path in work.iterdir() if path.read_bytes()] == []
+    assert sorted(path.name for path in root.iterdir()) == ["kept", "link-to-secret", "out"]
+    assert (root / "kept").read_text() == "as it was"
+    assert not (site.folder / "new").exists()
+
+
+async def test_direction_and_size_of_files_are_bounded(site: Site) -> None:
+    root = site.folder / "root"
+    root.mkdir()
+    (root / "log").write_text("hello")
+    (site.folder / "big").write_bytes(bytes(200_000))
+    out = await site.active(folder_of(root, direction="out"), kind="file")
+    code, _ = await sftp(site, out, f"put {site.folder}/big big")
+    assert (code, (root / "big").exists()) == (1, False)
+    assert (await sftp(site, out, f"get log {site.folder}/got"))[0] == 0
+    await site.ledger.say("close", session_id=out)
+    await asyncio.sleep(0.01)
+    into = await site.active(folder_of(root, direction="in", file_bytes_max=100_000), kind="file")
+    assert (await sftp(site, into, f"get log {site.folder}/got2"))[0] == 1
+    assert (await sftp(site, into, f"put {site.folder}/big big"))[0] == 1
+    assert (root / "big").stat().st_size <= 100_000
+
+
+async def test_a_session_for_ports_has_no_files_and_one_for_files_no_ports(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        session_id = await site.active(port(number))
+        assert (await sftp(site, session_id, "ls"))[0] == 255
+        await site.ledger.say("close", session_id=session_id)
+        await asyncio.sleep(0.01)
+        files = await site.active(folder_of(site.folder), kind="file")
+        assert (await sftp(site, files, "ls"))[0] == 0
+        code, said = await run("ssh", "-F", site.config(files), "-W", f"{HERE}:{number}", "machine")
+        assert (code, "forwarding failed" in said) == (255, True)
