@@ -10,6 +10,7 @@ from deploy.cli.failure import ExitCode, Failure
 
 KAFKA_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
 MONGODB_VARIABLE: Final = "MONGODB_URI"
+HTTP_VARIABLE: Final = "CALLOUT_HTTP_URL"
 ISSUER_VARIABLE: Final = "CALLOUT_ISSUER_KEY"
 DEFAULT_FILE: Final = Path(".callout") / "env"
 #: Set by the option `--env` of `callout`, before the command itself runs.
@@ -65,6 +66,19 @@ def find_issuer_key() -> Path:
             "Elsewhere, tokens come from the issuer that the gateway trusts (GATEWAY_ISSUER).",
         )
     return Path(named)
+
+
+def find_http_url() -> str:
+    """Return where the gateway serves HTTP.
+
+    Raises:
+        Failure: no stack with a gateway is named.
+    """
+    named = os.environ.get(HTTP_VARIABLE) if not os.environ.get(FILE_VARIABLE) else None
+    named = named or _values().get(HTTP_VARIABLE)
+    if not named:
+        raise Failure(ExitCode.NOT_REACHABLE, f"No gateway found: set {HTTP_VARIABLE}, or start `callout up`.")
+    return named
 
 
 def read_environment_file(path: Path) -> dict[str, str]:

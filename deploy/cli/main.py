@@ -16,6 +16,7 @@ from deploy.cli import (
     case,
     cases,
     config,
+    connect,
     dead,
     demo,
     devices,
@@ -54,6 +55,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(cases.app, name="cases")
 app.command("case")(case.case)
 app.command("token")(token.token)
+app.command("connect")(connect.connect)
 app.add_typer(devices.app, name="devices")
 app.command("verify")(verify.verify)
 app.command("backup")(backup.backup)

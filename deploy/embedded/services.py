@@ -9,6 +9,7 @@ from typing import Final
 
 from deploy.embedded.data_folder import LOOPBACK, DataFolder
 from deploy.embedded.supervisor import Program
+from services.remote_session.relay.authority import Authority
 
 #: Every service that `callout up` runs.
 SERVICES: Final = ("intake", "workflow", "attachment", "notification", "gateway", "remote_session", "edge_adapter")
@@ -79,6 +80,11 @@ def relay_addresses(folder: DataFolder) -> dict[str, str]:
         "CALLOUT_RELAY_EDGE": f"{LOOPBACK}:{folder.port(f'{RELAY}-edge')}",
         "CALLOUT_RELAY_FOLDER": str(folder.path / RELAY),
     }
+
+
+def relay_host_ca(folder: DataFolder) -> str:
+    """Return the key by which hosts behind the relay are known; it is made if there is none."""
+    return Authority(folder.path / RELAY).host_ca
 
 
 def api_port(worker: int, folder: DataFolder) -> int:

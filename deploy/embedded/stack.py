@@ -22,6 +22,7 @@ from deploy.embedded.services import (
     REMOTE_SESSION,
     api_port,
     relay_addresses,
+    relay_host_ca,
     relay_program,
     worker_program,
 )
@@ -200,7 +201,9 @@ class Stack:
         if REMOTE_SESSION not in self._workers:
             return {}
         self._door |= relay_addresses(self.folder)
-        return {} if os.environ.get("GATEWAY_RELAY") else {"GATEWAY_RELAY": self._door["CALLOUT_RELAY"]}
+        if os.environ.get("GATEWAY_RELAY"):
+            return {}
+        return {"GATEWAY_RELAY": self._door["CALLOUT_RELAY"], "GATEWAY_RELAY_HOST_CA": relay_host_ca(self.folder)}
 
     def _open_door(self) -> dict[str, str]:
         """Say where the gateway will be; return what makes it trust the development issuer, unless it has another."""

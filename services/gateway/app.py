@@ -61,7 +61,7 @@ def build(settings: GatewaySettings) -> Service:
         tokens=tokens_of(settings),
         views=views,
         devices=devices,
-        sessions=SessionDesk(desk, devices, sessions, relay=settings.relay),
+        sessions=SessionDesk(desk, devices, sessions, relay=settings.relay, host_ca=settings.relay_host_ca),
         desk=desk,
         events=events,
         rates=Rates(settings.requests_per_second, settings.requests_burst),

@@ -42,4 +42,5 @@ class GatewaySettings(ServiceSettings):
         pattern=r"^$|^[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}$",
         description="Where technicians reach the relay of remote sessions, host:port; told with each session",
     )
+    relay_host_ca: str = Field("", description="The public key by which hosts behind the relay are known")
     streams_max: int = Field(1_000, ge=1, le=100_000, description="Streams of events that one process serves at once")

@@ -1,15 +1,23 @@
 """Remote sessions on the running stack: asked for, consented to and ended over HTTP; who may, and what is audited."""
 
 import asyncio
+import os
+import shutil
+import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from callout_agent.sessions.dialler import Dialler, Identity
+from callout_agent.sessions.guard import Rules
 
+from deploy.session_access import Wanted, open_session
+from services.remote_session.relay.authority import Authority
 from shared.contracts.ids import fresh_id
 from shared.flow.teller import partitioner
 from tests.integration.test_gateway import Client
@@ -24,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Workflow, the gateway and remote sessions."""
     services = ("--only", "workflow,gateway,remote_session")
     folder = tmp_path_factory.mktemp("sessions")
-    environment = {"GATEWAY_RELAY": "relay:2222", "GATEWAY_METADATA_REFRESH_SECONDS": "1"}
+    environment = {"GATEWAY_METADATA_REFRESH_SECONDS": "1"}
     with RunningStack(folder, *services, environment=environment) as running:
         set_up = tell(running, "tenant.config.v1", "acme/counterpart/maker", "callout.tenant.config.v1", {"name": "M"})
         asyncio.run(set_up)
@@ -114,8 +122,8 @@ async def test_a_session_is_asked_for_consented_to_seen_in_the_panel_and_revoked
     assert asked.status_code == 201, asked.text
     session = asked.json()
     assert (session["state"], session["active"], len(session["token"])) == ("AWAITING_CONSENT", False, 43)
-    assert session["connect"]["relay"] == "relay:2222"
-    assert f"-J {session['id']}@relay:2222" in session["connect"]["ssh"]
+    assert session["connect"]["relay"] == stack.values["CALLOUT_RELAY"]
+    assert f"-J {session['id']}@{stack.values['CALLOUT_RELAY']}" in session["connect"]["ssh"]
     granted = await people.omar.post(f"{path}/consents", json={"session": session["id"]})
     assert granted.status_code == 201, granted.text
     seen = await eventually(people.omar, f"{path}/sessions/{session['id']}", state="OFFERED")
@@ -161,12 +169,7 @@ async def test_consent_taken_back_revokes_and_a_repeated_request_counts_once(
 ) -> None:
     case = await shared_case(stack, people, "press-03")
     path = f"/api/v1/cases/{case['id']}"
-    await people.omar.post(f"{path}/consents", json={})
-    for _ in range(100):
-        granted = (await people.omar.get(f"{path}/consents")).json()["items"]
-        if granted:
-            break
-        await people.omar.post(f"{path}/consents", json={})
+    await consented(people, path)
     body = {"services": [{"endpoint": "hmi"}], "token_hash": "5e" * 32}
     twice = [
         await people.tina.post(f"{path}/sessions", json=body, headers={"Idempotency-Key": "k-1"}) for _ in range(2)
@@ -189,6 +192,73 @@ async def test_a_boot_of_the_device_revokes_what_was_offered_to_it_before(stack:
     await tell_presence(stack, "press-04", epoch=2)
     ended = await eventually(people.tina, f"{path}/sessions/{asked['id']}", state="REVOKED")
     assert ended["end_reason"] == "epoch_changed"
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client")
+async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_closed(
+    stack: RunningStack, people: People, tmp_path: Path
+) -> None:
+    case = await shared_case(stack, people, "press-05")
+    path = f"/api/v1/cases/{case['id']}"
+
+    async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while True:
+                writer.write(bytes(65536))
+                await writer.drain()
+
+    server = await asyncio.start_server(pour, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    endpoint = {"name": "target", "host": "127.0.0.1", "port": port}
+    await people.omar.put("/api/v1/devices/press-05/endpoints", json={"endpoints": [endpoint]})
+    Authority(Path(stack.values["CALLOUT_RELAY_FOLDER"])).enrol_edge("acme", "press-05", tmp_path / "edge")
+    host, _, edge_port = stack.values["CALLOUT_RELAY_EDGE"].rpartition(":")
+    identity = Identity("acme", "press-05", tmp_path / "edge")
+    dialler = Dialler(identity, [(host, int(edge_port))], lambda: Rules(targets=("127.0.0.1:*",)))
+    dialling = asyncio.create_task(dialler.run())
+    await consented(people, path)
+    token = people.tina.headers["Authorization"].removeprefix("Bearer ")
+    wanted = Wanted(case=case["id"], endpoints=("target",))
+    access = await open_session(stack.http_urls[0], token, wanted, tmp_path / "tina", lambda _: None)
+    session = f"{path}/sessions/{access.session['id']}"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        local = free.getsockname()[1]
+    forward = f"127.0.0.1:{local}:127.0.0.1:{port}"
+    ssh = await asyncio.create_subprocess_exec("ssh", "-F", str(access.config), "-N", "-L", forward, "machine")
+    await eventually(people.tina, session, state="ACTIVE", active=True)
+    for _ in range(100):
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", local)
+            break
+        await asyncio.sleep(0.1)
+    await reader.readexactly(1024 * 1024)
+    closing = asyncio.create_task(people.ann.post(f"{path}/commands/close", json={}))
+    with suppress(OSError):
+        while await asyncio.wait_for(reader.read(1024 * 1024), 20):
+            pass
+    await closing
+    await asyncio.wait_for(ssh.wait(), 10)
+    ended = await eventually(people.tina, session, state="REVOKED")
+    assert (ended["end_reason"], ended["active"]) == ("case_not_open", False)
+    assert ended["active_seconds"] > 0
+    writer.close()
+    server.close()
+    dialling.cancel()
+    await asyncio.gather(dialling, return_exceptions=True)
+
+
+async def consented(people: People, path: str) -> None:
+    """Have consent to all of a case, and its maker see it."""
+    for _ in range(300):
+        if (await people.tina.get(path)).status_code == 200:
+            break
+        await asyncio.sleep(0.1)
+    for _ in range(100):
+        if (await people.omar.post(f"{path}/consents", json={})).status_code == 201:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("no consent")
 
 
 async def audit_of(stack: RunningStack) -> list[dict[str, Any]]:

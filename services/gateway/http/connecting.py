@@ -7,7 +7,7 @@ KEY: Final = "id_ed25519"
 LOOPBACK: Final = "127.0.0.1"
 
 
-def ways_of(session: Mapping[str, Any], relay: str) -> dict[str, Any]:
+def ways_of(session: Mapping[str, Any], relay: str, host_ca: str = "") -> dict[str, Any]:
     """Return the exact lines; with a key `id_ed25519` at hand, the certificate goes beside it."""
     if not relay:
         return {}
@@ -18,6 +18,8 @@ def ways_of(session: Mapping[str, Any], relay: str) -> dict[str, Any]:
     tunnels = [each for each in session["services"] if each.get("port") and not each.get("root")]
     forwards = " ".join(f"-L {_forward(each)}" for each in tunnels)
     ways = {"relay": relay, "user": name, "host": name}
+    if host_ca:
+        ways["known_hosts"] = f"@cert-authority * {host_ca}"
     ways["certify"] = f"ssh -p {port} token-{name}@{host} certify < {KEY}.pub > {KEY}-cert.pub"
     if forwards:
         ways["ssh"] = f"ssh -N {jump} {forwards} {target}"

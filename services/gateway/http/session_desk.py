@@ -59,11 +59,12 @@ class Told:
 class SessionDesk:
     """Takes commands to remote sessions from people."""
 
-    def __init__(self, desk: Asked, devices: Devices, views: SessionViews, *, relay: str) -> None:
+    def __init__(self, desk: Asked, devices: Devices, views: SessionViews, *, relay: str, host_ca: str) -> None:
         self._desk = desk
         self._devices = devices
         self.views = views
         self.relay = relay
+        self.host_ca = host_ca
 
     async def device_of(self, view: CaseView) -> tuple[str, str]:
         """Return the machine that a case is about: its owner's tenant, and its id.

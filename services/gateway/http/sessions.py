@@ -132,9 +132,10 @@ async def _shown(
 
 
 def _resource(doors: Doors, who: Identity, session: dict[str, Any]) -> dict[str, Any]:
-    mine = (who.user_id, who.tenant_id) == (session["by"]["id"], session["by"]["tenant_id"])
-    active = {"active": session["state"] == "ACTIVE"}
-    return {**session, **active, **({"connect": ways_of(session, doors.sessions.relay)} if mine else {})}
+    told = {**session, "active": session["state"] == "ACTIVE"}
+    if (who.user_id, who.tenant_id) == (session["by"]["id"], session["by"]["tenant_id"]):
+        told["connect"] = ways_of(session, doors.sessions.relay, doors.sessions.host_ca)
+    return told
 
 
 def _pending(told: Told) -> Response:

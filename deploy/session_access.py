@@ -1,0 +1,170 @@
+"""Opens a remote session over HTTP, buys its certificate, and writes what stock SSH clients need."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncssh
+import httpx
+
+POLL_SECONDS: Final = 0.3
+REQUEST_SECONDS: Final = 30
+WAITED_SECONDS: Final = 900
+HOST_ALIAS: Final = "callout-relay"
+KEY: Final = "id_ed25519"
+ENDED: Final = frozenset({"REJECTED", "EXPIRED", "FAILED", "CLOSED", "REVOKED"})
+WAYS: Final = frozenset({"CONNECTING", "ACTIVE"})
+
+
+class NotOpened(Exception):
+    """There is no session; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which session to open: of which case, to which endpoints (nothing: the only one), of which kind, how long."""
+
+    case: str
+    endpoints: tuple[str, ...] = ()
+    kind: str = "tunnel"
+    minutes: int = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """A session that can be used: its state, and the configuration of `ssh` that leads there."""
+
+    session: Mapping[str, Any]
+    config: Path
+
+    @property
+    def forwards(self) -> list[str]:
+        """What to give `ssh -L` for each port."""
+        found = []
+        for service in self.session["services"]:
+            if service.get("port") and not service.get("root"):
+                local = f"{service.get('local_host', '127.0.0.1')}:{service.get('local_port', service['port'])}"
+                host = f"[{service['host']}]" if ":" in service["host"] else service["host"]
+                found.append(f"{local}:{host}:{service['port']}")
+        return found
+
+    @property
+    def command(self) -> list[str]:
+        """The command that uses it: `sftp`, or `ssh` with its ports."""
+        if self.session["kind"] == "file":
+            return ["sftp", "-F", str(self.config), "machine"]
+        options = [word for each in self.forwards for word in ("-L", each)]
+        return ["ssh", "-F", str(self.config), "-N", *options, "machine"]
+
+
+async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiting: Callable[[str], None]) -> Access:
+    """Ask for a session, wait until the owner consents and the device takes it, and get its certificate.
+
+    Raises:
+        NotOpened: it was refused, or ended before it could be used.
+    """
+    key = _key(folder)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_SECONDS) as http:
+        path = f"/api/v1/cases/{wanted.case}"
+        names = wanted.endpoints or await _only_endpoint(http, path, wanted.kind)
+        public_key = key.export_public_key().decode().strip()
+        body: dict[str, Any] = {"kind": wanted.kind, "services": [{"endpoint": name} for name in names]}
+        body |= {"lifetime_minutes": wanted.minutes, "public_key": public_key}
+        session = _told(await http.post(f"{path}/sessions", json=body))
+        secret = session["token"]
+        session = await _until_usable(http, f"{path}/sessions/{session['id']}", waiting)
+        certificate = await _certify(session, secret, public_key)
+    return Access(session=session, config=_write_config(folder, session, certificate))
+
+
+async def _only_endpoint(http: httpx.AsyncClient, path: str, kind: str) -> tuple[str, ...]:
+    items = _told(await http.get(f"{path}/endpoints"))["items"]
+    names = [each["name"] for each in items if each.get("kind", "tunnel") == kind]
+    if len(names) != 1:
+        known = ", ".join(names) or "none"
+        raise NotOpened(f"Say which endpoint with --type; of the kind {kind} the machine has: {known}.")
+    return tuple(names)
+
+
+async def _until_usable(http: httpx.AsyncClient, path: str, waiting: Callable[[str], None]) -> dict[str, Any]:
+    ends, last = time.monotonic() + WAITED_SECONDS, ""
+    while time.monotonic() < ends:
+        session = _told(await http.get(path))
+        if session["state"] in WAYS:
+            return session
+        if session["state"] in ENDED:
+            raise NotOpened(f"The session is {session['state']}: {session.get('end_reason')}.")
+        if session["state"] != last:
+            last = session["state"]
+            waiting(last)
+        await asyncio.sleep(POLL_SECONDS)
+    raise NotOpened("It took too long.")
+
+
+async def _certify(session: Mapping[str, Any], secret: str, public_key: str) -> str:
+    ways = session["connect"]
+    if not ways.get("known_hosts"):
+        raise NotOpened("The gateway names no relay (GATEWAY_RELAY, GATEWAY_RELAY_HOST_CA).")
+    host, _, port = ways["relay"].rpartition(":")
+    try:
+        async with asyncssh.connect(
+            host.strip("[]"),
+            int(port),
+            username=f"token-{session['id']}",
+            password=secret,
+            client_keys=None,
+            agent_path=None,
+            config=None,
+            host_key_alias=HOST_ALIAS,
+            known_hosts=asyncssh.import_known_hosts(ways["known_hosts"]),
+        ) as relay:
+            done = await relay.run("certify", input=f"{public_key}\n", timeout=REQUEST_SECONDS)
+            said = str(done.stderr or "")
+    except (OSError, asyncssh.Error) as error:
+        raise NotOpened(f"The relay did not take the token: {error}.") from error
+    if done.exit_status:
+        raise NotOpened(f"The relay gave no certificate: {said}")
+    return str(done.stdout)
+
+
+def _told(answer: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json()
+    if answer.status_code >= httpx.codes.BAD_REQUEST:
+        raise NotOpened(f"{body.get('code')}: {body.get('detail')}")
+    if answer.status_code == httpx.codes.ACCEPTED:
+        raise NotOpened("It is not known in time what became of it; try again.")
+    return body
+
+
+def _key(folder: Path) -> asyncssh.SSHKey:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / KEY
+    if not path.exists():
+        fresh = asyncssh.generate_private_key("ssh-ed25519")
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(fresh.export_private_key())
+    return asyncssh.read_private_key(str(path))
+
+
+def _write_config(folder: Path, session: Mapping[str, Any], certificate: str) -> Path:
+    ways, name = session["connect"], session["id"]
+    host, _, port = ways["relay"].rpartition(":")
+    (folder / f"{KEY}-cert.pub").write_text(certificate)
+    (folder / "known_hosts").write_text(f"{ways['known_hosts']}\n")
+    common = (
+        f"  User {name}\n  IdentityFile {folder}/{KEY}\n  CertificateFile {folder}/{KEY}-cert.pub\n"
+        f"  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known_hosts\n  StrictHostKeyChecking yes\n"
+        "  BatchMode yes\n  ExitOnForwardFailure yes\n"
+    )
+    alias = f"{session['device_id']}.{session['tenant_id']}"
+    config = folder / "config"
+    config.write_text(
+        f"Host relay\n  HostName {host.strip('[]')}\n  Port {port}\n  HostKeyAlias {HOST_ALIAS}\n{common}"
+        f"Host machine\n  HostName {name}\n  ProxyJump relay\n  HostKeyAlias {alias}\n{common}"
+    )
+    return config
