@@ -43,12 +43,7 @@ def build(settings: GatewaySettings) -> Service:
     broker = new_broker(settings)
     operations = Operations(settings.service, servers)
     generations, sessions = Generations(database), SessionViews(database)
-    shared_views = SharedEvents(
-        servers,
-        generations,
-        refresh_seconds=settings.metadata_refresh_seconds,
-        session_timeout_ms=settings.session_timeout_ms,
-    )
+    shared_views = _shared_views(settings, generations)
     projections = [
         Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
         for viewer in _viewers(generations, sessions)
@@ -79,6 +74,15 @@ def build(settings: GatewaySettings) -> Service:
     )
     before: list[Part] = [generations, sessions, ledger, outcomes, desk, events, tenants, desk_of_tenants]
     return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
+
+
+def _shared_views(settings: GatewaySettings, generations: Generations) -> SharedEvents:
+    return SharedEvents(
+        settings.kafka_bootstrap_servers,
+        generations,
+        refresh_seconds=settings.metadata_refresh_seconds,
+        session_timeout_ms=settings.session_timeout_ms,
+    )
 
 
 def _viewers(generations: Generations, sessions: SessionViews) -> Sequence[Viewer]:
