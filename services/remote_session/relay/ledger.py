@@ -61,6 +61,8 @@ class SessionLedger:
             bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, partitioner=partitioner
         )
         await asyncio.gather(self._consumer.start(), self._producer.start())
+        while not self._consumer.assignment():  # noqa: ASYNC110 - the library tells nobody
+            await asyncio.sleep(0.02)
         await self._consumer.seek_to_end()
         await asyncio.gather(*(self._consumer.position(each) for each in self._consumer.assignment()))
         await self._sessions.index("staff", sparse=True)
