@@ -37,7 +37,8 @@ class Threads:
     def __init__(self, database: Database, *, reply_address: str, key: str) -> None:
         self._threads = WorkCollection(database, "threads")
         self._local, _, self._domain = reply_address.partition("@")
-        self._key = key.encode()
+        # A key of its own purpose: what seals secrets is not what makes addresses.
+        self._key = sha256(b"threads|" + key.encode()).digest()
 
     async def start(self) -> None:
         """Have threads go that nobody wrote in for long."""

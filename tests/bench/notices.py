@@ -85,7 +85,7 @@ class Receiver:
                 self.first = self.first or self.last
                 self.ids.add(fields[b"webhook-id"])
                 writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             writer.close()
 
     @property
