@@ -128,7 +128,7 @@ async def test_a_session_is_asked_for_consented_to_seen_in_the_panel_and_revoked
     assert granted.status_code == 201, granted.text
     seen = await eventually(people.omar, f"{path}/sessions/{session['id']}", state="OFFERED")
     assert "connect" not in seen
-    assert "token" not in (await people.tina.get(f"{path}/sessions/{session['id']}")).text
+    assert "token" not in (await people.tina.get(f"{path}/sessions/{session['id']}")).json()
     [listed] = (await people.tina.get(f"{path}/sessions", params={"live": "true"})).json()["items"]
     assert listed["id"] == session["id"]
     assert (await people.tina.get(f"{path}/endpoints")).json()["items"][0]["name"] == "hmi"
