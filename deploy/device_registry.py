@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from deploy.sending import SOURCE, Sender
+from deploy.auditing import AuditTrail
+from deploy.sending import SOURCE, send_together
 from deploy.topic_reader import TopicReader
 from shared.authority import utc_now
 from shared.contracts.catalogue import DEVICE_REGISTRATIONS, DEVICE_REGISTRY
@@ -15,6 +16,13 @@ from shared.contracts.envelope import Message, message
 from shared.contracts.ids import fresh_id
 
 WAIT_SECONDS: Final = 15
+VERBS: Final = {
+    "register": "registered",
+    "grant": "granted",
+    "invite": "invited",
+    "revoke": "revoked",
+    "decommission": "decommissioned",
+}
 
 Device = dict[str, Any]
 
@@ -43,27 +51,26 @@ async def read_devices(bootstrap_servers: str) -> dict[str, Device]:
     return dict(sorted(latest.items()))
 
 
-async def ask_registry(bootstrap_servers: str, requests: Sequence[Message]) -> list[Device]:
-    """Send what changes something, and return each device after it.
+async def ask_registry(bootstrap_servers: str, name: str, asked: Message, trail: AuditTrail) -> Device:
+    """Send what changes something, and who asked for it; return the device after it.
 
     Raises:
-        KafkaError: nothing may have been sent.
+        KafkaError: nothing was sent.
         TimeoutError: it was sent, and is not done yet.
     """
-    answers: dict[bytes, Device] = {}
-    wanted = [_id_of(each.headers) for each in requests]
+    key, id_ = (asked.key or b"").decode(), _header(asked.headers, "ce_id")
+    tenant_id = key.partition("/")[0]
+    record = trail.record(f"device.{VERBS[name]}", "device", key, tenant_id=tenant_id, event_id=id_)
     async with TopicReader(bootstrap_servers, DEVICE_REGISTRY.name) as reader:
         await reader.skip_to(await reader.ends())
-        async with Sender(bootstrap_servers) as sender:
-            for each in requests:
-                await sender.put(each)
-            await sender.settle()
+        await send_together(bootstrap_servers, [asked, record])
         async with asyncio.timeout(WAIT_SECONDS):
-            while not answers.keys() >= set(wanted):
-                for record in await reader.tail():
-                    answers[dict(record.headers).get("ce_causeid", b"")] = orjson.loads(record.value)
-    return [answers[id_] for id_ in wanted]
+            while True:
+                for heard in await reader.tail():
+                    if _header(heard.headers, "ce_causeid") == id_:
+                        device: Device = orjson.loads(heard.value)
+                        return device
 
 
-def _id_of(headers: Sequence[tuple[str, bytes]]) -> bytes:
-    return dict(headers)["ce_id"]
+def _header(headers: Sequence[tuple[str, bytes]], name: str) -> str:
+    return dict(headers).get(name, b"").decode()

@@ -22,8 +22,8 @@ def fresh_code() -> str:
     return "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
 
 
-def hash_of(secret: str) -> str:
-    """Return the salted hash of a secret."""
-    salt = secrets.token_bytes(SALT_BYTES)
+def hash_of(secret: str, *, salt: bytes | None = None) -> str:
+    """Return the salted hash of a secret; the salt is drawn, unless many have to come to the same hash."""
+    salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
     digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, ITERATIONS, dklen=64)
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

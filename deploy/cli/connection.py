@@ -11,6 +11,7 @@ from deploy.cli.failure import ExitCode, Failure
 KAFKA_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
 MONGODB_VARIABLE: Final = "MONGODB_URI"
 HTTP_VARIABLE: Final = "CALLOUT_HTTP_URL"
+MQTT_VARIABLE: Final = "CALLOUT_MQTT_URL"
 ISSUER_VARIABLE: Final = "CALLOUT_ISSUER_KEY"
 DEFAULT_FILE: Final = Path(".callout") / "env"
 #: Set by the option `--env` of `callout`, before the command itself runs.
@@ -79,6 +80,21 @@ def find_http_url() -> str:
     if not named:
         raise Failure(ExitCode.NOT_REACHABLE, f"No gateway found: set {HTTP_VARIABLE}, or start `callout up`.")
     return named
+
+
+def find_mqtt() -> dict[str, str]:
+    """Return where devices come in: `CALLOUT_MQTT_URL`, and `CALLOUT_MQTTS_URL` and `CALLOUT_MQTT_CA` if known.
+
+    Raises:
+        Failure: nobody knows.
+    """
+    named = dict(os.environ) if MQTT_VARIABLE in os.environ and not os.environ.get(FILE_VARIABLE) else _values()
+    if not named.get(MQTT_VARIABLE):
+        raise Failure(
+            ExitCode.NOT_REACHABLE,
+            f"No MQTT door found ({MQTT_VARIABLE} not known): `callout up` opens one where mosquitto is installed.",
+        )
+    return {name: named[name] for name in (MQTT_VARIABLE, "CALLOUT_MQTTS_URL", "CALLOUT_MQTT_CA") if named.get(name)}
 
 
 def read_environment_file(path: Path) -> dict[str, str]:

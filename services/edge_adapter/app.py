@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from services.edge_adapter.bridge import Bridge
+from services.edge_adapter.bridge import Aside, Bridge
 from services.edge_adapter.courier import Courier
+from services.edge_adapter.cutting import Cutting
 from services.edge_adapter.deliveries import Deliveries
 from services.edge_adapter.domain.rates import Rates
-from services.edge_adapter.domain.topics import CLEAR, JOURNAL, SIGNAL, SPARKPLUG, shared_filters
+from services.edge_adapter.domain.topics import CLEAR, CSR, JOURNAL, SIGNAL, SPARKPLUG, shared_filters
+from services.edge_adapter.enrolment import Enrolment
 from services.edge_adapter.handlers import Registrations
 from services.edge_adapter.identities import Identities
 from services.edge_adapter.listening import SeatNotes, Seats, Silences
@@ -24,13 +26,18 @@ from services.edge_adapter.sparkplug import SparkplugTranslator, rules_of
 from services.edge_adapter.uplink import SignalTranslator, Translator
 from services.edge_adapter.watching import DeviceCommands, Observations
 from shared import storage
+from shared.authority import Authority
 from shared.contracts.catalogue import DEVICE_OBSERVATIONS
 from shared.contracts.presence import WAKE
 from shared.flow import Ear, Projection, Room, Subscription
+from shared.flow.teller import home_partition
 from shared.ops import Operations
 from shared.service import Part, Service, new_broker
 from shared.timers import BrokerTime, Clock
 from shared.version import instance
+
+REQUESTS_PER_SECOND, REQUESTS_BURST = 0.2, 10
+"""Of one device for certificates, in one process."""
 
 
 def build(settings: EdgeAdapterSettings) -> Service:
@@ -53,7 +60,8 @@ def build(settings: EdgeAdapterSettings) -> Service:
     registrations = hear(Registrations(), "registry")
     observations = hear(Observations(rules_of(settings.sparkplug_rules)), "devices")
     rates, courier = Rates(settings.signals_per_second, settings.signals_burst), Courier(servers, brokers.was)
-    bridge = _bridge(settings, rates, courier)
+    asides = _asides(settings, courier, database.documents("registry"))
+    bridge = _bridge(settings, rates, courier, asides)
     prober = Prober(
         SeatNotes(database.documents("seats")),
         bridge.mark,
@@ -69,12 +77,45 @@ def build(settings: EdgeAdapterSettings) -> Service:
     clock = _clock(settings, database, lambda: observations.owns(0), brokers)
     after: list[Part] = [bridge, prober, clock]
     if settings.identity_dir:
-        folder = Path(settings.identity_dir)
-        after.insert(0, Identities(servers, database.documents("registry"), folder))
+        after.insert(0, _identities(settings, registrations, bridge, database.documents("registry")))
     return Service(settings, broker, heard, database, operations, after=after)
 
 
-def _bridge(settings: EdgeAdapterSettings, rates: Rates, courier: Courier) -> Bridge:
+def _asides(settings: EdgeAdapterSettings, courier: Courier, registry: storage.Documents) -> dict[str, Aside]:
+    if not settings.identity_dir:
+        return {}
+    requests = Rates(REQUESTS_PER_SECOND, REQUESTS_BURST)
+    enrolment = Enrolment(
+        courier,
+        registry,
+        Authority(Path(settings.identity_dir)),
+        days=settings.certificate_days,
+        take=lambda device: requests.take(device, time.monotonic()),
+    )
+    return {CSR: enrolment}
+
+
+def _identities(
+    settings: EdgeAdapterSettings, registrations: Subscription[Any], bridge: Bridge, registry: storage.Documents
+) -> Identities:
+    cutting = Cutting(
+        _login(settings),
+        mine=lambda name: home_partition(name.encode(), registrations.partition_count) in registrations.partitions,
+        forget=lambda device: bridge.forget_retained(device.tenant_id, device.device_id),
+    )
+    return Identities(settings.kafka_bootstrap_servers, registry, Path(settings.identity_dir), cutting)
+
+
+def _login(settings: EdgeAdapterSettings) -> Login:
+    return Login(
+        url=settings.mqtt_url,
+        username=settings.mqtt_username,
+        password=settings.mqtt_password.get_secret_value(),
+        ca_file=settings.mqtt_ca_file,
+    )
+
+
+def _bridge(settings: EdgeAdapterSettings, rates: Rates, courier: Courier, asides: dict[str, Aside]) -> Bridge:
     refusals = Refusals()
     signals = SignalTranslator(lambda device: rates.take(device, time.monotonic()), refusals)
     translators: dict[str, Translator] = {
@@ -82,19 +123,15 @@ def _bridge(settings: EdgeAdapterSettings, rates: Rates, courier: Courier) -> Br
         **dict.fromkeys(WORDS, SightingTranslator(instance())),
         SPARKPLUG: SparkplugTranslator(rules_of(settings.sparkplug_rules)),
     }
-    return Bridge(courier, translators, refusals, refusals_seconds=settings.refusals_interval_seconds)
+    seconds = settings.refusals_interval_seconds
+    return Bridge(courier, translators, refusals, asides=asides, refusals_seconds=seconds)
 
 
 def _sessions(
     settings: EdgeAdapterSettings, registrations: Subscription[Any], rates: Rates, bridge: Bridge, prober: Prober
 ) -> Sessions:
     return Sessions(
-        Login(
-            url=settings.mqtt_url,
-            username=settings.mqtt_username,
-            password=settings.mqtt_password.get_secret_value(),
-            ca_file=settings.mqtt_ca_file,
-        ),
+        _login(settings),
         numbers=lambda: registrations.partitions,
         on_share=lambda held: rates.share(held / registrations.partition_count),
         filters=shared_filters(bridge.words),

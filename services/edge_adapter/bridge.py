@@ -15,15 +15,17 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter
 
+from services.edge_adapter.contacts import REGISTER, Contacts
 from services.edge_adapter.courier import Courier, Posted
 from services.edge_adapter.domain.receipts import Receipt, payload_of
-from services.edge_adapter.domain.topics import RECEIPT, Address, address_of, down
+from services.edge_adapter.domain.topics import RECEIPT, UP, Address, address_of, down
 from services.edge_adapter.mqtt import Inbound, Session
 from services.edge_adapter.refusals import Refusals
 from services.edge_adapter.sessions import Sessions
 from services.edge_adapter.uplink import Letter, Translator, now
-from shared.contracts.catalogue import DEVICE_OBSERVATIONS, DEVICE_SIGNALS, INTAKE_DECISIONS
+from shared.contracts.catalogue import DEVICE_OBSERVATIONS, DEVICE_REGISTRATIONS, DEVICE_SIGNALS, INTAKE_DECISIONS
 from shared.contracts.device_commands import ANSWERED
+from shared.contracts.devices import registration_type
 from shared.contracts.intake import decision_type
 from shared.contracts.presence import OBSERVED
 from shared.contracts.sparkplug import METRICS
@@ -39,6 +41,7 @@ UNDER_WAY_MAX: Final = 10_000
 BATCH_MAX: Final = 500
 DRAIN_SECONDS: Final = 5
 REFUSED_TYPE: Final = decision_type("refused")
+CERTIFY: Final = registration_type("certify")
 
 Mark = asyncio.Future[None]
 """Stands in the inbox behind what was heard before it."""
@@ -56,6 +59,7 @@ class Bridge:
             types={type_: DEVICE_OBSERVATIONS.types[type_] for type_ in (OBSERVED, ANSWERED, METRICS)},
         ),
         replace(INTAKE_DECISIONS, types={REFUSED_TYPE: INTAKE_DECISIONS.types[REFUSED_TYPE]}),
+        replace(DEVICE_REGISTRATIONS, types={name: DEVICE_REGISTRATIONS.types[name] for name in (REGISTER, CERTIFY)}),
     )
 
     def __init__(
@@ -72,6 +76,7 @@ class Bridge:
         self._translators = translators
         self._asides = dict(asides or {})
         self._refusals = refusals
+        self._contacts = Contacts()
         self._refusals_seconds = refusals_seconds
         self._inbox: list[Inbound | Mark] = []
         self._arrived = asyncio.Event()
@@ -171,6 +176,9 @@ class Bridge:
             inbound.acknowledge()
             return None
         MESSAGES.labels(word=address.word).inc()
+        if not inbound.payload:  # it says nothing: it only deletes what was retained
+            inbound.acknowledge()
+            return None
         aside = self._asides.get(address.word)
         if aside is not None:
             self._spawn(self._answer(aside, address, inbound))
@@ -184,7 +192,19 @@ class Bridge:
             DROPPED.labels(reason="bug").inc()
             inbound.acknowledge()
             return None
+        contact = self._contacts.meet(address, inbound.payload, received_at)
+        if contact is not None:
+            letter.messages.append(contact)
         return letter
+
+    def forget_retained(self, tenant_id: str, device_id: str) -> None:
+        """Let the broker forget what a device left there for whoever comes later."""
+        session = self.sessions.any() if self.sessions is not None else None
+        if session is None:
+            return
+        for word in UP:
+            topic = down(tenant_id, device_id, word)
+            session.tell(topic, b"", expiry_seconds=RECEIPT_SECONDS, retain=True)
 
     async def _answer(self, aside: Aside, address: Address, inbound: Inbound) -> None:
         try:

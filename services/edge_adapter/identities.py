@@ -7,7 +7,7 @@ had not written is written by the next to look.
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from services.edge_adapter import store
+from services.edge_adapter.cutting import Cutting, cut_at
 from services.edge_adapter.domain.registry import Device
 from services.edge_adapter.domain.topics import ENROLL
 from shared.authority import Authority, listed_serials, write_private
@@ -27,6 +28,7 @@ from shared.storage import Documents
 log = structlog.get_logger()
 POLL_MS: Final = 200
 WHOLE_SECONDS: Final = 60
+WRITE_SECONDS: Final = 2
 PAUSE_SECONDS: Final = 1.0
 ASSIGNMENT_SECONDS: Final = 0.02
 
@@ -36,13 +38,14 @@ class Identities:
 
     hears = (DEVICE_REGISTRY,)
 
-    def __init__(self, bootstrap_servers: str, registry: Documents, folder: Path) -> None:
+    def __init__(self, bootstrap_servers: str, registry: Documents, folder: Path, cutting: Cutting) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._registry = registry
         self._folder = folder
+        self._cutting = cutting
         self._authority = Authority(folder)
         self._devices: dict[str, Device] = {}
-        self._whole_at = float("-inf")
+        self._whole_at = self._written_at = float("-inf")
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -74,6 +77,7 @@ class Identities:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        self._cutting.stop()
         if self._consumer is not None:
             await self._consumer.stop()
         self._task = self._consumer = None
@@ -84,7 +88,11 @@ class Identities:
                 heard = await consumer.getmany(timeout_ms=POLL_MS)
                 keys = {record.key.decode() for records in heard.values() for record in records if record.key}
                 await self._load(keys)
-                await asyncio.to_thread(self._write)
+                if keys or time.monotonic() - self._written_at > WRITE_SECONDS:
+                    await asyncio.to_thread(self._write)
+                    now = datetime.now(UTC)
+                    for device in [device for device in self._devices.values() if cut_at(device, now)]:
+                        self._cutting.cut(device, now)
             except (KafkaError, TransientError, OSError) as error:
                 log.warning("identities_not_followed", reason=type(error).__name__)
                 self._whole_at = float("-inf")  # something may have been missed
@@ -100,23 +108,28 @@ class Identities:
         self._devices |= {document["_id"]: store.from_document(document) for document in found}
 
     def _write(self) -> None:
+        self._written_at = time.monotonic()
         now = datetime.now(UTC)
-        accounts = (self._folder / "accounts").read_text()
-        _write_if_new(self._folder / "passwords", accounts + "".join(passwords(self._devices.values(), now)))
+        devices = list(self._devices.values())
+        # Revoked certificates first: when the passwords are read again, so are they.
         file = self._folder / "crl.pem"
-        revoked = revocations(self._devices.values(), now)
+        revoked = revocations(devices, now)
         if {serial for serial, _ in revoked} != listed_serials(file):
             write_private(file, self._authority.revocations(revoked, now=now).encode())
             log.info("revoked_certificates_listed", number=len(revoked))
+        accounts = (self._folder / "accounts").read_text()
+        cuts = {_name(device): self._cutting.password(device, now) for device in devices if cut_at(device, now)}
+        _write_if_new(self._folder / "passwords", accounts + "".join(passwords(devices, now, cuts)))
 
 
-def passwords(devices: Iterable[Device], now: datetime) -> list[str]:
-    """Return a line for each token and each one-time code that is good now."""
+def passwords(devices: Iterable[Device], now: datetime, cuts: Mapping[str, str | None]) -> list[str]:
+    """Return a line for each token and one-time code that is good now; `cuts` are the adapters' own, instead."""
     lines = []
     for device in devices:
-        name = f"{device.tenant_id}/{device.device_id}"
-        if device.token is not None:
-            lines.append(f"{name}:{device.token}\n")
+        name = _name(device)
+        token = cuts.get(name) or device.token
+        if token is not None:
+            lines.append(f"{name}:{token}\n")
         invitation = device.invitation
         if invitation is not None and invitation.expires_at > now:
             lines.append(f"{ENROLL}/{name}:{invitation.secret}\n")
@@ -138,3 +151,7 @@ def _write_if_new(file: Path, text: str) -> None:
     if known != text:
         write_private(file, text.encode())
         log.info("passwords_written", lines=text.count("\n"))
+
+
+def _name(device: Device) -> str:
+    return f"{device.tenant_id}/{device.device_id}"

@@ -135,13 +135,14 @@ class Session:
         expiry_seconds: int,
         correlation: bytes | None = None,
         qos: int = AT_LEAST_ONCE,
+        retain: bool = False,
     ) -> int:
         """Publish once the broker can take it; return the packet number, or nothing (0) if too much is waiting."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.MessageExpiryInterval = expiry_seconds
         if correlation is not None:
             properties.CorrelationData = correlation
-        info = self._client.publish(topic, payload, qos=qos, properties=properties)
+        info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
         return 0 if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE else int(info.mid)
 
     def publish(

@@ -1,6 +1,7 @@
 """The MQTT client as we set it up: MQTT 5, a session that outlives its connections, acknowledged by hand."""
 
 import ssl
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ UNSENT_MAX: Final = 20_000
 #: What brokers take without an answer, unless they are told otherwise; the library does not ask them.
 IN_FLIGHT: Final = 20
 AT_LEAST_ONCE: Final = 1
+TAKE_OVER_SECONDS: Final = 5.0
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -28,7 +30,7 @@ class Login:
     ca_file: str = ""
 
 
-def new_client(login: Login, *, in_flight: int, expiry_seconds: int) -> Any:  # noqa: ANN401 - the library's
+def new_client(login: Login, *, in_flight: int, expiry_seconds: int, clean: bool = False) -> Any:  # noqa: ANN401
     """Return a client that is not connected yet; the broker keeps its session for so long after a connection."""
     where = urlsplit(login.url)
     client = Client(
@@ -50,7 +52,27 @@ def new_client(login: Login, *, in_flight: int, expiry_seconds: int) -> Any:  # 
         where.hostname or "",
         where.port or PORTS[where.scheme],
         keepalive=KEEPALIVE_SECONDS,
-        clean_start=False,
+        clean_start=clean,
         properties=properties,
     )
     return client
+
+
+def take_over(login: Login) -> bool:
+    """Cut whoever is connected as this user, and let the broker forget its session; tell whether that was done.
+
+    Blocks for some seconds at most.
+    """
+    client = new_client(login, in_flight=1, expiry_seconds=0, clean=True)
+    outcome: list[bool] = []
+    client.on_connect = lambda _, __, ___, reason, ____: outcome.append(not reason.is_failure)
+    deadline = time.monotonic() + TAKE_OVER_SECONDS
+    try:
+        client.reconnect()
+        while not outcome and time.monotonic() < deadline:
+            client.loop(timeout=0.1)
+        client.disconnect()
+        client.loop_write()
+    except OSError:
+        return False
+    return outcome == [True]

@@ -32,6 +32,7 @@ from tests.bench import (
 )
 from tests.bench.alerta.measure import compare
 from tests.bench.backlog import Servers
+from tests.bench.mqtt import mqtt
 from tests.bench.report import Finding, print_markdown, print_table
 from tests.bench.throughput import Sizes
 from tests.stack import RunningStack
@@ -41,6 +42,7 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "repeats": throughput.intake_repeats,
     "distinct": throughput.intake_distinct,
     "idle": lambda servers, sizes: latency.idle(servers, sizes.idle_seconds),
+    "mqtt": mqtt,
     "drain": drain.drain,
     "rebalance": rebalance.rebalance,
     "restart": restart.restart,

@@ -40,6 +40,7 @@ class Sizes:
     warm_seconds: float = 2
     restart_signals: int = 5_000
     drain: int = 15_000
+    mqtt: int = 20_000
     tenant_signals: int = 12_000
     stored: tuple[int, ...] = (1_000, 10_000, 100_000)
     views: tuple[int, ...] = (10_000, 100_000)
@@ -77,6 +78,7 @@ class Sizes:
             steady_seconds=2,
             restart_signals=200,
             drain=1_000,
+            mqtt=1_000,
             tenant_signals=1_500,
             stored=(1_000, 5_000),
             views=(500, 2_000),

@@ -1,10 +1,14 @@
 """The MQTT door on a real mosquitto: a device with nothing but an MQTT client raises and clears a case."""
 
 import json
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.authority import make_request
 from tests.mqtt_device import MqttDevice, needs_mosquitto, token_of
 from tests.stack import RunningStack, wait_until
 
@@ -44,3 +48,165 @@ def test_a_device_raises_and_clears_a_case_and_is_told_so(stack: RunningStack) -
         wait_until(lambda: cases_of(stack, "press-07")[0]["state"] == "RESOLVED", seconds=20)
     [case] = cases_of(stack, "press-07")
     assert (case["tenant_id"], case["severity"]) == ("acme", "major")
+
+
+def records_of(stack: RunningStack, topic: str, word: str) -> list[dict[str, Any]]:
+    tailed = stack.callout("tail", topic, "--no-follow", "--json")
+    assert tailed.returncode == 0, tailed.stderr
+    return [json.loads(line) for line in tailed.stdout.splitlines() if word in line]
+
+
+def told(stack: RunningStack, *arguments: str) -> Any:
+    done = stack.callout("devices", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def papers(stack: RunningStack, folder: Path, name: str) -> ssl.SSLContext:
+    """Enrol a device and return what it shows."""
+    told(stack, "enroll", "acme", name, "--out", str(folder))
+    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    return context
+
+
+def over_tls(stack: RunningStack, name: str, shown: ssl.SSLContext, **options: Any) -> MqttDevice:
+    return MqttDevice(stack.values["CALLOUT_MQTTS_URL"], "acme", name, tls=shown, **options)
+
+
+def is_let_in(device: MqttDevice) -> bool:
+    try:
+        device.connect()
+    except (OSError, AssertionError):
+        return False
+    finally:
+        device.client.loop_stop()
+    return device.connected and not device.refused
+
+
+def test_a_body_that_speaks_for_somebody_else_is_refused_and_dead(stack: RunningStack) -> None:
+    with device(stack, "liar") as liar:
+        liar.say("signal", {"tenant_id": "other", "fault": "E1", "seq": 1})
+        liar.say("signal", {"device_id": "press-07", "fault": "E1", "seq": 2})
+        assert (liar.receipt(1)["code"], liar.receipt(2)["code"]) == ("tenant_mismatch", "key_mismatch")
+        assert liar.say("signal", {"fault": "E1"}, topic="callout/v1/acme/press-07/signal") == NOT_AUTHORISED
+        assert liar.say("signal", {"fault": "E1"}, topic="callout/v1/acme/liar/receipt") == NOT_AUTHORISED
+    wait_until(lambda: len(records_of(stack, "device.signals.v1.dead", "acme/liar")) == 2, seconds=20)
+    assert not cases_of(stack, "liar")
+
+
+def test_what_cannot_be_read_is_told_and_costs_the_neighbours_nothing(stack: RunningStack) -> None:
+    deep = b"[" * 5_000
+    with device(stack, "noisy") as noisy, device(stack, "quiet") as quiet:
+        for bad in (b"E417", b"\xff", b"[1]", b'{"fault": 7}', b'{"severity": "major"}', deep, b'{"a":' + deep, b'"'):
+            noisy.say("signal", bad)
+        noisy.say("signal", {"fault": "x" * 200, "seq": 3})
+        noisy.say("signal", {"fault": "E1", "big": "y" * 100_000, "seq": 4})
+        noisy.say("journal", {"entries": [7, {"kind": "bell"}, {"seq": 5, "fault": "E2"}]})
+        quiet.say("signal", {"fault": "E1", "seq": 1}, correlation=b"mine")
+        assert quiet.receipt(1)["outcome"] == "stored"
+        assert [mark for _, _, mark in quiet.heard] == [b"mine"]
+        assert [noisy.receipt(seq).get("code") for seq in (3, 4, 5)] == ["invalid_data", "too_large", None]
+        codes = {one["code"] for one in noisy.receipts if "seq" not in one}
+        assert codes == {"not_json", "not_utf8", "invalid_data"}
+    wait_until(lambda: cases_of(stack, "quiet") and cases_of(stack, "noisy"), seconds=20)
+
+
+def test_a_flood_is_refused_and_told_and_nothing_of_it_is_silent(stack: RunningStack) -> None:
+    with device(stack, "flood") as flood, device(stack, "calm") as calm:
+        for seq in range(1, 401):
+            flood.put("signal", {"fault": "E9", "seq": seq})
+        calm.say("signal", {"fault": "E1", "seq": 1})
+        assert calm.receipt(1)["outcome"] == "stored"
+        flood.wait_for(lambda: len(flood.receipts) == 400)
+        refused = [one for one in flood.receipts if one["outcome"] == "refused"]
+        assert {one["code"] for one in refused} == {"rate_limited"}
+        assert all(one["retry_after_s"] > 0 for one in refused)
+        assert 50 < len(refused) < 400
+        again = refused[-1]["seq"]
+        wait_until(lambda: flood.say("signal", {"fault": "E9", "seq": again}) is not None, seconds=5)
+    sums = records_of(stack, "intake.decisions.v1", '"rate_limited"')
+    assert sum(one["data"]["count"] for one in sums) >= len(refused)
+    assert {one["key"] for one in sums} == {"acme/flood:E9"}
+
+
+def test_a_certificate_lets_a_device_in_until_it_is_revoked(stack: RunningStack, tmp_path: Path) -> None:
+    shown = papers(stack, tmp_path, "lathe-1")
+    assert (tmp_path / "key.pem").stat().st_mode & 0o077 == 0
+    with over_tls(stack, "lathe-1", shown, username="acme/press-07") as lathe:
+        assert lathe.say("signal", {"fault": "E1"}, topic="callout/v1/acme/press-07/signal") == NOT_AUTHORISED
+        lathe.say("signal", {"fault": "E1", "seq": 1})
+        assert lathe.receipt(1)["outcome"] == "stored"
+        [certificate] = told(stack, "show", "acme", "lathe-1")["certificates"]
+        told(stack, "revoke", "acme", "lathe-1", "--serial", certificate["serial"])
+        wait_until(lambda: not lathe.connected, seconds=20)
+        lathe.client.loop_stop()
+    assert not is_let_in(over_tls(stack, "lathe-1", shown))
+
+
+def test_a_device_renews_its_certificate_by_itself(stack: RunningStack, tmp_path: Path) -> None:
+    with over_tls(stack, "lathe-2", papers(stack, tmp_path, "lathe-2")) as lathe:
+        _, request = make_request("acme/lathe-2")
+        lathe.say("csr", {"csr": request}, correlation=b"renewal")
+        answer = lathe.wait_for(lambda: [body for topic, body, _ in lathe.heard if topic.endswith("/certificate")])[0]
+        assert answer["outcome"] == "issued"
+        _, foreign = make_request("acme/press-07")
+        lathe.say("csr", {"csr": foreign})
+        lathe.wait_for(lambda: [body for _, body, _ in lathe.heard if body.get("code") == "identity_mismatch"])
+    assert len(told(stack, "show", "acme", "lathe-2")["certificates"]) == 2
+
+
+def test_a_code_is_good_once_and_for_its_device_alone(stack: RunningStack) -> None:
+    code = told(stack, "enroll", "acme", "lathe-3", "--code")["code"]
+    url, user = stack.values["CALLOUT_MQTT_URL"], "enroll/acme/lathe-3"
+    wait_until(lambda: is_let_in(MqttDevice(url, "enroll/acme", "lathe-3", code, username=user)), seconds=10)
+    with MqttDevice(url, "enroll/acme", "lathe-3", code, username=user) as lathe:
+        assert lathe.say("signal", {"fault": "E1"}, topic="callout/v1/acme/lathe-3/signal") == NOT_AUTHORISED
+        (_, mine), (_, other) = make_request("acme/lathe-3"), make_request("acme/lathe-3")
+        for request, outcomes in ((mine, 1), (mine, 2), (other, 3)):
+            lathe.say("csr", {"csr": request})
+            lathe.wait_for(lambda count=outcomes: len(lathe.heard) >= count)
+        assert [body.get("code", "issued") for _, body, _ in lathe.heard] == ["issued", "issued", "code_used"]
+
+
+def test_a_decommissioned_device_is_cut_and_stays_out(stack: RunningStack, tmp_path: Path) -> None:
+    shown = papers(stack, tmp_path, "lathe-4")
+    token = token_of(stack, "acme", "lathe-4")
+    with over_tls(stack, "lathe-4", shown) as lathe:
+        assert lathe.say("birth", {"epoch": 1}) in (0, 16)
+        assert told(stack, "decommission", "acme", "lathe-4", "--reason", "scrapped")["state"] == "decommissioned"
+        wait_until(lambda: not lathe.connected, seconds=20)
+        lathe.client.loop_stop()
+    assert not is_let_in(over_tls(stack, "lathe-4", shown))
+    assert not is_let_in(MqttDevice(stack.values["CALLOUT_MQTT_URL"], "acme", "lathe-4", token))
+
+
+def test_who_speaks_is_known_and_people_say_more_of_it(stack: RunningStack, tmp_path: Path) -> None:
+    facts = {
+        "machines": [{"id": "line-2", "model": "X2"}],
+        "endpoints": [{"name": "plc", "kind": "tunnel", "port": 102}],
+    }
+    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    asked = ("--set", "serial=SN-7", "--label", "hall=3", "--file", str(tmp_path / "facts.json"))
+    known = told(stack, "set", "acme", "press-07", *asked)
+    assert (known["serial"], known["labels"], known["machines"]) == ("SN-7", {"hall": "3"}, facts["machines"])
+    assert told(stack, "set", "acme", "press-07", *asked) == known
+    assert "serial" not in told(stack, "set", "acme", "press-07", "--clear", "serial")
+    assert "press-07" in {one["device_id"] for one in told(stack, "list", "--tenant", "acme")}
+
+
+def test_a_second_connection_of_one_identity_takes_over_and_nobody_else_can(stack: RunningStack) -> None:
+    url, token = stack.values["CALLOUT_MQTT_URL"], token_of(stack, "acme", "twin")
+    first, second = (MqttDevice(url, "acme", "twin", token) for _ in range(2))
+    wait_until(lambda: is_let_in(MqttDevice(url, "acme", "twin", token)), seconds=10)
+    first.connect()
+    with device(stack, "stranger") as stranger:  # every client here sends the same client id
+        assert first.say("signal", {"fault": "E1"}) == 0
+        assert stranger.say("signal", {"fault": "E1"}) == 0
+        second.connect()
+        wait_until(lambda: not first.connected, seconds=10)
+        first.client.loop_stop()
+        second.say("signal", {"fault": "E1", "seq": 1})
+        assert second.receipt(1)["outcome"] == "stored"
+        assert stranger.connected
+    second.close()

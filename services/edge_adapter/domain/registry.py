@@ -95,7 +95,7 @@ def _changed(device: Device, asked: Registration, now: datetime) -> Device:
 
 
 def _register(device: Device, asked: Register) -> Device:
-    told = {name: value for name, value in asked.facts.model_dump(mode="json").items() if value is not None}
+    told = asked.facts.model_dump(mode="json", exclude_none=True)
     if asked.reported:
         return replace(device, reported={**device.reported, **told})
     kept = {name: value for name, value in device.said.items() if name not in asked.clear}
