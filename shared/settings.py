@@ -3,7 +3,7 @@
 import os
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import PermanentError
@@ -71,6 +71,12 @@ class ServiceSettings(BaseSettings):
     )
     traces_off: bool = Field(
         False, validation_alias="OTEL_SDK_DISABLED", description="Tracing is off whatever else says"
+    )
+    internal_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="CALLOUT_INTERNAL_KEY",
+        description="What the gateway signs its requests to the attachment service with (32 characters or more); "
+        "without it no file is taken or given",
     )
     sealing_key: str = Field(
         "",

@@ -83,6 +83,10 @@ class Database:
         """Return the driver's own collection, for modules of `shared` that know the driver."""
         return self._database[name]
 
+    async def make_collection(self, name: str, **options: Any) -> None:  # noqa: ANN401 - the driver's
+        """Make a collection with options of the server, for modules of `shared` that know the driver."""
+        await self._database.create_collection(name, **options)
+
     async def ping(self) -> None:
         """Ask the server whether it is there.
 

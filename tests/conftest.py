@@ -25,7 +25,7 @@ def infra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
 @pytest.fixture(scope="session")
 def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """Workflow and two gateway processes, started once and shared by the tests of the HTTP door."""
-    services = ("--only", "workflow,gateway,remote_session", "--workers", "gateway=2")
+    services = ("--only", "workflow,attachment,gateway,remote_session", "--workers", "gateway=2")
     fast = {
         "GATEWAY_REQUESTS_PER_SECOND": "10000",
         "GATEWAY_REQUESTS_BURST": "10000",

@@ -2,6 +2,8 @@
 
 import asyncio
 import http.client
+import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,7 @@ GATEWAY: Final = "gateway"
 REMOTE_SESSION: Final = "remote_session"
 RELAY: Final = "relay"
 EDGE_ADAPTER: Final = "edge_adapter"
+ATTACHMENT: Final = "attachment"
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 #: A killed worker's partitions move after this; Kafka's default is 10 s, its own lower limit 6 s.
@@ -40,6 +43,7 @@ def worker_program(service: str, worker: int, folder: DataFolder, servers: Mappi
             **servers,
             f"{prefix}_HTTP_PORT": str(port),
             **({"GATEWAY_API_PORT": str(api_port(worker, folder))} if service == GATEWAY else {}),
+            **({"ATTACHMENT_API_PORT": str(bytes_port(folder))} if service == ATTACHMENT else {}),
             f"{prefix}_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MILLISECONDS),
             "CALLOUT_LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
@@ -90,6 +94,22 @@ def relay_host_ca(folder: DataFolder) -> str:
 def api_port(worker: int, folder: DataFolder) -> int:
     """Return the port of the HTTP API of one gateway process."""
     return folder.port(f"{GATEWAY}-api-{worker}")
+
+
+def bytes_port(folder: DataFolder) -> int:
+    """Return the port where the attachment service takes and gives bytes; its processes share it."""
+    return folder.port(f"{ATTACHMENT}-api")
+
+
+def internal_key(folder: DataFolder) -> str:
+    """Return the key that the gateway signs with and the attachment service believes; made once for a data folder."""
+    file = folder.path / "internal.key"
+    if not file.exists():
+        fresh = file.with_suffix(f".{os.getpid()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+            written.write(secrets.token_urlsafe(48))
+        fresh.replace(file)
+    return file.read_text()
 
 
 async def _answers(port: int) -> bool:

@@ -17,10 +17,13 @@ from deploy.embedded.mosquitto import ADVICE, Mosquitto, mosquitto_program
 from deploy.embedded.mosquitto import NAME as MQTT
 from deploy.embedded.sealing_key import VARIABLE, sealing_key
 from deploy.embedded.services import (
+    ATTACHMENT,
     EDGE_ADAPTER,
     GATEWAY,
     REMOTE_SESSION,
     api_port,
+    bytes_port,
+    internal_key,
     relay_addresses,
     relay_host_ca,
     relay_program,
@@ -179,7 +182,7 @@ class Stack:
         self._progress.ready("topics", time.monotonic() - began)
 
     async def _start_services(self) -> None:
-        environment = self._servers | self._open_door() | self._open_relay()
+        environment = self._servers | self._open_door() | self._inner_door() | self._open_relay()
         if not os.environ.get(VARIABLE):
             environment[VARIABLE] = sealing_key(self.folder.path)
         programs = [
@@ -218,6 +221,13 @@ class Stack:
         issuer.prepare()
         self._door["CALLOUT_ISSUER_KEY"] = str(issuer.key_file)
         return issuer.environment()
+
+    def _inner_door(self) -> dict[str, str]:
+        """Return where the gateway brings bytes to, and what it signs with; nothing without the attachment service."""
+        if ATTACHMENT not in self._workers:
+            return {}
+        url = f"http://{LOOPBACK}:{bytes_port(self.folder)}"
+        return {"GATEWAY_ATTACHMENT_URL": url, "CALLOUT_INTERNAL_KEY": internal_key(self.folder)}
 
     async def _start(self, name: str, make: Callable[[], Program | Sequence[Program]]) -> None:
         self._progress.starting(name)

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from services.attachment.domain import Attachment, CaseFiles
+from services.attachment.domain.upload import Step, Upload
 from shared.contracts.case import Actor
 from shared.contracts.words import AttachmentState, NoteVisibility, Role, Scan
 from shared.errors import UnknownSchema
@@ -10,6 +11,7 @@ from shared.errors import UnknownSchema
 SCHEMA: Final = 1
 _OPTIONAL: Final = ("finding", "scanner", "case_id", "case_tenant_id", "note_id", "expires_at", "ended_at")
 _PLAIN: Final = ("tenant_id", "name", "size", "media_type", "sha256", "stored_at", "thumbnail")
+_UPLOAD: Final = (*("name", "declared", "length", "reserved", "offset", "epoch", "sha256", "media_type", "expires_at"),)
 
 Document = dict[str, Any]
 
@@ -65,6 +67,30 @@ def read_case(document: Document) -> CaseFiles:
     _check(document, "case")
     files = {file["id"]: file["tenant_id"] for file in document["files"]}
     return CaseFiles(case_id=document["_id"], tenant_id=document["tenant_id"], files=files)
+
+
+def upload_document(upload: Upload) -> Document:
+    """Write an upload down."""
+    plain = {name: getattr(upload, name) for name in _UPLOAD}
+    return {
+        "_id": upload.id,
+        "schema": SCHEMA,
+        "tenant_id": upload.owner.tenant_id,
+        "owner": actor_document(upload.owner),
+        "step": upload.step.value,
+        **plain,
+    }
+
+
+def read_upload(document: Document) -> Upload:
+    """Read an upload.
+
+    Raises:
+        UnknownSchema: if a newer version wrote it.
+    """
+    _check(document, "upload")
+    plain = {name: document[name] for name in _UPLOAD}
+    return Upload(id=document["_id"], owner=read_actor(document["owner"]), step=Step(document["step"]), **plain)
 
 
 def actor_document(actor: Actor) -> Document:

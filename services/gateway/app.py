@@ -9,11 +9,11 @@ from services.gateway.http.app import make_app
 from services.gateway.http.commands import Desk
 from services.gateway.http.doors import Doors, Rates
 from services.gateway.http.events import EventHub
+from services.gateway.http.files import Files
 from services.gateway.http.identity import Keys, Tokens, Trust
 from services.gateway.http.ledger import Ledger
 from services.gateway.http.line import KafkaLine
 from services.gateway.http.outcomes import Outcomes
-from services.gateway.http.server import HttpServer
 from services.gateway.http.session_desk import SessionDesk
 from services.gateway.preferences import Preferences
 from services.gateway.sessions import SessionEvents, SessionViews
@@ -24,7 +24,9 @@ from services.gateway.tenant_desk import TenantDesk
 from shared import storage
 from shared.config import TenantConfig
 from shared.flow import Projection, Viewer
+from shared.http_server import HttpServer
 from shared.ops import Operations
+from shared.passes import Passes
 from shared.sealing import Seal
 from shared.service import Part, Service, new_broker
 from shared.tenancy import Tenancy
@@ -52,6 +54,7 @@ def build(settings: GatewaySettings) -> Service:
     desk = Desk(KafkaLine(servers), outcomes, views, ledger, wait_seconds=settings.wait_seconds)
     devices, tenants = Devices(generations.devices), TenantConfig(servers, Tenancy(lambda data: data, KINDS))
     desk_of_tenants, events = TenantDesk(servers, tenants), EventHub(servers, streams_max=settings.streams_max)
+    files = Files(settings.attachment_url, Passes(settings.internal_key.get_secret_value()), views)
     doors = Doors(
         tokens=tokens_of(settings),
         views=views,
@@ -64,16 +67,21 @@ def build(settings: GatewaySettings) -> Service:
         tenants=tenants,
         desk_of_tenants=desk_of_tenants,
         seal=Seal(settings.sealing_key),
+        files=files,
     )
-    server = HttpServer(
+    server = _server(settings, doors)
+    before: list[Part] = [generations, sessions, ledger, outcomes, desk, events, tenants, desk_of_tenants, files]
+    return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
+
+
+def _server(settings: GatewaySettings, doors: Doors) -> HttpServer:
+    return HttpServer(
         make_app(doors),
-        events,
         host=settings.api_host,
         port=settings.api_port,
         drain_seconds=settings.drain_seconds,
+        leaving=doors.events.stop,
     )
-    before: list[Part] = [generations, sessions, ledger, outcomes, desk, events, tenants, desk_of_tenants]
-    return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
 
 
 def _shared_views(settings: GatewaySettings, generations: Generations) -> SharedEvents:

@@ -43,4 +43,9 @@ class GatewaySettings(ServiceSettings):
         description="Where technicians reach the relay of remote sessions, host:port; told with each session",
     )
     relay_host_ca: str = Field("", description="The public key by which hosts behind the relay are known")
+    attachment_url: str = Field(
+        "",
+        pattern=r"^$|^https?://",
+        description="Where the attachment service takes and gives bytes; without it files are refused",
+    )
     streams_max: int = Field(1_000, ge=1, le=100_000, description="Streams of events that one process serves at once")

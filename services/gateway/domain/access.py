@@ -35,6 +35,10 @@ class Action(StrEnum):
     READ_DEVICES = "read_devices"
     OWN_NOTICES = "own_notices"
     MANAGE_SUBSCRIPTIONS = "manage_subscriptions"
+    STORE_FILES = "store_files"
+    READ_FILES = "read_files"
+    LINK_FILES = "link_files"
+    REDEEM_LINKS = "redeem_links"
 
 
 CUSTOMERS: Final = frozenset({Role.OPERATOR, Role.CONTACT})
@@ -61,7 +65,13 @@ ROUTES: Final[Mapping[Action, frozenset[Role]]] = {
     Action.OWN_NOTICES: PEOPLE,
     # Whoever sets these up decides where a tenant's cases are told outside.
     Action.MANAGE_SUBSCRIPTIONS: frozenset({Role.DISPATCHER, Role.OPERATOR}),
+    Action.STORE_FILES: PEOPLE,
+    Action.READ_FILES: READERS,
+    Action.LINK_FILES: PEOPLE,
 }
+
+#: What whoever has a link may do, without being anybody.
+OPEN: Final = frozenset({Action.REDEEM_LINKS})
 
 #: Who may give which command over HTTP at all; state, ownership and arguments are for workflow to judge.
 COMMANDS: Final[Mapping[str, frozenset[Role]]] = {

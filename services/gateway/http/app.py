@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.http import (
+    attachments,
     bulk,
     cases,
     devices,
@@ -23,7 +24,7 @@ from services.gateway.http import (
     stream,
 )
 from services.gateway.http.bodies import Json
-from services.gateway.http.compat import crm_description, django_crm, equinix, equinix_description
+from services.gateway.http.compat import crm_description, django_crm, equinix, equinix_description, equinix_files
 from services.gateway.http.compat.describing import Door
 from services.gateway.http.doors import Asking, Doors
 from services.gateway.http.notifications import UNSUBSCRIBE_ROUTE
@@ -33,14 +34,15 @@ from shared.contracts import limits
 from shared.version import version
 
 OPENAPI: Final = "/api/v1/openapi.json"
+NOT_KEPT: Final = (b"cache-control", b"no-store")
 HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     bulk.router,
     export.router,
+    attachments.router,
     cases.router,
     devices.router,
     stream.router,
@@ -49,9 +51,12 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     notifications.router,
     django_crm.router,
     equinix.router,
+    equinix_files.router,
 )
 #: The doors of other products have descriptions of their own.
 DESCRIBED: Final = (crm_description.DOOR, equinix_description.DOOR)
+#: Where bytes of files come in: they are streamed, and bounded where they are stored.
+STREAMED: Final = (attachments.PATH, attachments.UPLOADS)
 #: Doors that tell failures in words of their own, also of bodies that are too large.
 OTHERS: Final = ("/compat/",)
 
@@ -100,6 +105,13 @@ def action_of(route: APIRoute) -> Any:  # noqa: ANN401 - an Action, or nothing
     return next((guard.action for guard in guards if isinstance(guard, Asking)), None)
 
 
+def brings_files(scope: Scope) -> bool:
+    """Tell whether a request's body is streamed on, and bounded where it ends."""
+    path, media = scope["path"], dict(scope["headers"]).get(b"content-type", b"")
+    form = media.lower().startswith(b"multipart/form-data")
+    return path in STREAMED or path.startswith(f"{attachments.UPLOADS}/") or (form and path.startswith(OTHERS))
+
+
 class Guards:
     """Refuses bodies that are too large before they are read, and adds the headers that every answer has."""
 
@@ -112,13 +124,14 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        streamed = brings_files(scope)
         taken = 0
 
         async def counted() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._body_bytes_max:
+            if taken > self._body_bytes_max and not streamed:
                 raise Problem("too_large", f"A body may have {self._body_bytes_max} bytes.")
             return message
 
@@ -128,11 +141,13 @@ class Guards:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "none")
                 figures.count(scope["method"], route, message["status"], time.monotonic() - began)
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                headers = [*message.get("headers", ()), *HEADERS]
+                kept = any(name.lower() == NOT_KEPT[0] for name, _ in headers)
+                message["headers"] = headers if kept else [*headers, NOT_KEPT]
             await send(message)
 
         length = dict(scope["headers"]).get(b"content-length", b"0")
-        own_words = scope["path"].startswith(OTHERS)
+        own_words = streamed or scope["path"].startswith(OTHERS)
         if length.isdigit() and int(length) > self._body_bytes_max and not own_words:
             answer = problems.told_plainly(
                 Problem("too_large", f"A body may have {self._body_bytes_max} bytes."), scope["path"]

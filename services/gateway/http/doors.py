@@ -15,6 +15,7 @@ from services.gateway.devices import Devices
 from services.gateway.domain.access import Action, Identity, may
 from services.gateway.http.commands import Desk
 from services.gateway.http.events import EventHub
+from services.gateway.http.files import Files
 from services.gateway.http.identity import Tokens
 from services.gateway.http.problems import Problem
 from services.gateway.http.session_desk import SessionDesk
@@ -23,6 +24,7 @@ from services.gateway.store import Views
 from services.gateway.tenant_desk import TenantDesk
 from shared.config import Tenants
 from shared.contracts.tenant_data import TenantData
+from shared.contracts.words import Role
 from shared.sealing import Seal
 
 PEOPLE_MAX: Final = 10_000
@@ -72,6 +74,7 @@ class Doors:
     tenants: Tenants[TenantData]
     desk_of_tenants: TenantDesk
     seal: Seal
+    files: Files
 
     @staticmethod
     def now() -> datetime:
@@ -111,6 +114,22 @@ async def rooms_of(request: Request) -> Doors:
     return doors_of(request)
 
 
+class AskingNobody(Asking):
+    """The dependency of a route that is open to whoever has its secret address."""
+
+    async def __call__(
+        self, request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(SCHEME)]
+    ) -> Identity:
+        """Return nobody; one address of the network asks as often as one person may.
+
+        Raises:
+            Problem: `rate_limited`.
+        """
+        nobody = Identity("nobody", request.client.host if request.client else "-", Role.CONTACT)
+        doors_of(request).rates.take(nobody)
+        return nobody
+
+
 Rooms = Annotated[Doors, Depends(rooms_of)]
 Lister = Annotated[Identity, Depends(Asking(Action.LIST_CASES))]
 Reader = Annotated[Identity, Depends(Asking(Action.READ_CASE))]
@@ -126,3 +145,7 @@ EndpointDefiner = Annotated[Identity, Depends(Asking(Action.DEFINE_ENDPOINTS))]
 DeviceReader = Annotated[Identity, Depends(Asking(Action.READ_DEVICES))]
 NoticeOwner = Annotated[Identity, Depends(Asking(Action.OWN_NOTICES))]
 SubscriptionOwner = Annotated[Identity, Depends(Asking(Action.MANAGE_SUBSCRIPTIONS))]
+Storer = Annotated[Identity, Depends(Asking(Action.STORE_FILES))]
+FileReader = Annotated[Identity, Depends(Asking(Action.READ_FILES))]
+Linker = Annotated[Identity, Depends(Asking(Action.LINK_FILES))]
+Bearer = Annotated[Identity, Depends(AskingNobody(Action.REDEEM_LINKS))]

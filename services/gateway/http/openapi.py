@@ -69,11 +69,12 @@ def _complete(operation: dict[str, Any], told: Told, method: str, path: str, sha
     listing = path in {f"{PREFIX}/cases", f"{PREFIX}/cases/export.csv"} and method == "get"
     parameters = [schemas.plain_parameter(each) for each in operation.get("parameters", ())]
     parameters += schemas.list_parameters(pages=path.endswith("/cases")) if listing else []
+    parameters += told.parameters
     if parameters:
         operation["parameters"] = parameters
     if told.body is not None:
-        content = {"schema": told.body, "example": told.body_example}
-        operation["requestBody"] = {"required": needs_body(told.body), "content": {"application/json": content}}
+        content = {"schema": told.body, **({"example": told.body_example} if told.body_example is not None else {})}
+        operation["requestBody"] = {"required": needs_body(told.body), "content": {told.takes: content}}
     operation["responses"] = _responses(told, shared)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from services.gateway.http import session_routes
 from services.gateway.http.arguments import SAID_ELSEWHERE
 from services.gateway.http.examples import ARGUMENTS, CASE, DEVICE, EVENT
+from services.gateway.http.file_routes import FILE_NAMES, FILE_ROUTES, FORM
 from services.gateway.http.notice_routes import NOTICE_NAMES, NOTICES
 from services.gateway.http.schemas import REF, Schema, arguments_name, ref
 from services.gateway.http.told import READING, SENDING, Told
@@ -204,7 +205,7 @@ ROUTES: Final[Mapping[tuple[str, str], Told]] = {
 
 def told_of(method: str, path: str) -> Told:
     """Return what a route takes and tells."""
-    if (known := ROUTES.get((method, path))) is not None:
+    if (known := ROUTES.get((method, path), FILE_ROUTES.get((method, path)))) is not None:
         return known
     name = "add_note" if path.endswith("/notes") else path.rpartition("/")[2]
     gone = name == "delete"
@@ -239,14 +240,15 @@ def name_of(method: str, path: str) -> str:
         ("put", "/preferences/cases"): "save_preferences",
         ("delete", "/preferences/cases"): "reset_preferences",
         **NOTICE_NAMES,
+        **FILE_NAMES,
     }
     return session_routes.NAMES.get((method, path)) or named[method, path]
 
 
 def needs_body(body: Schema) -> bool:
     """Tell whether a body may not be left out."""
-    name = body["$ref"].removeprefix(REF)
-    if name in {"Bulk", "NewCase", "RequestSessionArguments", "DefineEndpointsArguments"}:
+    name = body.get("$ref", "").removeprefix(REF)
+    if name in {"Bulk", "NewCase", "RequestSessionArguments", "DefineEndpointsArguments"} or body is FORM:
         return True
     by_name = {arguments_name(command): model for command, model in COMMANDS.items()}
     model = by_name.get(name)

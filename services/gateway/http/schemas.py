@@ -18,6 +18,7 @@ from shared.contracts.events import CaseEvent, Flags
 from shared.contracts.new_case import NewCase
 from shared.contracts.presence import Presence
 from shared.contracts.tenant_notices import Preference, Subscription
+from shared.contracts.words import AttachmentState, Scan
 
 Schema = dict[str, Any]
 REF: Final = "#/components/schemas/"
@@ -91,6 +92,7 @@ def _resources() -> dict[str, Schema]:
         "Bulk": bulk(),
         "BulkArguments": {"type": "object", "description": "the command's arguments"},
         "BulkFilter": {"type": "object", "description": "parameters of a list"},
+        **_files(),
         "Preferences": obj(choice),
         "Subscription": obj({"name": TEXT, "channel": TEXT, "active": {"type": "boolean"}}, secret=TEXT, url=TEXT),
         "Subscriptions": obj({"items": items("Subscription")}),
@@ -110,6 +112,36 @@ def device() -> Schema:
 
 def _presence() -> Schema:
     return {"enum": [word.value for word in Presence]}
+
+
+def _files() -> dict[str, Schema]:
+    """Return the schemas of what is told of files."""
+    return {
+        "File": _file(),
+        "StoredFiles": obj({"items": items("File")}),
+        "CaseFiles": obj(
+            {
+                "items": {
+                    "type": "array",
+                    "items": obj({"id": TEXT, "name": TEXT, "at": TEXT, "by": obj({})}, note_id=TEXT),
+                }
+            }
+        ),
+        "Link": obj({"url": TEXT, "expires_at": TEXT}),
+        "NewLink": {
+            **obj({}, expires_in_minutes={"type": "integer", "minimum": 1, "maximum": 1440, "default": 15}),
+            "additionalProperties": False,
+        },
+    }
+
+
+def _file() -> Schema:
+    """Return the schema of what is known of a file."""
+    states = {"enum": [state.value for state in AttachmentState]}
+    needed = {**dict.fromkeys(("id", "name", "media_type", "sha256"), TEXT), "size": COUNT, "state": states}
+    texts = ("finding", "case_id", "note_id", "stored_at", "expires_at")
+    scans = {"enum": [scan.value for scan in Scan]}
+    return obj({**needed, "scan": scans}, thumbnail={"type": "boolean"}, **dict.fromkeys(texts, TEXT))
 
 
 def problem() -> Schema:

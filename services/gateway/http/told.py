@@ -22,6 +22,8 @@ class Told:
     media: str = "application/json"
     body: Schema | None = None
     body_example: Any = None
+    takes: str = "application/json"
     headers: Mapping[str, str] | None = None
     pending: bool = False
+    parameters: Sequence[Schema] = ()
     also: Sequence[int] = ()

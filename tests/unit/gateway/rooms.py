@@ -19,12 +19,13 @@ from services.gateway.handlers import documents_of, write
 from services.gateway.http.commands import Desk
 from services.gateway.http.ledger import Ledger
 from services.gateway.http.outcomes import Outcomes
-from services.gateway.http.problems import unauthenticated
+from services.gateway.http.problems import Problem, not_found, unauthenticated
 from services.gateway.store import Views
 from services.workflow.domain import Case, Tenant
 from services.workflow.handlers import Commands
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, CASE_OUTCOMES, SHARED_EVENTS, contract_name
 from shared.contracts.envelope import Message, read
+from shared.contracts.ids import derived_id
 from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import Role
 from shared.flow import Heard
@@ -117,12 +118,42 @@ class MemoryLine:
         )
 
 
+class MemoryFiles:
+    """Files that are stored, by their ids, each for its owner."""
+
+    are_kept = True
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, Any]] = {}
+
+    async def store(self, who: Identity, name: str, media_type: str, body: Any, *, at_most: int | None) -> Any:
+        """Store a file."""
+        data = b"".join([chunk async for chunk in body])
+        if at_most is not None and len(data) > at_most:
+            raise Problem("too_large", "too large")
+        id_ = derived_id("file", len(self.kept), name)
+        self.kept[id_] = {"id": id_, "name": name, "size": len(data), "state": "stored", "owner": who.user_id}
+        return self.kept[id_]
+
+    async def describe(self, who: Identity, file_id: str) -> Any:
+        """Return a file of somebody's own."""
+        if file_id not in self.kept or self.kept[file_id]["owner"] != who.user_id:
+            raise not_found()
+        return self.kept[file_id]
+
+    async def remove(self, who: Identity, file_id: str) -> None:
+        """Throw a file away."""
+        await self.describe(who, file_id)
+        del self.kept[file_id]
+
+
 class MemoryRooms:
     """Views, desk, tenants and tokens; a token is `tenant/user/role[/scope]`."""
 
     def __init__(self) -> None:
         self.now_ = START
         self.pending = False
+        self.files = MemoryFiles()
         self.bodies: defaultdict[str, defaultdict[str, dict[str, bytes]]] = defaultdict(lambda: defaultdict(dict))
         self.generations = MemoryGenerations()
         self.outcomes = Outcomes("nowhere")
@@ -144,6 +175,7 @@ class MemoryRooms:
             events=None,
             preferences=None,
             now=self.now,
+            files=self.files,
         )
 
     def take_no_more(self) -> None:

@@ -141,7 +141,8 @@ async def test_a_case_is_read_with_its_comments_files_and_people(crm: httpx.Asyn
     assert comment == told | {"id": comment["id"]}
     assert file == {
         "id": "f-1",
-        "attachment": "log.txt",
+        "attachment": "/api/v1/attachments/f-1/content",
+        "file_name": "log.txt",
         "case": case["id"],
         "created_on": "2026-01-02T09:00:02Z",
         "created_by": USER,
@@ -212,15 +213,29 @@ async def test_a_form_may_come_in_parts_and_lists_as_repeated_fields_or_json(crm
     assert (case["name"], case["contacts"], case["teams"]) == ("In parts", [USER, TEAM], [TEAM])
 
 
+@pytest.mark.seed("S2.7", "S2.12", "S2.21")
 @pytest.mark.parametrize("name", ["case_attachment", "anything"])
-async def test_a_file_that_cannot_be_kept_is_refused_and_nothing_is_done(crm: httpx.AsyncClient, name: str) -> None:
+async def test_files_of_a_form_are_stored_and_put_into_the_case(crm: httpx.AsyncClient, name: str) -> None:
+    file = {name: ("a.txt", b"content" * 100_000)}
+    case = (await crm.post(CASES, data={"name": "With a file"}, files=file)).json()
+    place = f"{CASES}{case['id']}/"
+    said = await crm.post(place, data={"comment": "And more"}, files=[(name, ("b.txt", b"b")), (name, ("c.txt", b"c"))])
+    assert said.status_code == 200, said.text
+    shown = (await crm.get(place)).json()["attachments"]
+    assert [each["file_name"] for each in shown] == ["a.txt", "b.txt", "c.txt"]
+    assert shown[0]["attachment"] == f"/api/v1/attachments/{shown[0]['id']}/content"
+
+
+async def test_files_of_a_request_that_is_refused_are_not_kept(crm: httpx.AsyncClient, rooms: MemoryRooms) -> None:
     for method, path, data in (
-        ("POST", CASES, {"name": "With a file"}),
+        ("POST", CASES, {"name": ""}),
         ("POST", CASES + UNKNOWN + "/", {"comment": "x"}),
     ):
-        answer = await crm.request(method, path, data=data, files={name: ("a.txt", b"content")})
-        assert answer.status_code == 400
-        assert "cannot be kept" in answer.json()["errors"][name][0]
+        answer = await crm.request(method, path, data=data, files={"case_attachment": ("a.txt", b"content")})
+        assert answer.status_code in {400, 404}
+    six = [("f", (f"{n}.txt", b"content")) for n in range(6)]
+    assert (await crm.post(CASES, data={"name": "Six"}, files=six)).status_code == 400
+    assert rooms.files.kept == {}
     assert await names(crm) == []
 
 

@@ -115,16 +115,34 @@ async def test_what_is_too_long_or_malformed_is_refused_by_name(
     assert [name.partition(".")[0] for name in properties] == [property_]
 
 
-@pytest.mark.seed("S4.8")
-async def test_files_are_kept_by_reference(api: httpx.AsyncClient, rooms: MemoryRooms) -> None:
-    number = await create(api, attachments=[{"id": UUID, "name": "photo.jpg"}])
-    other = {"id": UUID.replace("1", "2", 1), "name": "log.txt"}
+async def uploaded(api: httpx.AsyncClient, name: str, data: bytes = b"content") -> dict[str, str]:
+    answer = await api.post("/compat/equinix/v1/attachments/file", files={"uploadFile": (name, data)})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+@pytest.mark.seed("S4.8", "S4.25")
+async def test_files_are_uploaded_first_and_named_then(api: httpx.AsyncClient, rooms: MemoryRooms) -> None:
+    photo, other = await uploaded(api, "photo.jpg"), await uploaded(api, "log.txt")
+    number = await create(api, attachments=[photo])
     await api.post(f"{CASES}/{number}/notes", json={"text": "See the log", "attachments": [other]})
     who = await rooms.identify("Bearer acme/olga/operator")
     view = await rooms.views.one(who, number)
     assert view
     papers = papers_of(await rooms.views.papers(who, view.case_id))
-    assert [(file.id, file.name) for file in papers.files] == [(UUID, "photo.jpg"), (other["id"], "log.txt")]
+    assert [(file.id, file.name) for file in papers.files] == [(photo["id"], "photo.jpg"), (other["id"], "log.txt")]
+
+
+@pytest.mark.seed("S4.25")
+async def test_files_of_others_under_other_names_or_of_other_kinds_are_refused(api: httpx.AsyncClient) -> None:
+    photo = await uploaded(api, "photo.jpg")
+    for name, data in (("run.exe", b"x"), ("photo.jpg", bytes(10 * 1024 * 1024 + 1))):
+        answer = await api.post("/compat/equinix/v1/attachments/file", files={"uploadFile": (name, data)})
+        assert answer.status_code == 400
+    for file in (photo | {"name": "other.jpg"}, {"id": UUID, "name": "photo.jpg"}, photo | {"name": "photo.exe"}):
+        assert wrong(await api.post(CASES, json=NEW | {"attachments": [file]}))[1] == ["attachments"]
+    theirs = await api.post(CASES, json=NEW | {"attachments": [photo]}, headers=as_("operator", user="eve"))
+    assert wrong(theirs)[1] == ["attachments"]
 
 
 @pytest.mark.seed("S4.21", "S4.22", "S4.23")

@@ -59,10 +59,11 @@ def comment(profile: Profile, case_id: str, note: Note) -> dict[str, Any]:
 
 
 def attachment(profile: Profile, case_id: str, file: File) -> dict[str, Any]:
-    """Return a file as an attachment; its path is its name, as long as it cannot be fetched here."""
+    """Return a file as an attachment; its path is where its bytes are."""
     return {
         "id": file.id,
-        "attachment": file.name,
+        "attachment": f"/api/v1/attachments/{file.id}/content",
+        "file_name": file.name,
         "case": case_id,
         "created_on": profile.time(instant(file.at)),
         "created_by": _name(file.by),

@@ -12,10 +12,14 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from services.gateway.domain.access import Identity
 from services.gateway.domain.compat.crm_form import FieldErrors
 from services.gateway.domain.profiles import UnknownWord
 from services.gateway.domain.query import InvalidQuery
 from services.gateway.http.compat.giving import Pending
+from services.gateway.http.doors import Doors
+from services.gateway.http.forms import forget, read_form
+from services.gateway.http.multipart import is_multipart
 from services.gateway.http.problems import Problem
 from shared.contracts import limits
 from shared.errors import TransientError
@@ -25,10 +29,7 @@ FIELDS_MAX: Final = 100
 FILES_MAX: Final = 5
 BODY_MAX: Final = limits.COMMAND_BYTES_MAX
 FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
-NO_FILES: Final = (
-    "Files cannot be kept here yet, so nothing was done. Give files that are stored elsewhere by reference: "
-    '`attachments` = [{"id": …, "name": …}].'
-)
+NO_FILES: Final = "Files belong to a case, or to a new comment; nothing was done."
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -44,6 +45,7 @@ class CrmRoute(APIRoute):
             try:
                 return await handler(request)
             except (Problem, HTTPException, RequestValidationError, FieldErrors, InvalidQuery, UnknownWord) as error:
+                await _forget(request, error)
                 return failure(error)
             except TransientError as error:
                 log.warning("request_not_served", reason=str(error))
@@ -72,8 +74,44 @@ def failure(error: Exception) -> Response:
     return _answer(400, str(error), "invalid_request")
 
 
+async def read_body_with_files(request: Request, doors: Doors, who: Identity) -> Mapping[str, Any]:
+    """Return the fields of a body; the files of a form are stored now, and stand under `attachments` with the others.
+
+    Raises:
+        Problem: it cannot be read, or a file is refused.
+        TransientError: files cannot be stored now.
+    """
+    if not is_multipart(request):
+        return await read_body(request)
+    texts, stored = await read_form(request, doors, who)
+    request.state.stored = (doors, who, stored)
+    fields: dict[str, Any] = {name: each[0] if len(each) == 1 else each for name, each in texts.items()}
+    if stored:
+        named = _listed(texts.get("attachments", []))
+        fields["attachments"] = [*named, *({"id": file["id"], "name": file["name"]} for file in stored)]
+    return fields
+
+
+async def _forget(request: Request, error: Exception) -> None:
+    """Throw the files of a request away that left nothing else."""
+    if hasattr(request.state, "stored") and not (isinstance(error, Problem) and error.facts.get("done")):
+        await forget(*request.state.stored)
+
+
+def _listed(texts: list[str]) -> list[Any]:
+    """Return what fields name that come as JSON, one or several; what is no JSON is told later."""
+    found: list[Any] = []
+    for text in texts:
+        try:
+            each = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            each = text
+        found += each if isinstance(each, list) else [each]
+    return found
+
+
 async def read_body(request: Request) -> Mapping[str, Any]:
-    """Return the fields of a body: a JSON object, or a form; a form's file is refused, for it could not be kept.
+    """Return the fields of a body: a JSON object, or a form without files.
 
     Raises:
         Problem: it is none of these, or too large.

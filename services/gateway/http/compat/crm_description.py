@@ -92,7 +92,7 @@ def _components() -> dict[str, Schema]:
     whole = {**_shown(), "description": _or_null(TEXT), "created_by": _or_null(TEXT), "org": TEXT}
     by = {"case": TEXT}
     comment = {"id": TEXT, "comment": TEXT, **by, "commented_on": TIME, "commented_by": _or_null(TEXT)}
-    file = {"id": TEXT, "attachment": TEXT, **by, "created_on": TIME, "created_by": _or_null(TEXT)}
+    file = {"id": TEXT, "attachment": TEXT, "file_name": TEXT, **by, "created_on": TIME, "created_by": _or_null(TEXT)}
     link = _or_null({**TEXT, "description": "relative"})
     texts = {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}}
     return {

