@@ -42,7 +42,8 @@ format: venv ## Mend the style
 
 test: venv ## All tests but the long ones, on a real Kafka and MongoDB
 	$(BIN)/pytest -n logical --dist loadfile tests/unit tests/contract
-	$(BIN)/pytest tests/integration tests/e2e tests/bench tests/chaos
+	$(BIN)/pytest -n 2 --dist loadfile tests/integration
+	$(BIN)/pytest tests/e2e tests/bench tests/chaos
 
 bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')
 	$(BIN)/python -m tests.bench $(BENCH)
