@@ -47,6 +47,7 @@ async def mqtt(servers: Servers, sizes: Sizes) -> list[Finding]:
         url = stack.values["CALLOUT_MQTT_URL"]
         arguments = ("-m", "tests.bench.mqtt_floor", url, secret, stack.bootstrap_servers, TOPIC)
         with Process(*arguments, log=folder / "floor.log") as floor:
+            tokens = await asyncio.to_thread(_tokens, stack, url)
             connected = stack.data / "logs" / "mqtt.log"
             wait_until(lambda: f"callout-edge-adapter-{40 + 11} (" in connected.read_text(), seconds=60)
             await asyncio.sleep(1)
@@ -54,7 +55,7 @@ async def mqtt(servers: Servers, sizes: Sizes) -> list[Finding]:
             best: dict[int, dict[str, float]] = {}
             for turn in range(TURNS):
                 _all(pids, signal.SIGSTOP)
-                await asyncio.to_thread(_publish, stack, url, sizes.mqtt, turn * sizes.mqtt)
+                await asyncio.to_thread(_publish, tokens, url, sizes.mqtt, turn * sizes.mqtt)
                 for pid in pids:
                     run = await _work_off(stack.bootstrap_servers, pid, sizes.mqtt)
                     if pid not in best or run["per_second"] > best[pid]["per_second"]:
@@ -74,13 +75,18 @@ async def mqtt(servers: Servers, sizes: Sizes) -> list[Finding]:
     ]
 
 
-def _publish(stack: RunningStack, url: str, count: int, first_seq: int) -> None:
+def _tokens(stack: RunningStack, url: str) -> dict[str, str]:
+    """Return a token of each device, which counts already: once the adapter stands still, nobody gives any."""
+    tokens = {name: token_of(stack, "acme", name) for name in (f"bench-{number}" for number in range(DEVICES))}
+    port = urlsplit(url).port or 0
+    wait_until(lambda: all(_accepted(port, name, token) for name, token in tokens.items()), seconds=30)
+    return tokens
+
+
+def _publish(tokens: dict[str, str], url: str, count: int, first_seq: int) -> None:
     where = urlsplit(url)
     publishers = []
-    for number in range(DEVICES):
-        name = f"bench-{number}"
-        token = token_of(stack, "acme", name)
-        wait_until(lambda name=name, token=token: _accepted(where.port or 0, name, token), seconds=20)
+    for name, token in tokens.items():
         command = ("mosquitto_pub", "-h", "127.0.0.1", "-p", str(where.port), "-V", "5", "-q", "1", "-l")
         login = ("-u", f"acme/{name}", "-P", token, "-t", f"callout/v1/acme/{name}/signal")
         publishers.append(subprocess.Popen((*command, *login), stdin=subprocess.PIPE, text=True))
