@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import structlog
@@ -34,6 +35,7 @@ log = structlog.get_logger()
 MESSAGES: Final = Counter("callout_mqtt_messages", "Messages of devices, by the last word of their topic.", ("word",))
 RECEIPTS: Final = Counter("callout_mqtt_receipts", "What devices were told of their signals.", ("code",))
 DROPPED: Final = Counter("callout_mqtt_dropped", "Messages that nobody will hear.", ("reason",))
+_messages, _receipts = cache(lambda word: MESSAGES.labels(word=word)), cache(lambda code: RECEIPTS.labels(code=code))
 #: A receipt that nobody fetched: the device will send its journal again.
 RECEIPT_SECONDS: Final = 3_600
 #: Messages of QoS 0 are not bounded by the broker: so many may be under way.
@@ -175,7 +177,7 @@ class Bridge:
             DROPPED.labels(reason="topic").inc()
             inbound.acknowledge()
             return None
-        MESSAGES.labels(word=address.word).inc()
+        _messages(address.word).inc()
         if not inbound.payload:  # it says nothing: it only deletes what was retained
             inbound.acknowledge()
             return None
@@ -285,7 +287,7 @@ def _answers(letters: Iterable[Letter]) -> Iterable[tuple[bytes, Letter]]:
     together: dict[str, tuple[Letter, list[Receipt]]] = {}
     for letter in letters:
         for receipt in letter.receipts:
-            RECEIPTS.labels(code=receipt.code or "stored").inc()
+            _receipts(receipt.code or "stored").inc()
         if not letter.receipts:
             continue
         if letter.inbound.correlation is not None:
