@@ -136,8 +136,8 @@ class Sessions(RuleBasedStateMachine):
         naive = Naive(actor.id, endpoint, "waiting", self.clock, self.clock, self.clock + 60 * minutes)
         wants = {"services": [{"endpoint": endpoint}], "lifetime_minutes": minutes}
         code = self._say("request", actor, **wants)
-        if not self.naive.shared:
-            assert code == "case_not_shared"
+        if not self.naive.shared:  # the maker takes no part any more: to it there is no such case
+            assert code == "not_found"
         elif not self.naive.open:
             assert code == "case_not_open"
         elif actor.id not in self.naive.people:
