@@ -78,7 +78,7 @@ def build(settings: EdgeAdapterSettings) -> Service:
     after: list[Part] = [bridge, prober, clock]
     if settings.identity_dir:
         after.insert(0, _identities(settings, registrations, bridge, database.documents("registry")))
-    return Service(settings, broker, heard, database, operations, after=after)
+    return Service(settings, broker, heard, database, operations, before=[deliveries], after=after)
 
 
 def _asides(settings: EdgeAdapterSettings, courier: Courier, registry: storage.Documents) -> dict[str, Aside]:

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 SCHEMA: Final = 1
 SOURCE: Final = "/callout/edge_adapter"
 PUBLISH_SECONDS: Final = 5.0
+CLAIM_SECONDS: Final = 86_400
 QOS: Final = {Guarantee.AT_MOST_ONCE: 0, Guarantee.AT_LEAST_ONCE: 1}
 BROKER_HAS_IT: Final = 0
 
@@ -61,6 +62,13 @@ class Deliveries(Viewer):
         self._speaker = speaker
         self._post = post
         self._now = now
+
+    async def start(self) -> None:
+        """Have claims go by themselves, a day after what they are for has expired."""
+        await self._claims.index("expires_at", expire_seconds=CLAIM_SECONDS)
+
+    async def stop(self) -> None:
+        """Need nothing more."""
 
     async def keep(self, batch: Sequence[Heard]) -> None:
         """Give the deliveries of a batch to the broker, those of one device in their order."""
