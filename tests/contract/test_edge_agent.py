@@ -100,6 +100,7 @@ def test_what_a_program_says_keeps_its_own_key() -> None:
     assert (notice.move, of_program({"clear": "E9"}, 0.0, {}).move) == (Move.RAISE, Move.CLEAR)
 
 
+@pytest.mark.seed("S0.29")
 def test_the_example_of_a_configuration_is_one_and_shows_every_preset() -> None:
     settings = load(AGENT / "agent.example.toml")
     assert {type(trigger.preset).__name__.lower() for trigger in settings.triggers} == {

@@ -163,7 +163,7 @@ class Agent:
         outbox = self.watch.outbox
         while True:
             self._wake.clear()
-            taken = outbox.take(time.monotonic())
+            taken = outbox.take(time.monotonic(), self.watch.journal.size)
             if taken:
                 entries = self.watch.journal.read(taken)
                 for seq in set(taken) - {entry.seq for entry in entries}:

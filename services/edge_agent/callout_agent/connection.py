@@ -18,8 +18,8 @@ from callout_agent.topics import CERTIFICATE, COMMAND, RECEIPT, REQUEST, topic
 from callout_agent.watch import Watch
 
 LIVE_S = 10.0
-BATCH_BYTES = 48 * 1024
 LEAVE_S = 3.0
+KEEPALIVE_MAX_S = 60
 CERTIFY_S = 30.0
 
 
@@ -40,7 +40,7 @@ class Connection:
         self._link = Link(
             settings.broker,
             self._hear,
-            keepalive_s=max(5, round(settings.interval_s)),
+            keepalive_s=min(KEEPALIVE_MAX_S, max(5, round(settings.interval_s))),
             filters=tuple(self._topic(name) for name in (RECEIPT, COMMAND, CERTIFICATE)),
             will=Will(self._topic("will"), _json(will)),
         )
@@ -82,7 +82,7 @@ class Connection:
         self._beat_soon.set()
 
     async def send(self, entries: list[Entry]) -> None:
-        """Send entries, what is fresh by itself, else many in one message.
+        """Send entries in one message: one that is fresh as what it is, others as a journal.
 
         Raises:
             Unreachable: The connection is lost; without receipts they are sent again.
@@ -91,18 +91,9 @@ class Connection:
             entry = entries[0]
             await self._link.publish(self._topic(entry.move.value), _json({**entry.body, "seq": entry.seq}))
             return
-        batch: list[dict[str, Any]] = []
-        size = 0
-        for entry in entries:
-            said = {"seq": entry.seq, "kind": entry.move.value, **entry.body}
-            length = len(_json(said))
-            if batch and size + length > BATCH_BYTES:
-                await self._link.publish(self._topic("journal"), _json({"entries": batch}))
-                batch, size = [], 0
-            batch.append(said)
-            size += length
-        if batch:
-            await self._link.publish(self._topic("journal"), _json({"entries": batch}))
+        kept = [{"seq": entry.seq, "kind": entry.move.value, **entry.body} for entry in entries]
+        if kept:
+            await self._link.publish(self._topic("journal"), _json({"entries": kept}))
 
     async def certify(self, request: bytes) -> bytes:
         """Send a request for a certificate; return the answer as it came.
@@ -145,9 +136,11 @@ class Connection:
 
     async def _obey(self, heard: Heard) -> None:
         # Acknowledged when the reply is out: who dies in between is told the command again, and remembers its answer.
-        reply = self._commands.hear(heard.payload, time.time())
-        if reply is not None:
-            with suppress(Unreachable):
+        id_ = self._commands.id_of(heard.payload)
+        with suppress(Unreachable):
+            if id_ is not None:
+                await self._link.publish(self._topic("reply"), _json({"id": id_, "outcome": "received"}))
+                reply = self._commands.hear(heard.payload, time.time())
                 await self._link.publish(self._topic("reply"), _json(reply))
         self._link.acknowledge(heard)
 

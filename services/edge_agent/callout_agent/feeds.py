@@ -18,6 +18,7 @@ from typing import Any, Callable, NamedTuple, Union
 
 from callout_agent.domain.reading import Reading, seconds
 from callout_agent.settings import Feed
+from callout_agent.telling import say
 
 BATCH = 500
 LINE_MAX = 64 * 1024
@@ -84,6 +85,7 @@ class Feeder:
 
     def _ended(self) -> None:
         self.running -= 1
+        say("feed_ended", feeds_left=self.running)
         if not self.batches.full():  # who waits for the end of all feeds looks again with the next batch
             self.batches.put_nowait([])
 

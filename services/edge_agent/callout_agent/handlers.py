@@ -14,6 +14,7 @@ STORED = "stored"
 RATE_LIMITED = "rate_limited"
 RETRY_S = 5.0
 RETRY_MAX_S = 900.0
+ID_MAX = 128
 
 
 class Failed(Exception):
@@ -71,13 +72,18 @@ class Commands:
         self._reply_to = reply_to
         self._answered = answered
 
-    def hear(self, payload: bytes, now: float) -> dict[str, Any] | None:
-        """Carry out a command; return the reply to it, or nothing where it has no id to reply to."""
-        said = _object(payload)
-        id_ = said.get("id")
-        if not isinstance(id_, str) or not 0 < len(id_) <= 128:
+    def id_of(self, payload: bytes) -> str | None:
+        """Return what a command is called; nothing for one that nobody could be answered for."""
+        id_ = _object(payload).get("id")
+        if not isinstance(id_, str) or not 0 < len(id_) <= ID_MAX:
             say("command_passed_over", why="no id")
             return None
+        return id_
+
+    def hear(self, payload: bytes, now: float) -> dict[str, Any]:
+        """Carry out a command that has an id; return the reply to it."""
+        said = _object(payload)
+        id_ = str(said["id"])
         reply = self._reply_to(id_)
         if reply is None:
             reply = {"id": id_, **self._carry_out(said, now)}

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from callout_agent.segments import sync_folder
 
+NAME_MAX = 64
+
 
 class Unfit(Exception):
     """A key or certificate cannot be used; says why."""
@@ -49,13 +51,15 @@ def request(key: Path, name: str) -> str:
     """Make a request for a certificate (PEM) for the owner of a key.
 
     Raises:
-        Unfit: The key cannot be read.
+        Unfit: The key cannot be used, or the name is too long.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
+    if len(name) > NAME_MAX:
+        raise Unfit(f"{name}: a certificate's name has at most {NAME_MAX} characters; use a token")
     private = _private(key)
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         raise Unfit(f"{key}: is no key of an elliptic curve; move it away and enroll again")

@@ -16,7 +16,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from callout_agent.settings import Broker
 
-HANDSHAKE_S = 15.0
+HANDSHAKE_S = 10.0
 PACKET_MAX = 1024 * 1024
 WAITING_MAX = 400
 TAKEN_OVER = 0x8E
@@ -31,12 +31,13 @@ class NotAdmitted(Exception):
 
 
 class Heard(NamedTuple):
-    """A message that came in; `receipt` is to be given back by `Link.acknowledge` once it was acted on."""
+    """A message that came in; to be given to `Link.acknowledge` once it was acted on."""
 
     topic: str
     payload: bytes
     retained: bool
-    receipt: int
+    packet: int
+    qos: int
 
 
 class Will(NamedTuple):
@@ -149,7 +150,8 @@ class Link:
 
     def acknowledge(self, heard: Heard) -> None:
         """Let the broker forget a message."""
-        self._client.ack(heard.receipt, 1)
+        if heard.qos:
+            self._client.ack(heard.packet, heard.qos)
 
     async def end(self) -> None:
         """Disconnect, so that the broker does not speak for us; return when the connection is gone."""
@@ -176,8 +178,8 @@ class Link:
             client.tls_set_context(context_of(self._broker))
         if password is None and self._broker.token_file is not None:
             password = secret_of(self._broker.token_file)
-        if password is not None:
-            client.username_pw_set(self._broker.username or "", password)
+        if password is not None or self._broker.certificate is None:
+            client.username_pw_set(self._broker.username or None, password)
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1)
         client.on_connect = self._on_connect
@@ -205,7 +207,7 @@ class Link:
             self._soon(self._admit)
 
     def _on_message(self, _: Any, __: Any, message: MQTTMessage) -> None:  # noqa: ANN401
-        self._soon(self._hear, Heard(message.topic, message.payload, message.retain, message.mid))
+        self._soon(self._hear, Heard(message.topic, message.payload, message.retain, message.mid, message.qos))
 
     def _on_publish(self, _: Any, __: Any, mid: int, reason: ReasonCode, ___: Any) -> None:  # noqa: ANN401
         self._soon(self._published, mid, str(reason) if reason.is_failure else None)

@@ -15,7 +15,7 @@ from callout_agent.telling import say
 
 LOOK_S = 3600.0
 AGAIN_S = 600.0
-OFFLINE_S = 15.0
+ONLINE_S = 0.5
 
 
 async def keep(settings: Settings, connection: Callable[[], Connection | None]) -> None:
@@ -24,20 +24,21 @@ async def keep(settings: Settings, connection: Callable[[], Connection | None]) 
         await asyncio.Event().wait()
     holder = Holder.of(settings)
     while True:
-        wait = await _look(settings, holder, connection())
+        wait = await _look(settings, holder, connection)
         await asyncio.sleep(wait)
 
 
-async def _look(settings: Settings, holder: Holder, connection: Connection | None) -> float:
+async def _look(settings: Settings, holder: Holder, connection: Callable[[], Connection | None]) -> float:
     """Renew if it is time; return after how many seconds to look again."""
     try:
         begins, ends = map(float, (await ask("span", holder)).split())
         due_in = begins + settings.enrolment.renew_at * (ends - begins) - time.time()
         if due_in > 0:
             return min(LOOK_S, due_in)
-        if connection is None:
-            return OFFLINE_S
-        answer = await connection.certify(await ask("request", holder))
+        request = await ask("request", holder)
+        while (held := connection()) is None:  # noqa: ASYNC110 - it is looked at for days, if need be
+            await asyncio.sleep(ONLINE_S)
+        answer = await held.certify(request)
         ends = float(await ask("accept", holder, answer))
     except (NotDone, Unreachable, OSError) as error:
         say("certificate_not_renewed", why=error)

@@ -10,6 +10,7 @@ from typing import Any
 
 from callout_agent.domain.maintenance import HOLD, MARK, Maintenance
 from callout_agent.segments import sync_folder
+from callout_agent.telling import say
 
 REPLIES_MAX = 128
 
@@ -26,7 +27,10 @@ class State:
         self.dropped_told: int = dropped if isinstance(dropped, int) else 0
         self.memories: dict[str, object] = dict(said["memories"]) if isinstance(said.get("memories"), dict) else {}
         self.maintenance = _maintenance(said.get("maintenance"))
-        self._replies: OrderedDict[str, dict[str, Any]] = OrderedDict(kept if isinstance(kept, list) else [])
+        self._replies: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        for pair in kept if isinstance(kept, list) else []:
+            if isinstance(pair, list) and [type(part) for part in pair] == [str, dict]:
+                self._replies[pair[0]] = pair[1]
 
     def reply_to(self, id_: str) -> dict[str, Any] | None:
         """Return what a command was answered before, if it is one of the last."""
@@ -40,11 +44,7 @@ class State:
         self.save()
 
     def save(self) -> None:
-        """Write all down; return when it would outlive a loss of power.
-
-        Raises:
-            OSError: The disk is full or fails; what was written before is still there.
-        """
+        """Write all down; return when it would outlive a loss of power, or it was told that the disk takes nothing."""
         said = {
             "epoch": self.epoch,
             "dropped_told": self.dropped_told,
@@ -53,12 +53,16 @@ class State:
             "replies": list(self._replies.items()),
         }
         fresh = self._path.with_suffix(".fresh")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(said, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        sync_folder(self._path.parent)
+        try:
+            with fresh.open("w", encoding="utf-8") as file:
+                json.dump(said, file)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+            sync_folder(self._path.parent)
+        except OSError as error:
+            # What was written before is still there, and all of it can be done without: epochs go by the clock then.
+            say("state_not_saved", why=error)
 
     def _read(self) -> dict[str, Any]:
         try:

@@ -91,6 +91,10 @@ class Journal:
         """Say whether an entry is kept."""
         return seq in self._places
 
+    def size(self, seq: int) -> int:
+        """Return the bytes of an entry."""
+        return self._places[seq].length if seq in self._places else 0
+
     def add(self, notices: Iterable[Notice]) -> list[int]:
         """Keep notices, and return their numbers when they would outlive what the policy of syncing promises.
 

@@ -18,6 +18,7 @@ from callout_agent.state import State
 from callout_agent.store import Counts, Journal
 from callout_agent.telling import say
 
+CLOCK_JUMP_S = 2.0
 OVERFLOW, DAMAGED = "agent-journal-overflow", "agent-journal-damaged"
 
 
@@ -39,6 +40,7 @@ class Watch:
         self.gate = Gate(self.journal.raised, self.state.maintenance)
         self.unread = 0
         self._dropped_said = self.journal.counts.dropped
+        self._clock = time.time() - time.monotonic()
 
     def begin(self) -> None:
         """Clear what was raised by triggers that are there no more, and tell of damage to the journal."""
@@ -53,6 +55,7 @@ class Watch:
 
     def take(self, items: Iterable[Item]) -> None:
         """Let triggers see readings, and take over what programs say."""
+        self._look_at_the_clock()
         notices: list[Notice] = []
         for item in items:
             if isinstance(item, Reading):
@@ -150,6 +153,13 @@ class Watch:
             said["maintenance"] = self.gate.maintenance.mode
             said["held"] = self.gate.held
         return said
+
+    def _look_at_the_clock(self) -> None:
+        clock = time.time() - time.monotonic()
+        if clock < self._clock - CLOCK_JUMP_S:  # else no reading would count until the clock has caught up
+            say("clock_set_back", by_s=round(self._clock - clock))
+            self.engine.clock_set_back()
+        self._clock = clock
 
     def _found(self, findings: Iterable[Any]) -> list[Notice]:
         return [of_finding(finding, self._settings.device, self._settings.machine) for finding in findings]

@@ -2,9 +2,10 @@
 
 import math
 
+import pytest
 from callout_agent.domain.engine import SERIES_MAX, SERIES_NAME_MAX, Engine
 from callout_agent.domain.judgement import Move
-from callout_agent.domain.notice import of_finding
+from callout_agent.domain.notice import of_finding, of_program
 from callout_agent.domain.usage import Usage
 
 from tests.unit.edge_agent.parts import hot, reading
@@ -110,3 +111,40 @@ def test_a_notice_says_what_led_to_it() -> None:
         "measurements": {"temp_c": 95.0},
         "trigger": {"name": "hot", "preset": "zone", "series": "temp_c", "began_at": "1970-01-01T00:16:40.000Z"},
     }
+
+
+def test_a_clock_that_was_set_back_blinds_no_trigger_and_raises_nothing_twice() -> None:
+    engine = Engine([hot(), hot(name="due", preset=Usage(every=500))])
+    assert told(engine, 95, 501) == [("signal", "hot:temp_c", 1000.0), ("signal", "due:temp_c", 1001.0)]
+    engine.clock_set_back()
+    assert [(each.key, each.move, each.at) for each in engine.observe(reading(550, 10.0))] == []
+    assert [(each.key, each.move) for each in engine.observe(reading(80, 11.0))] == [
+        ("hot:temp_c", Move.CLEAR), ("due:temp_c", Move.CLEAR)
+    ]  # fmt: skip
+
+
+def test_figures_that_nobody_could_read_are_left_out_of_a_notice() -> None:
+    [finding] = Engine([hot()]).observe(reading(91))
+    body = of_finding(finding._replace(facts={"mean": math.inf, "off": 1.0}), "press-07", {}).body
+    assert body["measurements"] == {"off": 1.0, "temp_c": 91.0}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"raise": "E1", "measurements": {"x": math.nan}},
+        {"raise": "E1", "measurements": {"x": math.inf}},
+        {"raise": "E1", "title": "\ud800"},
+        {"raise": "\ud800"},
+        {"clear": "\ud800"},
+        {"raise": "E1", "description": "x" * 20_000},
+        {"raise": "E1", "clear": "E1"},
+        {"raise": ""},
+        {"raise": "x" * 129},
+        {"raise": 5},
+        {},
+    ],
+)
+def test_what_a_program_says_that_could_not_be_sent_is_refused_at_once(said: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        of_program(said, 0.0, {})

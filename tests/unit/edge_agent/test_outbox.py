@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from callout_agent.domain.outbox import PATIENCE_MAX_S, PATIENCE_S, WINDOW, Outbox
+from callout_agent.domain.outbox import BATCH_BYTES, PATIENCE_MAX_S, PATIENCE_S, WINDOW, Outbox
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +65,14 @@ def test_nothing_is_sent_far_after_the_oldest_without_a_receipt() -> None:
     assert made.take(1.0) == [1]
     made.remove(1)
     assert made.take(1.0)[0] == WINDOW + 1
+
+
+def test_a_message_is_no_larger_than_it_may_be_and_one_entry_goes_whatever_its_size() -> None:
+    made = outbox(1, 2, 3)
+    assert made.take(0.0, lambda seq: BATCH_BYTES if seq == 1 else 10) == [1]
+    made.remove(1)
+    assert made.take(0.0, lambda _: BATCH_BYTES // 2) == [2, 3]
+    assert outbox(1, 2).take(0.0, lambda _: BATCH_BYTES + 1) == [1]
 
 
 def test_an_empty_one_has_nothing_to_wait_for() -> None:

@@ -130,6 +130,16 @@ class Engine:
                 watches[place] = _Watch(watch.trigger, self, raised=False, memory=None)
         return findings
 
+    def clock_set_back(self) -> None:
+        """Begin anew at earlier times: what is raised and what must be remembered stays, windows are learned again."""
+        self._memories = self.memories()
+        for series, watches in self._watches.items():
+            for watch in watches:
+                key = key_of(watch.trigger, series)
+                (self._raised.add if watch.hold.raised else self._raised.discard)(key)
+        self._watches.clear()
+        self._newest.clear()
+
     def memories(self) -> dict[str, object]:
         """Return what must outlive a restart: by key, JSON."""
         for series, watches in self._watches.items():

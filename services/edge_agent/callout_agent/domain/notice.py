@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any, NamedTuple
 
 from callout_agent.domain.engine import Finding, key_of
@@ -37,7 +38,8 @@ def of_finding(finding: Finding, device: str, machine: Mapping[str, str]) -> Not
     body.update({name: said for name, said in optional.items() if said is not None})
     if machine:
         body["machine"] = dict(machine)
-    body["measurements"] = {**finding.facts, finding.series: finding.value}
+    facts = {name: fact for name, fact in finding.facts.items() if isfinite(fact)}
+    body["measurements"] = {**facts, finding.series: finding.value}
     body["trigger"] = {"name": trigger.name, "preset": type(trigger.preset).__name__.lower(), "series": finding.series}
     if finding.began_at is not None and finding.began_at != finding.at:
         body["trigger"]["began_at"] = rfc3339(finding.began_at)
@@ -65,10 +67,13 @@ def of_program(said: Mapping[str, Any], at: float, machine: Mapping[str, str]) -
     fault = said[moves[0]]
     if not isinstance(fault, str) or not 0 < len(fault) <= FAULT_MAX:
         raise ValueError(f"a fault is a text of 1 to {FAULT_MAX} characters")
+    fault.encode()  # what is no text of UTF-8 is a ValueError
     body: dict[str, Any] = {"fault": fault, "occurred_at": rfc3339(at)}
     if moves[0] == "clear":
         return Notice(Move.CLEAR, PROGRAM + fault, body)
-    if len(json.dumps(dict(said), default=str)) > BODY_MAX:
+    if (
+        len(json.dumps(dict(said), allow_nan=False, ensure_ascii=False).encode()) > BODY_MAX
+    ):  # or what cannot be written
         raise ValueError(f"more than {BODY_MAX} bytes")
     body.update({name: said[name] for name in KNOWN if said.get(name) is not None})
     if machine:

@@ -6,6 +6,7 @@ from typing import Callable, NamedTuple
 
 WINDOW = 100
 BATCH = 50
+BATCH_BYTES = 48 * 1024
 PATIENCE_S = 10.0
 PATIENCE_MAX_S = 300.0
 
@@ -59,14 +60,16 @@ class Outbox:
         """Begin on a new connection: nothing has been sent on it."""
         self._waiting = dict.fromkeys(self._waiting)
 
-    def take(self, now: float) -> list[int]:
-        """Return what to send now as one message, oldest first, and count it as sent."""
+    def take(self, now: float, size: Callable[[int], int] = lambda _: 0) -> list[int]:
+        """Return what to send now as one message, oldest first, and count it as sent; `size` tells an entry's bytes."""
         at = self.next_at()
         if at is None or at > now:
             return []
         chosen: list[int] = []
+        room = BATCH_BYTES
         for seq in self._waiting:
-            if len(chosen) >= self._batch or (chosen and seq - chosen[0] >= self._window):
+            room -= size(seq)
+            if chosen and (len(chosen) >= self._batch or seq - chosen[0] >= self._window or room < 0):
                 break
             chosen.append(seq)
         for seq in chosen:
