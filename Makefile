@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?= embedded,dev
 HATCHLING := $(shell sed -n 's/.*"hatchling==\(.*\)".*/\1/p' pyproject.toml)
+# What promises times runs alone; the rest on two stacks at once.
+TIMED := tests/integration/test_presence.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -42,8 +44,8 @@ format: venv ## Mend the style
 
 test: venv ## All tests but the long ones, on a real Kafka and MongoDB
 	$(BIN)/pytest -n logical --dist loadfile tests/unit tests/contract
-	$(BIN)/pytest -n 2 --dist loadfile tests/integration
-	$(BIN)/pytest tests/e2e tests/bench tests/chaos
+	$(BIN)/pytest -n 2 --dist loadfile tests/integration --ignore $(TIMED)
+	$(BIN)/pytest $(TIMED) tests/e2e tests/bench tests/chaos
 
 bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')
 	$(BIN)/python -m tests.bench $(BENCH)

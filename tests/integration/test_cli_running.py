@@ -251,7 +251,8 @@ def test_a_stack_at_rest_has_no_lag(desk: Desk, fleet: dict[str, Any]) -> None:
     rows = {row["group"]: row for row in desk.json("lag", "--json", "--seconds", "0.2")}
     signals = rows["callout.intake.device.signals.v1"]
     assert signals["committed"] >= fleet["signals"]
-    assert {row["lag"] for row in rows.values()} == {0}
+    running = tuple(f"callout.{service}." for service in ("intake", "workflow", "gateway"))
+    assert {row["lag"] for group, row in rows.items() if group.startswith(running)} == {0}
     assert "case.commands.v1" in desk.run("lag", "--once", "--seconds", "0.2").stdout
 
 

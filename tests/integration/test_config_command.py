@@ -30,7 +30,7 @@ def test_a_file_is_applied_whole_got_back_and_pruned(infra: RunningStack, tmp_pa
     assert infra.callout("config", "diff", file).returncode == 1
     applied = infra.callout("config", "apply", file, "--json")
     assert applied.returncode == 0, applied.stderr
-    assert len(json.loads(applied.stdout)) == 14
+    assert len(json.loads(applied.stdout)) == 18
     assert infra.callout("config", "diff", file).returncode == 0
     back = infra.callout("config", "get", "--tenant", "whole", "--tenant", "whole-2").stdout
     assert infra.callout("config", "diff", written(tmp_path, back), "--prune").returncode == 0

@@ -1,6 +1,7 @@
 """The embedded stack as a user runs it: real servers, killed, moved, stopped and started again."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 
@@ -133,12 +134,15 @@ def test_a_command_without_a_stack_says_what_to_do() -> None:
 def occupied(address: str) -> socket.socket:
     host, port = address.split(":")
     holder = socket.socket()
-    holder.bind((host, int(port)))
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with contextlib.suppress(OSError):  # then somebody else has it already
+        holder.bind((host, int(port)))
+        holder.listen()
     return holder
 
 
 def test_its_own_servers_are_not_started_where_others_are_named(infra: RunningStack, fresh_stack: Start) -> None:
     servers = {"KAFKA_BOOTSTRAP_SERVERS": infra.bootstrap_servers, "MONGODB_URI": infra.mongodb_uri}
     stack = fresh_stack("--only", "infra", **servers)
-    assert stack.pids == {}
+    assert not {"kafka", "mongodb"} & set(stack.pids)
     assert {name: stack.values[name] for name in servers} == servers

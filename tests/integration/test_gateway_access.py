@@ -38,13 +38,17 @@ def body_of(method: str, path: str) -> Any:
     return BODIES.get(path, ARGUMENTS.get(path.rpartition("/")[2], {}))
 
 
+NOTHING = fresh_id()
+"""The id of nothing that is there."""
+
+
 def filled(path: str, case: str) -> str:
     """Return a path with its places filled."""
     given = {"case": case, "id": case, "command": "start", "command_id": fresh_id(), "device": "press-07"}
     given["subscription"] = "erp"
     if "{session}" in path or "{consent}" in path:
-        given |= {"session": fresh_id(), "consent": fresh_id(), "command": "close"}
-    given |= {"file": fresh_id(), "upload": fresh_id(), "token": "t" * 43}
+        given |= {"session": NOTHING, "consent": NOTHING, "command": "close"}
+    given |= {"file": NOTHING, "upload": NOTHING, "token": "t" * 43}
     return re.sub(r"\{(\w+)\}", lambda match: given[match[1]], path)
 
 
