@@ -124,17 +124,15 @@ class Service:
         """Return why the service is not ready; nothing if it is."""
         if not self.listening:
             return "starting"
+        try:
+            await self.database.ping()
+        except TransientError as error:  # the cause comes before what it brings: partitions that cannot be owned
+            return str(error)
         waiting = [s.room.topic.name for s in self.subscriptions if not s.ready]
         if waiting:
             return f"partitions not owned: {', '.join(waiting)}"
         troubles = [trouble for part in self.after if (trouble := getattr(part, "trouble", None))]
-        if troubles:
-            return "; ".join(troubles)
-        try:
-            await self.database.ping()
-        except TransientError as error:
-            return str(error)
-        return None
+        return "; ".join(troubles) or None
 
     async def _start(self) -> None:
         patiently = AsyncRetrying(
