@@ -163,7 +163,7 @@ async def test_a_recorded_year_makes_the_cases_that_a_naive_reader_expects(
     fresh_stack: Callable[..., RunningStack], recorded_data: Path
 ) -> None:
     rows = recorded(recorded_data)
-    stack = fresh_stack()
+    stack = fresh_stack("--only", "intake,workflow")
     await replay(stack, rows)
     await assert_all_is_well(stack, rows)
 
@@ -174,7 +174,7 @@ async def test_a_recorded_year_makes_the_same_cases_while_workers_are_killed(
     fresh_stack: Callable[..., RunningStack], recorded_data: Path
 ) -> None:
     rows = recorded(recorded_data)
-    stack = fresh_stack("--workers", "intake=2", "--workers", "workflow=2")
+    stack = fresh_stack("--only", "intake,workflow", "--workers", "intake=2", "--workers", "workflow=2")
     sending = asyncio.create_task(replay(stack, rows, seconds=45))
     killed = await kill_workers(stack, sending)
     await sending

@@ -47,7 +47,7 @@ TECHNICIAN = {"id": "tess", "role": "technician", "tenant_id": TENANT}
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with RunningStack(tmp_path_factory.mktemp("story")) as stack:
+    with RunningStack(tmp_path_factory.mktemp("story"), "--only", "intake,workflow") as stack:
         yield stack
 
 

@@ -46,7 +46,7 @@ UNSENT = object()
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with RunningStack(tmp_path_factory.mktemp("bad-input")) as stack:
+    with RunningStack(tmp_path_factory.mktemp("bad-input"), "--only", "intake,workflow") as stack:
         yield stack
 
 

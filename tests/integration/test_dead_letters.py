@@ -79,7 +79,7 @@ class Desk:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with RunningStack(tmp_path_factory.mktemp("dead-letters")) as stack:
+    with RunningStack(tmp_path_factory.mktemp("dead-letters"), "--only", "intake,workflow") as stack:
         yield Desk(stack)
 
 

@@ -28,7 +28,7 @@ DEAD = (f"{SIGNALS}.dead", f"{COMMANDS}.dead")
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    with RunningStack(tmp_path_factory.mktemp("strange")) as stack:
+    with RunningStack(tmp_path_factory.mktemp("strange"), "--only", "intake,workflow") as stack:
         yield stack
 
 
