@@ -195,6 +195,8 @@ async def _hear_again(client: Client, manifest: Manifest, bootstrap_servers: str
     for service in others:
         for group in [group for group in manifest.positions if group.startswith(f"callout.{service}.")]:
             places = manifest.positions_of(group)
+            if not places:  # it had heard nothing by then, and a commit of nothing is refused
+                continue
             async with AIOKafkaConsumer(
                 bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False
             ) as consumer:
