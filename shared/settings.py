@@ -4,12 +4,10 @@ import os
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import PermanentError
 from shared.flow import FlowSettings
-from shared.kafka import KafkaSecurity
-from shared.setting_files import SUFFIX, settings_from_files
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -18,10 +16,10 @@ class UnknownSetting(PermanentError):
     """A variable with the service's prefix is no setting of it."""
 
 
-class ServiceSettings(KafkaSecurity):
+class ServiceSettings(BaseSettings):
     """What an operator may change of any service; each has its prefix, the two addresses are shared."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
     service: ClassVar[str]
 
     kafka_bootstrap_servers: str = Field(
@@ -104,19 +102,17 @@ class ServiceSettings(KafkaSecurity):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the settings from the environment, and from the files that it names.
+        """Read the settings from the environment.
 
         Raises:
             UnknownSetting: if a variable has the prefix but no field; the message names it.
-            UnreadableSetting: if a file that is named cannot be read.
         """
         prefix = str(cls.model_config.get("env_prefix", "")).upper()
-        variables = {str(f.validation_alias or f"{prefix}{name}").upper(): name for name, f in cls.model_fields.items()}
-        known = variables.keys() | {name + SUFFIX for name in variables}
+        known = {f"{prefix}{name}".upper() for name in cls.model_fields}
         unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
         if unknown:
             raise UnknownSetting(f"unknown settings: {', '.join(unknown)}; see docs/settings.md")
-        return cls(**{variables[name]: text for name, text in settings_from_files(variables).items()})
+        return cls()
 
     def traced_share(self) -> float | None:
         """Return how much of what comes without a trace is traced; nothing if tracing is off."""

@@ -18,7 +18,6 @@ from aiokafka import AIOKafkaProducer
 from shared.contracts.catalogue import Topic
 from shared.contracts.envelope import Message
 from shared.flow.teller import partitioner
-from shared.kafka import client_settings
 from shared.storage import Documents
 
 log = structlog.get_logger()
@@ -217,7 +216,7 @@ class Clock:
         for finder in self._finders:
             await finder.prepare()
         producer = AIOKafkaProducer(
-            **client_settings(self._bootstrap_servers), acks="all", enable_idempotence=True, partitioner=partitioner
+            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, partitioner=partitioner
         )
         await producer.start()
         self._producer = producer

@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Message
 from shared.flow.teller import partitioner
-from shared.kafka import client_settings
 
 log = structlog.get_logger()
 REQUEST_MS: Final = 10_000
@@ -117,7 +116,7 @@ class Courier:
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            **client_settings(self._bootstrap_servers),
+            bootstrap_servers=self._bootstrap_servers,
             acks="all",
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,

@@ -1,6 +1,6 @@
 """Translators: what an MQTT message becomes, record by record, and what its device is told of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -10,8 +10,9 @@ from services.edge_adapter.domain.signals import Utterance, utterances
 from services.edge_adapter.domain.topics import Address
 from services.edge_adapter.mqtt import Inbound
 from services.edge_adapter.refusals import Refusals
+from shared.contracts.bodies import body_of, check_size
 from shared.contracts.catalogue import DEVICE_SIGNALS
-from shared.contracts.envelope import Message, message, read
+from shared.contracts.envelope import Message, message
 from shared.contracts.fields import utc_milliseconds
 from shared.contracts.ids import fresh_id
 from shared.errors import Unreadable
@@ -38,19 +39,6 @@ class Letter:
 Translator = Callable[[Letter, datetime], None]
 
 
-@dataclass(slots=True)
-class _Seen:
-    """A record as intake will see it."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-    timestamp: int
-    partition: int = 0
-    offset: int = 0
-
-
 class SignalTranslator:
     """Makes records of signals, clears and journals; what a device may not say now is summed up in `refusals`."""
 
@@ -70,7 +58,7 @@ class SignalTranslator:
                 letter.receipts.append(Receipt(id_, spoken.seq, RATE_LIMITED, retry_after_s=round(wait, 3)))
                 continue
             record = self._record(address, spoken, id_, received_at)
-            code, reason = _judged(record, received_at)
+            code, reason = _judged(spoken, record, address)
             letter.messages.append(record)
             if is_expected(spoken, code, letter.inbound.correlation):
                 letter.receipts.append(Receipt(id_, spoken.seq, code, reason))
@@ -88,11 +76,13 @@ class SignalTranslator:
         )
 
 
-def _judged(record: Message, at: datetime) -> tuple[str | None, str | None]:
+def _judged(spoken: Utterance, record: Message, address: Address) -> tuple[str | None, str | None]:
     """Return why a record will be a dead letter, by the very reading that intake gives it; nothing if it will not."""
-    seen = _Seen(record.topic, record.key, record.value, record.headers, int(at.timestamp() * 1000))
+    if spoken.sound:
+        return None, None
     try:
-        read(DEVICE_SIGNALS, seen)
+        check_size(DEVICE_SIGNALS, spoken.body)
+        body_of(DEVICE_SIGNALS, spoken.type, spoken.body, identity="", tenant=address.tenant_id, key=record.key)
     except Unreadable as error:
         return error.code.value, error.reason
     return None, None

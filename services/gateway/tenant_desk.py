@@ -23,7 +23,6 @@ from shared.contracts.tenant import CONFIG
 from shared.contracts.tenant_data import TenantData
 from shared.errors import TransientError
 from shared.flow.teller import partitioner
-from shared.kafka import client_settings
 
 SOURCE: Final = "/callout/gateway"
 REQUEST_MS: Final = 5_000
@@ -55,7 +54,7 @@ class TenantDesk:
     async def start(self) -> None:
         """Connect."""
         producer = AIOKafkaProducer(
-            **client_settings(self._bootstrap_servers),
+            bootstrap_servers=self._bootstrap_servers,
             acks="all",
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,

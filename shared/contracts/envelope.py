@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails, from_json, to_json
+from pydantic_core import to_json
 
 from shared.contracts import limits
+from shared.contracts.bodies import body_of, case_id_of, check_size, json_of
 from shared.contracts.catalogue import Topic
 from shared.contracts.fields import rfc3339
 from shared.contracts.words import DeadCode
@@ -19,7 +19,6 @@ Headers = tuple[tuple[str, bytes], ...]
 STRUCTURED: Final = "application/cloudevents"
 GARBLED: Final = "\udc00"
 """A name that no header can have: whoever reads records hands over under it those whose names are not UTF-8."""
-FIELDS_MAX: Final = 20
 VERSIONED: Final = re.compile(r"^(?P<base>.+)\.v\d+$")
 READ: Final = frozenset(
     {"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_tenant", "content-type", "traceparent", GARBLED}
@@ -83,8 +82,7 @@ def read(topic: Topic, record: Record) -> Incoming | None:
     value = record.value
     if value is None:
         raise Unreadable(DeadCode.NULL_VALUE, "the record has no value")
-    if len(value) > topic.bytes_max:
-        raise Unreadable(DeadCode.TOO_LARGE, f"{len(value)} bytes, at most {topic.bytes_max} are taken")
+    check_size(topic, value)
     attributes = _attributes(record)
     if attributes.get("content-type", "").lower().startswith(STRUCTURED):
         attributes, value = _unwrap(value, attributes)
@@ -92,14 +90,11 @@ def read(topic: Topic, record: Record) -> Incoming | None:
     type_ = attributes.get("ce_type") or topic.default_type or ""
     identity = sent_id or f"{record.topic}-{record.partition}-{record.offset}"
     _check_attributes(attributes, identity)
-    body = topic.types.get(type_)
-    if body is None:
+    if type_ not in topic.types:
         _refuse_unknown(topic, type_, identity, value)
         return None
-    data = _validate(body, value, identity, type_)
     tenant = attributes.get("ce_tenant")
-    _check_tenant(tenant, data)
-    _check_key(topic, record.key, data)
+    data = body_of(topic, type_, value, identity=identity, tenant=tenant, key=record.key)
     return Incoming(
         topic=record.topic,
         partition=record.partition,
@@ -205,7 +200,7 @@ def _check_attributes(attributes: dict[str, str], identity: str) -> None:
 
 
 def _unwrap(value: bytes, attributes: dict[str, str]) -> tuple[dict[str, str], bytes]:
-    event = _json(value)
+    event = json_of(value)
     if not isinstance(event, dict) or "data" not in event:
         raise Unreadable(DeadCode.INVALID_DATA, "a structured CloudEvent is one JSON object with `data`")
     data = event.pop("data")
@@ -220,21 +215,6 @@ def _unwrap(value: bytes, attributes: dict[str, str]) -> tuple[dict[str, str], b
     return {**inherited, **own, "content-type": str(content)}, to_json(data, inf_nan_mode="strings")
 
 
-def _json(value: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    try:
-        return from_json(value, allow_inf_nan=False)
-    except ValueError as error:
-        raise _not_json(value, str(error)) from error
-
-
-def _not_json(value: bytes, reason: str) -> Unreadable:
-    try:
-        value.decode()
-    except UnicodeDecodeError as error:
-        return Unreadable(DeadCode.NOT_UTF8, str(error))
-    return Unreadable(DeadCode.NOT_JSON, reason)
-
-
 def _refuse_unknown(topic: Topic, type_: str, identity: str, value: bytes) -> None:
     if topic.unknown == "pass":
         return
@@ -243,50 +223,6 @@ def _refuse_unknown(topic: Topic, type_: str, identity: str, value: bytes) -> No
     code = DeadCode.UNSUPPORTED_VERSION if newer else DeadCode.UNKNOWN_TYPE
     facts = {}
     if topic.unknown == "outcome":
-        body = _json(value)
+        body = json_of(value)
         facts = {"id": identity, "type": type_, "case_id": case_id_of(body)}
     raise Unreadable(code, f"type {type_[:200] or '(none)'} is not one of {topic.name}", **facts)
-
-
-def case_id_of(body: object) -> str | None:
-    """Return the case id in a body that may be anything."""
-    found = body.get("case_id") if isinstance(body, dict) else None
-    return found if isinstance(found, str) and 0 < len(found) <= limits.ID_MAX else None
-
-
-def _validate(body: Any, value: bytes, identity: str, type_: str) -> Any:  # noqa: ANN401 - the body's own type
-    if b"NaN" in value or b"Infinity" in value:
-        _json(value)
-    try:
-        return body.validate_json(value)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        raise _invalid(details, value, identity, type_) from error
-
-
-def _invalid(details: list[ErrorDetails], value: bytes, identity: str, type_: str) -> Unreadable:
-    first = details[0]
-    if first["type"] == "json_invalid":
-        return _not_json(value, first["msg"])
-    faults: dict[str, str] = {}
-    for detail in details:
-        faults.setdefault(".".join(map(str, detail["loc"]))[:200], detail["msg"])
-        if len(faults) == FIELDS_MAX:
-            break
-    code = DeadCode.TOO_LARGE if first["type"] == "too_large" else DeadCode.INVALID_DATA
-    reason = "; ".join(f"{field or 'body'}: {text}" for field, text in faults.items())
-    case_id = case_id_of(from_json(value))
-    return Unreadable(code, reason[:1000], id=identity, type=type_, case_id=case_id, fields=tuple(faults))
-
-
-def _check_tenant(tenant: str | None, data: object) -> None:
-    owner = getattr(data, "tenant_id", None)
-    if tenant is not None and owner is not None and tenant != owner:
-        raise Unreadable(DeadCode.TENANT_MISMATCH, f"ce_tenant says {tenant[:63]}, the body {owner}")
-
-
-def _check_key(topic: Topic, key: bytes | None, data: object) -> None:
-    expected = topic.key_of(data)
-    if key is not None and expected and key != expected.encode():
-        shown = key[:200].decode("utf-8", "replace")
-        raise Unreadable(DeadCode.KEY_MISMATCH, f"the key says {shown}, the body {expected[:200]}")

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from services.edge_adapter.domain.signals import Utterance, utterances
 from services.edge_adapter.domain.topics import Address
+from shared.contracts.catalogue import DEVICE_SIGNALS
+from shared.contracts.envelope import read
 from shared.contracts.ids import derived_id
 from shared.contracts.signals import CLEARED, RAISED
+from tests.builders import Sent
 
 NOW = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
 WHO = {"tenant_id": "acme", "device_id": "press-07"}
@@ -123,3 +126,21 @@ def test_any_object_keeps_what_it_says(body: dict[str, Any]) -> None:
         name: value for name, value in told.items() if name in body and body[name] is None
     }
     list(utterances(Address("acme", "press-07", "journal"), json.dumps({"entries": [body]}).encode(), NOW))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["fault", "seq", "epoch", "x", "title", "device_id"]), JSON), max_size=5))
+def test_what_is_read_in_one_go_is_what_a_journal_would_say_and_intake_takes_it(pairs: list[tuple[str, Any]]) -> None:
+    """Pairs, not an object: a name that comes twice is read alike by all."""
+    payload = "{" + ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in pairs) + "}"
+    spoken = only("signal", payload.encode())
+    [kept] = said("journal", b'{"entries": [' + payload.encode() + b"]}")
+    assert (spoken.type, spoken.seq, spoken.id) == (kept.type, kept.seq, kept.id)
+    record = Sent(topic=DEVICE_SIGNALS.name, value=spoken.body, key=b"acme/press-07")
+    if spoken.sound:
+        assert read(DEVICE_SIGNALS, record) is not None
+
+
+def test_a_signal_without_faults_is_read_once() -> None:
+    assert only("signal", {"fault": "E417", "seq": 17, "epoch": 2**70, "machine": {"serial": "S"}}).sound
+    assert not only("signal", {"fault": "E417", "device_id": "press-08"}).sound
+    assert not only("signal", {"fault": ""}).sound
