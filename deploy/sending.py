@@ -8,7 +8,6 @@ from aiokafka import AIOKafkaProducer
 
 from shared.contracts.envelope import Message
 from shared.contracts.ids import fresh_id
-from shared.kafka import client_settings
 
 SOURCE: Final = "/callout/cli"
 IN_FLIGHT_MAX: Final = 2_000
@@ -22,7 +21,7 @@ async def send_together(bootstrap_servers: str, messages: Iterable[Message]) -> 
         KafkaError: they were not sent.
     """
     producer = AIOKafkaProducer(
-        **client_settings(bootstrap_servers),
+        bootstrap_servers=bootstrap_servers,
         acks="all",
         transactional_id=f"callout-cli-{fresh_id()}",
         request_timeout_ms=REQUEST_MILLISECONDS,
@@ -41,7 +40,7 @@ class Sender:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._producer = AIOKafkaProducer(
-            **client_settings(bootstrap_servers),
+            bootstrap_servers=bootstrap_servers,
             acks="all",
             enable_idempotence=True,
             linger_ms=2,

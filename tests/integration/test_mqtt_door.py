@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from shared.authority import make_request
+from tests.edge_agent import Agent
 from tests.mqtt_device import MqttDevice, needs_mosquitto, token_of
 from tests.stack import RunningStack, wait_until
 
@@ -32,10 +34,10 @@ def device(stack: RunningStack, name: str) -> MqttDevice:
     return MqttDevice(stack.values["CALLOUT_MQTT_URL"], "acme", name, token_of(stack, "acme", name))
 
 
-def cases_of(stack: RunningStack, name: str) -> list[dict[str, object]]:
-    listed = stack.callout("cases", "list", "--json")
-    assert listed.returncode == 0, listed.stderr
-    return [case for case in json.loads(listed.stdout) if case.get("device_id") == name]
+def cases_of(stack: RunningStack, name: str) -> list[dict[str, Any]]:
+    with MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        found = client["callout_workflow"]["cases"].find({"case.device_id": name})
+        return [document["case"] for document in found]
 
 
 def test_a_device_raises_and_clears_a_case_and_is_told_so(stack: RunningStack) -> None:
@@ -210,3 +212,105 @@ def test_a_second_connection_of_one_identity_takes_over_and_nobody_else_can(stac
         assert second.receipt(1)["outcome"] == "stored"
         assert stranger.connected
     second.close()
+
+
+def counted(stack: RunningStack, name: str) -> dict[str, int]:
+    return {case["signal"]["dedup_key"]: case["signal"]["count"] for case in cases_of(stack, name)}
+
+
+def journal_of(agent: Agent) -> str:
+    return "".join(path.read_text() for path in sorted((agent.folder / "state").glob("*.journal")))
+
+
+@pytest.fixture
+def agents() -> Iterator[list[Agent]]:
+    agents: list[Agent] = []
+    yield agents
+    for agent in agents:
+        agent.close()
+
+
+def enrolled(stack: RunningStack, agent: Agent, name: str) -> tuple[str, str]:
+    """Give an agent a certificate for a code, as its owner would; return how it connects, and how it cannot."""
+    code = told(stack, "enroll", "acme", name, "--code")["code"]
+    plain, secure = stack.values["CALLOUT_MQTT_URL"], stack.values["CALLOUT_MQTTS_URL"]
+    papers = '"\nca = "ca.pem"\ncertificate = "device.pem"\nkey = "device.key"\n'
+    there, away = (f'url = "{url}{papers}[enrolment]\nurl = "{plain}"\n' for url in (secure, "mqtts://127.0.0.1:9"))
+    agent.write(there, name)
+    wait_until(lambda: agent.command("enroll", given=f"{code}\n").returncode == 0, seconds=20)
+    return there, away
+
+
+def test_an_agent_enrolled_by_a_code_is_counted_once_through_kills_and_a_rate_limit(
+    stack: RunningStack, tmp_path: Path, agents: list[Agent]
+) -> None:
+    agents.append(agent := Agent(tmp_path, "mqtt://127.0.0.1:9"))
+    there, away = enrolled(stack, agent, "press-30")
+    agent.write(away, "press-30")
+    agent.start()
+    agent.wait_for_log("not_reached")
+    raised = [f'{{"raise": "E{number % 5}", "at": {1_760_000_000 + number}}}' for number in range(150)]
+    agent.feed(*raised, '{"temp_1": 95, "at": 1760000400}')
+    wait_until(lambda: journal_of(agent).count('{"s":') == 151, seconds=20)
+    agent.kill()
+    agent.write(there, "press-30")
+    agent.start()
+    wait_until(lambda: '"a":[' in journal_of(agent), seconds=20)
+    agent.kill()
+    process = agent.start("--until-sent")
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=40) == 0
+    expected = {f"press-30:E{number}": 30 for number in range(5)} | {"press-30:hot:temp_1": 1}
+    wait_until(lambda: counted(stack, "press-30") == expected, seconds=20)
+    signals = [one["data"] for one in records_of(stack, "device.signals.v1", '"press-30"')]
+    assert len({one["seq"] for one in signals}) == 151
+    assert min(one["late_by_s"] for one in signals) > 86_400, "told late, and by how much"
+    story = [(one["data"]["status"], one["data"]["cause"], one["data"]["epoch"]) for one in presence(stack, "press-30")]
+    assert [told[:2] for told in story[:2]] == [("online", "birth"), ("offline", "will")]
+    assert (story[-1][:2], story[-1][2] > story[0][2]) == (("offline", "clean"), True)
+
+
+def presence(stack: RunningStack, name: str) -> list[dict[str, Any]]:
+    return records_of(stack, "device.presence.v1", f'"acme/{name}"')
+
+
+ZONE_AND_TREND = """
+[[trigger]]
+name = "out-of-zone"
+preset = "zone"
+series = "value"
+above = 110
+below = 55
+hysteresis = 15
+for_s = 3600
+clear_for_s = 21600
+
+[[trigger]]
+name = "warming"
+preset = "trend"
+series = "value"
+window_s = 86400
+rise = 2.5
+hysteresis = 0.5
+every_s = 900
+clear_for_s = 21600
+"""
+
+
+def test_a_recorded_machine_raises_cases_in_at_least_three_of_four_labelled_windows(
+    stack: RunningStack, tmp_path: Path, agents: list[Agent], recorded_data: Path
+) -> None:
+    folder = recorded_data / "nab"
+    url, feed = stack.values["CALLOUT_MQTT_URL"], folder / "machine_temperature_system_failure.csv"
+    more = f'[[feed]]\nkind = "csv"\npath = "{feed}"\n{ZONE_AND_TREND}'
+    token = token_of(stack, "acme", "press-31")
+    agents.append(agent := Agent(tmp_path, url, device="press-31", token=token, more=more))
+    wait_until(lambda: is_let_in(MqttDevice(url, "acme", "press-31", token)), seconds=10)
+    assert agent.start("--until-sent").wait(timeout=60) == 0
+    signals = [one for one in records_of(stack, "device.signals.v1", '"press-31"') if "raised" in one["type"]]
+    wait_until(lambda: sum(counted(stack, "press-31").values()) == len(signals), seconds=20)
+    assert counted(stack, "press-31").keys() == {"press-31:out-of-zone:value", "press-31:warming:value"}
+    [windows] = json.loads((folder / "labels.json").read_text()).values()
+    raised = [one["data"]["occurred_at"][:19].replace("T", " ") for one in signals]
+    assert sum(any(begin[:19] <= at <= end[:19] for at in raised) for begin, end in windows) >= 3
