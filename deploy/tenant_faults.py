@@ -18,6 +18,7 @@ MEANT: Final = {
     r"^([01]\d|2[0-3])": "write a span of hours as 08:00-12:00",
     r"^[^@\s]+@": "write an e-mail address",
     "^[A-Z]{2,3}$": "write a country's two capital letters, as DE",
+    limits.MEDIA_PATTERN: "write a type as image/png, or image/*",
 }
 
 

@@ -14,11 +14,12 @@ from services.attachment.receiving import Receiving
 from services.attachment.sender import Sender
 from services.attachment.settings import AttachmentSettings
 from services.attachment.sweeper import Sweeper
-from services.attachment.tenants import Limits
+from services.attachment.tenants import KINDS, Limits
 from services.attachment.timers import FILES_DUE
 from shared import storage
 from shared.atomic_storage import AtomicDocuments
 from shared.blob_storage import GridFiles
+from shared.config import TenantConfig
 from shared.contracts.attachments import command_type
 from shared.contracts.catalogue import ATTACHMENT_COMMANDS
 from shared.flow import Room, Subscription
@@ -28,6 +29,7 @@ from shared.ops import Operations
 from shared.passes import Passes
 from shared.service import Part, Service, new_broker
 from shared.storage import Database, Documents
+from shared.tenancy import Tenancy
 from shared.timers import BrokerTime, Clock, Wakes
 
 WAKE = command_type("wake")
@@ -59,8 +61,9 @@ def build(settings: AttachmentSettings) -> Service:
         interval_seconds=settings.clock_interval_seconds,
         brokers=BrokerTime(),
     )
-    rooms = _Rooms(settings, database, files, commands)
-    before: list[Part] = [rooms.sender, rooms.receiving, rooms.giving]
+    tenants = TenantConfig(settings.kafka_bootstrap_servers, Tenancy(lambda data: data, KINDS))
+    rooms = _Rooms(settings, database, files, commands, Limits(settings, tenants))
+    before: list[Part] = [tenants, rooms.sender, rooms.receiving, rooms.giving]
     after: list[Part] = [clock, rooms.sweeper, rooms.examiner, rooms.server()]
     return Service(settings, broker, [commands, events], database, operations, before=before, after=after)
 
@@ -69,7 +72,12 @@ class _Rooms:
     """What takes bytes in, keeps them, looks through them and gives them out."""
 
     def __init__(
-        self, settings: AttachmentSettings, database: Database, files: Documents, commands: Subscription[Any]
+        self,
+        settings: AttachmentSettings,
+        database: Database,
+        files: Documents,
+        commands: Subscription[Any],
+        limits: Limits,
     ) -> None:
         def atomic(name: str) -> AtomicDocuments:
             return AtomicDocuments(database, name)
@@ -79,7 +87,7 @@ class _Rooms:
         bytes_, uploads, pictures = GridFiles(database, "blobs"), atomic("uploads"), atomic("thumbnails")
         blobs = Blobs(_store(settings, bytes_), atomic("contents"), atomic("trash"), uploads, pictures, settle=settle)
         self.sender = Sender(settings.kafka_bootstrap_servers)
-        self.receiving = Receiving(uploads, bytes_, blobs, self.sender, Limits(settings), keep_for)
+        self.receiving = Receiving(uploads, bytes_, blobs, self.sender, limits, keep_for)
         self.giving = Giving(
             files,
             uploads,

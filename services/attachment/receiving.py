@@ -75,7 +75,7 @@ class Receiving:
         Raises:
             Refusal: `too_large` or `quota_exceeded`.
         """
-        bounds = self._limits.of(owner.tenant_id)
+        bounds = await self._limits.of(owner.tenant_id)
         if length is not None and length > bounds.file_bytes_max:
             raise Refusal("too_large", f"A file has at most {bounds.file_bytes_max} bytes.")
         upload = Upload(
@@ -276,7 +276,7 @@ class Receiving:
         sha256 = await self._digest(upload)
         head = b"".join([part async for part in self._files.read(upload.id, 0, min(HEAD_BYTES, upload.offset))])
         type_ = media_type(head, upload.offset, upload.declared)
-        bounds = self._limits.of(upload.owner.tenant_id)
+        bounds = await self._limits.of(upload.owner.tenant_id)
         if not is_allowed(type_, bounds.allowed_types, bounds.refused_types):
             await self.drop(upload.id)
             raise Refusal("unsupported_media_type", f"Files of type {type_} are not taken.")

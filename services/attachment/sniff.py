@@ -1,6 +1,7 @@
 """What a file is, by its bytes; what its sender says counts only where bytes say nothing."""
 
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -83,10 +84,10 @@ def _is_text(head: bytes, *, whole: bool) -> bool:
     return False
 
 
-def is_allowed(type_: str, allowed: str, refused: str) -> bool:
-    """Tell whether files of a type are taken; both lists are patterns separated by commas."""
+def is_allowed(type_: str, allowed: Iterable[str], refused: Iterable[str]) -> bool:
+    """Tell whether files of a type are taken; both lists are patterns, as `image/*`."""
     return _meets(type_, allowed) and not _meets(type_, refused)
 
 
-def _meets(type_: str, patterns: str) -> bool:
-    return any(fnmatchcase(type_, pattern.strip()) for pattern in patterns.split(",") if pattern.strip())
+def _meets(type_: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(type_, pattern) for pattern in patterns)

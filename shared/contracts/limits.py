@@ -7,6 +7,7 @@ DEVICE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 UUID_PATTERN: Final = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 SHA256_PATTERN: Final = r"^[0-9a-f]{64}$"
 CASE_CODE_PATTERN: Final = r"^[0-9]{4}-[0-9]{4}$"
+MEDIA_PATTERN: Final = r"^[a-z0-9*?][a-z0-9.+*?-]*/[a-z0-9*?][a-z0-9.+*?-]*$"
 
 FAULT_MAX: Final = 128
 DEDUP_KEY_MAX: Final = 255
@@ -32,6 +33,7 @@ FILES_MAX: Final = 1000
 STATUS_HISTORY_MAX: Final = 200
 NOTES_MAX: Final = 1000
 ATTACHMENTS_MAX: Final = 5  # of one request
+FILES_OF_FORM_MAX: Final = 50  # what a tenant may set for forms
 MENTIONS_MAX: Final = 50
 FILE_NAME_MAX: Final = 255
 

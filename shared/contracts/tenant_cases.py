@@ -6,6 +6,7 @@ from pydantic import Field
 
 from shared.contracts import limits
 from shared.contracts.fields import CaseCode, Model, Tag, Text, Title, Word
+from shared.contracts.tenant_uploads import FileRules
 from shared.contracts.words import CaseType, Clock, Priority, Severity, TicketClass
 
 
@@ -24,6 +25,7 @@ class Settings(Model):
     retention_days: Annotated[int, Field(ge=30, le=36_600)] | None = None
     auto_escalate: Annotated[tuple[Clock, ...], Field(max_length=2)] = ()
     remote_access_by_assignee_only: bool = False
+    files: FileRules = FileRules()
 
 
 class Template(Model):

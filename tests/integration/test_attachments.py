@@ -18,6 +18,9 @@ from PIL import Image
 from pymongo import MongoClient
 from tusclient.client import TusClient
 
+from deploy.auditing import AuditTrail
+from deploy.tenant_config import apply_changes, changes
+from deploy.tenant_files import Entries, read_tenant_file
 from deploy.topic_reader import TopicReader
 from tests.integration.test_gateway import Client, command, new_case
 from tests.stack import RunningStack, wait_until
@@ -423,6 +426,31 @@ async def test_forms_names_types_and_room_are_bounded(ann: httpx.AsyncClient, st
         await full.delete(places[0], headers=TUS)
         await begun(full, 60 * 1024 * 1024)
     assert kept["uploads"].count_documents({}) > before
+
+
+async def test_a_tenants_own_bounds_hold_from_when_they_are_set(stack: RunningStack) -> None:
+    live: Entries = {}
+
+    async def set_(files: str) -> None:
+        file = read_tenant_file(f"tenant: tight\nsettings: {{default: {{files: {files}}}}}", "tenant.yaml")
+        await apply_changes(stack.bootstrap_servers, changes(live, file, prune=False), AuditTrail(reason=None))
+        live.update(file.entries)
+
+    async def told(http: httpx.AsyncClient, *files: bytes) -> tuple[int, str]:
+        answer = await http.post(FILES, files=[("file", (f"{n}.txt", data)) for n, data in enumerate(files)])
+        return answer.status_code, answer.json().get("code", "")
+
+    async with Client(stack, tenant="tight") as tight, Client(stack, tenant="wide") as wide:
+        assert await told(tight, b"a" * 200, PDF) == (201, "")
+        await set_("{file_bytes_max: 100, quota_bytes: 20000, allowed_types: [text/*], per_request_max: 6}")
+        assert await told(tight, b"a" * 101) == (413, "too_large")
+        assert await told(tight, b"%PDF-1.4 small") == (415, "unsupported_media_type")
+        assert await told(tight, *[b"text"] * 6) == (201, "")
+        await set_("{per_request_max: 1, quota_bytes: 6000}")
+        assert await told(tight, b"one", b"two") == (400, "invalid_request")
+        assert await told(tight, b"b" * 900) == (413, "quota_exceeded")
+        assert await told(tight, b"one") == (201, "")
+        assert await told(wide, PDF, b"a" * 6000) == (201, "")
 
 
 def test_the_inner_door_opens_to_nobody_without_a_pass(stack: RunningStack) -> None:

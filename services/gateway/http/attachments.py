@@ -33,7 +33,7 @@ Token = Annotated[str, Path(alias="token", pattern="^[A-Za-z0-9_-]{20,100}$", de
 
 @router.post("/attachments", status_code=201)
 async def store_files(request: Request, doors: Rooms, who: Storer) -> Response:
-    """Store files in one go: a form with up to five of them."""
+    """Store files in one go: a form with as many as the tenant lets one have (five, if it says nothing)."""
     if not is_multipart(request):
         raise Problem("unsupported_media_type", "Send a form, as `Content-Type: multipart/form-data`.")
     _, stored = await read_form(request, doors, who)

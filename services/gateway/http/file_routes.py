@@ -6,6 +6,7 @@ from typing import Any, Final
 from services.gateway.http.examples import FILE_ID
 from services.gateway.http.schemas import Schema, ref
 from services.gateway.http.told import Told
+from shared.contracts import limits
 
 BYTES: Final = "application/offset+octet-stream"
 BINARY: Final[Schema] = {"type": "string", "format": "binary"}
@@ -27,9 +28,9 @@ STORED: Final = {name: FILE[name] for name in ("id", "name", "size", "media_type
 }
 FORM: Final[Schema] = {
     "type": "object",
-    "properties": {"file": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": 5}},
+    "properties": {"file": {"type": "array", "items": BINARY, "minItems": 1, "maxItems": limits.FILES_OF_FORM_MAX}},
     "required": ["file"],
-    "description": "One to five files, under any names of fields.",
+    "description": "Files under any names of fields: five at most, or as many as the tenant has set.",
 }
 UPLOAD_TOLD: Final = {
     "Upload-Offset": "How many bytes are there",

@@ -10,7 +10,7 @@ from services.gateway.domain.access import Identity
 from services.gateway.http.doors import Doors
 from services.gateway.http.multipart import MultipartReader, Part, plain_name
 from services.gateway.http.problems import Problem
-from shared.contracts import limits
+from services.gateway.http.tenants import tenant_of
 from shared.errors import CalloutError
 
 Stored = list[dict[str, Any]]
@@ -49,8 +49,9 @@ async def forget(doors: Doors, who: Identity, stored: Sequence[dict[str, Any]]) 
 
 
 async def _store(request: Request, doors: Doors, who: Identity, part: Part, before: int) -> dict[str, Any]:
-    if before == limits.ATTACHMENTS_MAX:
-        raise Problem("invalid_request", f"A request has at most {limits.ATTACHMENTS_MAX} files.")
+    most = tenant_of(doors, who).settings.files.per_request_max
+    if before >= most:
+        raise Problem("invalid_request", f"A request has at most {most} files.")
     length = request.headers.get("content-length", "")
     at_most = int(length) if length.isascii() and length.isdigit() else None
     name = plain_name(part.filename or "")

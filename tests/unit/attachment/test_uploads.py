@@ -119,9 +119,9 @@ def test_a_type_is_what_the_bytes_say(head: bytes, declared: str | None, found: 
 
 
 def test_types_are_allowed_by_patterns_and_refused_all_the_same():
-    assert is_allowed("image/png", "*/*", "application/x-*")
-    assert not is_allowed("application/x-executable", "*/*", "application/x-*")
-    assert not is_allowed("text/plain", "image/*, application/pdf", "")
+    assert is_allowed("image/png", ("*/*",), ("application/x-*",))
+    assert not is_allowed("application/x-executable", ("*/*",), ("application/x-*",))
+    assert not is_allowed("text/plain", ("image/*", "application/pdf"), ())
 
 
 def test_a_pass_holds_for_one_method_one_path_and_a_moment():
