@@ -12,6 +12,7 @@ from pymongo.collection import ReturnDocument
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from deploy.topics import Topic
+from shared.kafka import client_settings
 
 #: A group in one of these states has no member that could commit over us.
 QUIET_STATES: Final = frozenset({"Empty", "Dead"})
@@ -62,7 +63,7 @@ def database_name(service: str) -> str:
 async def running_services(topics: Iterable[Topic], bootstrap_servers: str) -> list[str]:
     """Return the services that hear one of these topics right now."""
     groups = {group_id(service, topic.name): service for topic in topics for service in topic.heard_by}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
     try:
         await admin.start()
         # One by one: aiokafka 0.14 reads the answer about several groups wrongly.
@@ -107,7 +108,7 @@ async def _next_generation(client: AsyncMongoClient[dict[str, Any]], service: st
 
 
 async def _move_positions(group: str, topic: Topic, bootstrap_servers: str) -> dict[int, tuple[int, int]]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_settings(bootstrap_servers), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = await _partitions(consumer, topic.name)

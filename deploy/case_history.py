@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.contracts.catalogue import CASE_EVENTS
 from shared.contracts.commands import command_name
 from shared.flow.teller import home_partition
+from shared.kafka import client_settings
 from shared.records import read_all_headers
 
 BATCH: Final = 5_000
@@ -19,7 +20,7 @@ async def read_history(bootstrap_servers: str, case_id: str) -> list[dict[str, A
     read_all_headers()
     consumer = AIOKafkaConsumer(
         CASE_EVENTS.name,
-        bootstrap_servers=bootstrap_servers,
+        **client_settings(bootstrap_servers),
         enable_auto_commit=False,
         isolation_level="read_committed",
         max_partition_fetch_bytes=4 * 1024 * 1024,

@@ -12,6 +12,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from deploy.adoption import group_id
 from deploy.topics import Catalogue, Topic
+from shared.kafka import client_settings
 
 PROBE_MILLISECONDS: Final = 60
 PROBES: Final = 200
@@ -44,9 +45,9 @@ class LagMeter:
     def __init__(
         self, bootstrap_servers: str, *, services: Iterable[str] = (), topics: Iterable[Topic] | None = None
     ) -> None:
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        self._admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_settings(bootstrap_servers),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -12,6 +12,7 @@ from deploy.consumer_lag import LagMeter
 from deploy.embedded.services import SERVICES
 from deploy.topic_admin import Difference, TopicAdmin, wait_until_served
 from deploy.topics import Catalogue, Topic
+from shared.kafka import client_settings
 
 
 class NotDrainedError(Exception):
@@ -78,7 +79,7 @@ async def _holding(topics: Sequence[Topic], bootstrap_servers: str) -> set[str]:
     partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
     if not partitions:
         return set()
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers) as consumer:
+    async with AIOKafkaConsumer(**client_settings(bootstrap_servers)) as consumer:
         first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
     return {partition.topic for partition in partitions if first[partition] < end[partition]}
 

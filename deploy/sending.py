@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from shared.contracts.envelope import Message
 from shared.contracts.ids import fresh_id
+from shared.kafka import client_settings
 
 SOURCE: Final = "/callout/cli"
 IN_FLIGHT_MAX: Final = 2_000
@@ -21,7 +22,7 @@ async def send_together(bootstrap_servers: str, messages: Iterable[Message]) -> 
         KafkaError: they were not sent.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
+        **client_settings(bootstrap_servers),
         acks="all",
         transactional_id=f"callout-cli-{fresh_id()}",
         request_timeout_ms=REQUEST_MILLISECONDS,
@@ -40,7 +41,7 @@ class Sender:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
+            **client_settings(bootstrap_servers),
             acks="all",
             enable_idempotence=True,
             linger_ms=2,

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaTimeoutError
 from deploy.moments import moment
 from deploy.record_facts import RecordFacts
 from deploy.topic_reader import STALLED_SECONDS, Positions
+from shared.kafka import client_settings
 from shared.records import read_all_headers
 
 POLL_MILLISECONDS: Final = 200
@@ -89,7 +90,7 @@ class Tail:
         self._wanted = [TopicPartition(topic, number) for number in partitions]
         self._consumer = AIOKafkaConsumer(
             *(() if partitions else (topic,)),
-            bootstrap_servers=bootstrap_servers,
+            **client_settings(bootstrap_servers),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -22,6 +22,7 @@ from shared.contracts.fields import Model, utc_milliseconds
 from shared.contracts.ids import fresh_id
 from shared.contracts.tenant import CONFIG, KINDS
 from shared.contracts.tenant_references import dangling
+from shared.kafka import client_settings
 
 SEEN_SECONDS: Final = 15
 SEEN_POLL_SECONDS: Final = 0.01
@@ -136,7 +137,7 @@ async def apply_changes(bootstrap_servers: str, wanted: Sequence[Change], trail:
 async def _seen(bootstrap_servers: str) -> None:
     """Return when nothing on the topic is held back from readers of what is committed."""
     committed, uncommitted = (
-        AIOKafkaConsumer(TENANT_CONFIG.name, bootstrap_servers=bootstrap_servers, isolation_level=f"read_{level}")
+        AIOKafkaConsumer(TENANT_CONFIG.name, **client_settings(bootstrap_servers), isolation_level=f"read_{level}")
         for level in ("committed", "uncommitted")
     )
     try:

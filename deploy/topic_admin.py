@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from deploy.topics import Catalogue, Topic
+from shared.kafka import client_settings
 
 #: Where Kafka says a setting comes from the topic itself, not from a default.
 SET_ON_TOPIC: Final = 1
@@ -42,7 +43,7 @@ class Difference:
 
 async def wait_until_served(bootstrap_servers: str, topics: Iterable[Topic]) -> None:
     """Return when every partition has a leader that answers: right after a start or a creation it may not yet."""
-    async with AIOKafkaConsumer(*(topic.name for topic in topics), bootstrap_servers=bootstrap_servers) as consumer:
+    async with AIOKafkaConsumer(*(topic.name for topic in topics), **client_settings(bootstrap_servers)) as consumer:
         await consumer.end_offsets(consumer.assignment())
 
 
@@ -50,7 +51,7 @@ class TopicAdmin:
     """A connection to a cluster that looks at topics and sets them right."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        self._admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
 
     async def __aenter__(self) -> Self:
         try:

@@ -17,6 +17,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from deploy.topic_admin import TopicAdmin
 from deploy.topic_reader import POLL_MILLISECONDS
+from shared.kafka import client_settings
 from shared.records import read_all_headers
 
 #: The group whose position tells where a partition begins that was written anew.
@@ -55,7 +56,7 @@ def as_it_is(record: ConsumerRecord) -> Kept:
 
 async def fence(bootstrap_servers: str) -> None:
     """End what a run that died had begun, and let no other one at work go on."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, transactional_id=JOURNAL)
+    producer = AIOKafkaProducer(**client_settings(bootstrap_servers), transactional_id=JOURNAL)
     try:
         await producer.start()
     finally:
@@ -68,7 +69,7 @@ class Mover:
     def __init__(self, bootstrap_servers: str) -> None:
         read_all_headers()
         self._servers = bootstrap_servers
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+        self._admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
         self._topics = TopicAdmin(bootstrap_servers)
         self._groups: list[str] = []
         self._before: str | None = None
@@ -105,7 +106,7 @@ class Mover:
         """
         positions = await self._positions(partition)
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            **client_settings(self._servers),
             acks="all",
             transactional_id=JOURNAL,
             transaction_timeout_ms=TRANSACTION_MILLISECONDS,
@@ -115,7 +116,7 @@ class Mover:
             await producer.start()
             copying = _Copying(producer, partition, self._roll)
             async with AIOKafkaConsumer(
-                bootstrap_servers=self._servers,
+                **client_settings(self._servers),
                 isolation_level="read_committed",
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
@@ -160,7 +161,7 @@ class Mover:
     async def _starts(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         if not partitions:
             return {}
-        async with AIOKafkaConsumer(bootstrap_servers=self._servers) as consumer:
+        async with AIOKafkaConsumer(**client_settings(self._servers)) as consumer:
             starts: Mapping[TopicPartition, int] = await consumer.beginning_offsets(partitions)
             return starts
 

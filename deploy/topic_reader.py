@@ -8,6 +8,7 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from shared.kafka import client_settings
 from shared.records import read_all_headers
 
 BATCH: Final = 5_000
@@ -25,7 +26,7 @@ class TopicReader:
         read_all_headers()
         self._consumer = AIOKafkaConsumer(
             *topics,
-            bootstrap_servers=bootstrap_servers,
+            **client_settings(bootstrap_servers),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from shared.contracts.catalogue import TENANT_CONFIG
 from shared.contracts.envelope import Record, appended_at
 from shared.errors import TransientError
+from shared.kafka import client_settings
 from shared.tenancy import NEVER, Tenancy, View
 
 log = structlog.get_logger()
@@ -109,7 +110,7 @@ class TenantConfig(Generic[View]):
     def _consumer(self, *topics: str) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
             *topics,
-            bootstrap_servers=self._bootstrap_servers,
+            **client_settings(self._bootstrap_servers),
             group_id=None,
             auto_offset_reset="earliest",
             enable_auto_commit=False,

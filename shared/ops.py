@@ -17,6 +17,7 @@ from shared.contracts.catalogue import OPS_HEALTH, OPS_METRICS, Topic
 from shared.contracts.envelope import Message, message
 from shared.contracts.fields import Model
 from shared.contracts.ids import fresh_id
+from shared.kafka import client_settings
 from shared.metrics import CLOCK_SKEW, HEALTH_REPORTS
 from shared.version import instance, version
 
@@ -47,7 +48,7 @@ class Operations:
     async def start(self) -> None:
         """Connect."""
         # Not idempotent: such a producer may refuse everything after one failure, and the ids tell repetitions.
-        producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, acks="all", request_timeout_ms=10_000)
+        producer = AIOKafkaProducer(**client_settings(self._bootstrap_servers), acks="all", request_timeout_ms=10_000)
         try:
             await producer.start()
         except BaseException:

@@ -39,6 +39,7 @@ def new_broker(settings: ServiceSettings) -> KafkaBroker:
     read_all_headers()
     return KafkaBroker(
         settings.kafka_bootstrap_servers,
+        security=settings.of_broker(),
         logger=None,
         graceful_timeout=settings.drain_seconds,
         allow_auto_create_topics=False,

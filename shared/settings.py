@@ -4,10 +4,12 @@ import os
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from shared.errors import PermanentError
 from shared.flow import FlowSettings
+from shared.kafka import KafkaSecurity
+from shared.setting_files import SUFFIX, settings_from_files
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -16,10 +18,10 @@ class UnknownSetting(PermanentError):
     """A variable with the service's prefix is no setting of it."""
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(KafkaSecurity):
     """What an operator may change of any service; each has its prefix, the two addresses are shared."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, hide_input_in_errors=True)
     service: ClassVar[str]
 
     kafka_bootstrap_servers: str = Field(
@@ -102,17 +104,19 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the settings from the environment.
+        """Read the settings from the environment, and from the files that it names.
 
         Raises:
             UnknownSetting: if a variable has the prefix but no field; the message names it.
+            UnreadableSetting: if a file that is named cannot be read.
         """
         prefix = str(cls.model_config.get("env_prefix", "")).upper()
-        known = {f"{prefix}{name}".upper() for name in cls.model_fields}
+        variables = {str(f.validation_alias or f"{prefix}{name}").upper(): name for name, f in cls.model_fields.items()}
+        known = variables.keys() | {name + SUFFIX for name in variables}
         unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
         if unknown:
             raise UnknownSetting(f"unknown settings: {', '.join(unknown)}; see docs/settings.md")
-        return cls()
+        return cls(**{variables[name]: text for name, text in settings_from_files(variables).items()})
 
     def traced_share(self) -> float | None:
         """Return how much of what comes without a trace is traced; nothing if tracing is off."""

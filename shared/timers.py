@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 from shared.contracts.catalogue import Topic
 from shared.contracts.envelope import Message
 from shared.flow.teller import partitioner
+from shared.kafka import client_settings
 from shared.storage import Documents
 
 log = structlog.get_logger()
@@ -216,7 +217,7 @@ class Clock:
         for finder in self._finders:
             await finder.prepare()
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, partitioner=partitioner
+            **client_settings(self._bootstrap_servers), acks="all", enable_idempotence=True, partitioner=partitioner
         )
         await producer.start()
         self._producer = producer

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.cli.failure import ExitCode, Failure
+from shared.setting_files import UnreadableSetting, settings_from_files
 
 KAFKA_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
 MONGODB_VARIABLE: Final = "MONGODB_URI"
@@ -117,6 +118,10 @@ def _values() -> dict[str, str]:
                 ExitCode.NOT_REACHABLE,
                 f"Cannot read {named}: {error.strerror}. `callout up --write-env {named}` writes it when all is ready.",
             ) from error
-    if KAFKA_VARIABLE in os.environ or MONGODB_VARIABLE in os.environ:
-        return dict(os.environ)
+    try:
+        named_by_files = settings_from_files((KAFKA_VARIABLE, MONGODB_VARIABLE))
+    except UnreadableSetting as error:
+        raise Failure(ExitCode.NOT_REACHABLE, str(error)) from error
+    if named_by_files or KAFKA_VARIABLE in os.environ or MONGODB_VARIABLE in os.environ:
+        return {**os.environ, **named_by_files}
     return read_environment_file(DEFAULT_FILE) if DEFAULT_FILE.exists() else {}

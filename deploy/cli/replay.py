@@ -26,6 +26,7 @@ from deploy.replay_place import FOLDER, Place
 from deploy.sending import Sender
 from deploy.topic_reader import TopicReader
 from shared.contracts.catalogue import DEVICE_SIGNALS
+from shared.kafka import client_settings
 
 WRONG_TOLD_MAX: Final = 20
 PLAIN_SECONDS: Final = 5
@@ -137,7 +138,7 @@ async def _send(wanted: Replay, pace: Pace, state: Path, bootstrap_servers: str)
             sent = await look_for_sent(reader, wanted, place, report)
     signals, lines = seen.raised + seen.cleared, wanted.recording.lines
     # One that reads nothing: behind a reader's long poll every question would wait.
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers) as asker, Sender(bootstrap_servers) as sender:
+    async with AIOKafkaConsumer(**client_settings(bootstrap_servers)) as asker, Sender(bootstrap_servers) as sender:
         with _progress("signals" if signals else "lines") as report:
             began = time.monotonic()
             tally = await send(
@@ -155,7 +156,7 @@ async def _send(wanted: Replay, pace: Pace, state: Path, bootstrap_servers: str)
 
 async def _cluster(bootstrap_servers: str) -> str:
     """Return the id of the cluster: what was sent to another one was not sent to this."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
     try:
         await admin.start()
         return str((await admin.describe_cluster()).get("cluster_id", ""))

@@ -19,6 +19,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from shared.contracts.envelope import Message
 from shared.errors import CalloutError
 from shared.flow.teller import PRODUCE_BYTES_MAX, home_partition, partitioner
+from shared.kafka import client_settings
 
 TRANSACTIONAL_ID: Final = "callout-dead-letters"
 #: An open transaction of one that was killed holds up those who read the origin: no longer than this.
@@ -68,7 +69,7 @@ class Post:
         asyncio.get_running_loop().set_exception_handler(_quietly)
         self._failed = False
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            **client_settings(self._servers),
             acks="all",
             transactional_id=TRANSACTIONAL_ID,
             transaction_timeout_ms=TRANSACTION_SECONDS * 1000,

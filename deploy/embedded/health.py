@@ -13,6 +13,7 @@ from shared.contracts.catalogue import OPS_HEALTH
 from shared.contracts.envelope import Message, message
 from shared.contracts.ids import fresh_id
 from shared.contracts.ops import HEALTH, Health
+from shared.kafka import client_settings
 from shared.version import version
 
 SOURCE: Final = "/callout/supervisor"
@@ -55,7 +56,7 @@ class HealthReports:
     async def _tell(self, report: Message) -> None:
         # Restarts are rare: a producer for each costs less than one that waits for years.
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", request_timeout_ms=REQUEST_MILLISECONDS
+            **client_settings(self._bootstrap_servers), acks="all", request_timeout_ms=REQUEST_MILLISECONDS
         )
         try:
             await producer.start()

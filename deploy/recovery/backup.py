@@ -33,6 +33,7 @@ from deploy.recovery.archive import (
 from deploy.recovery.ground import committed_positions, partitions_of
 from deploy.topic_admin import TopicAdmin
 from shared.contracts.fields import rfc3339, utc_milliseconds
+from shared.kafka import client_settings
 
 PREFIX: Final = "callout_"
 GROUPS: Final = "callout."
@@ -94,7 +95,7 @@ def _begin(out: Path) -> Path:
 
 async def cluster_of(bootstrap_servers: str) -> str:
     """Return the id of a cluster."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
     try:
         await admin.start()
         return str((await admin.describe_cluster()).get("cluster_id", ""))
@@ -111,12 +112,12 @@ async def _told(bootstrap_servers: str) -> dict[str, dict[int, int]]:
     async with TopicAdmin(bootstrap_servers) as admin:
         topics = sorted(topic for topic in await admin.partition_counts() if not topic.startswith("__"))
     partitions = await partitions_of(topics, bootstrap_servers)
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level="read_committed") as asker:
+    async with AIOKafkaConsumer(**client_settings(bootstrap_servers), isolation_level="read_committed") as asker:
         return _by_topic(await asker.end_offsets(partitions))
 
 
 async def _positions(bootstrap_servers: str) -> tuple[str, dict[str, dict[str, dict[int, int]]]]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
     try:
         await admin.start()
         groups = sorted({str(group[0]) for group in await admin.list_consumer_groups()})

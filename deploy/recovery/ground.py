@@ -18,6 +18,7 @@ from deploy.adoption import database_name, group_id, running_services
 from deploy.topic_admin import TopicAdmin
 from deploy.topics import Catalogue, Topic
 from shared.flow.sources import RESTORING
+from shared.kafka import client_settings
 
 #: Kafka ends what a dead worker left open after 15 s, and looks every 10.
 OPEN_SECONDS: Final = 40
@@ -78,8 +79,8 @@ async def wait_until_told(topics: Sequence[str], bootstrap_servers: str) -> None
     deadline = time.monotonic() + OPEN_SECONDS
     partitions = await partitions_of(topics, bootstrap_servers)
     async with (
-        AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level="read_committed") as stable,
-        AIOKafkaConsumer(bootstrap_servers=bootstrap_servers) as high,
+        AIOKafkaConsumer(**client_settings(bootstrap_servers), isolation_level="read_committed") as stable,
+        AIOKafkaConsumer(**client_settings(bootstrap_servers)) as high,
     ):
         while await stable.end_offsets(partitions) != await high.end_offsets(partitions):
             if time.monotonic() > deadline:
@@ -91,7 +92,7 @@ async def find_ground(service: str, bootstrap_servers: str) -> Ground:
     """Look where a service stands."""
     topics = [topic.name for topic in heard_by(service)]
     positions: Positions = dict.fromkeys(await partitions_of(topics, bootstrap_servers), 0)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
     try:
         await admin.start()
         found = [await committed_positions(admin, group_id(service, topic)) for topic in topics]

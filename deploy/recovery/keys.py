@@ -20,6 +20,7 @@ from services.intake.handlers import CaseEvents, KeyRoom, Signals, Timers
 from services.intake.policies import Policies
 from shared.config import TenantConfig
 from shared.contracts.catalogue import CASE_COMMANDS, INTAKE_DECISIONS
+from shared.kafka import client_settings
 
 SERVICE: Final = "intake"
 KEYS: Final = "signals"
@@ -145,7 +146,7 @@ async def _ends(starts: Mapping[TopicPartition, int], bootstrap_servers: str) ->
         NotNowError: they have not.
     """
     partitions = list(starts)
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, isolation_level="read_committed") as asker:
+    async with AIOKafkaConsumer(**client_settings(bootstrap_servers), isolation_level="read_committed") as asker:
         ends: dict[TopicPartition, int] = await asker.end_offsets(partitions)
         begins = await asker.beginning_offsets(partitions)
     forgotten = sorted({each.topic for each in partitions if begins[each] > starts[each]})

@@ -25,6 +25,7 @@ from deploy.recovery.ground import DURABLE, NotNowError
 from deploy.topics import Catalogue
 from shared.contracts.catalogue import CASE_EVENTS, OPS_RELIABILITY, OPS_SLA
 from shared.flow.sources import RESTORING
+from shared.kafka import client_settings
 
 WORKFLOW: Final = "workflow"
 INTAKE: Final = "intake"
@@ -198,7 +199,7 @@ async def _hear_again(client: Client, manifest: Manifest, bootstrap_servers: str
             if not places:  # it had heard nothing by then, and a commit of nothing is refused
                 continue
             async with AIOKafkaConsumer(
-                bootstrap_servers=bootstrap_servers, group_id=group, enable_auto_commit=False
+                **client_settings(bootstrap_servers), group_id=group, enable_auto_commit=False
             ) as consumer:
                 consumer.assign(list(places))
                 await consumer.commit(places)

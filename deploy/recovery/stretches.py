@@ -7,6 +7,8 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
+from shared.kafka import client_settings
+
 AT_ONCE: Final = 1_000
 POLL_MILLISECONDS: Final = 200
 POLLS_MAX: Final = 150
@@ -20,7 +22,7 @@ class Stretches:
         self, bootstrap_servers: str, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
     ) -> None:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **client_settings(bootstrap_servers),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

@@ -15,6 +15,7 @@ from shared.contracts.catalogue import ATTACHMENT_COMMANDS
 from shared.contracts.fields import utc_milliseconds
 from shared.errors import TransientError
 from shared.flow.teller import partitioner
+from shared.kafka import client_settings
 
 REQUEST_MS: Final = 5_000
 SENT: Final = [command_type(name) for name in ("register", "record_scan", "remove")]
@@ -63,7 +64,7 @@ class Sender:
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_settings(self._bootstrap_servers),
             acks="all",
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,

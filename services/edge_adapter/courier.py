@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Message
 from shared.flow.teller import partitioner
+from shared.kafka import client_settings
 
 log = structlog.get_logger()
 REQUEST_MS: Final = 10_000
@@ -116,7 +117,7 @@ class Courier:
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_settings(self._bootstrap_servers),
             acks="all",
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,

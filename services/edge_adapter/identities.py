@@ -23,6 +23,7 @@ from services.edge_adapter.domain.topics import ENROLL
 from shared.authority import Authority, listed_serials, write_private
 from shared.contracts.catalogue import DEVICE_REGISTRY
 from shared.errors import TransientError
+from shared.kafka import client_settings
 from shared.storage import Documents
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ class Identities:
         """Begin to follow the registry."""
         consumer = AIOKafkaConsumer(
             DEVICE_REGISTRY.name,
-            bootstrap_servers=self._bootstrap_servers,
+            **client_settings(self._bootstrap_servers),
             enable_auto_commit=False,
             auto_offset_reset="latest",
             isolation_level="read_committed",

@@ -23,6 +23,7 @@ from shared.contracts.tenant import CONFIG
 from shared.contracts.tenant_data import TenantData
 from shared.errors import TransientError
 from shared.flow.teller import partitioner
+from shared.kafka import client_settings
 
 SOURCE: Final = "/callout/gateway"
 REQUEST_MS: Final = 5_000
@@ -54,7 +55,7 @@ class TenantDesk:
     async def start(self) -> None:
         """Connect."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_settings(self._bootstrap_servers),
             acks="all",
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,

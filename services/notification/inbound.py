@@ -26,6 +26,7 @@ from shared.contracts.ids import derived_id
 from shared.contracts.words import NoteVisibility, Role
 from shared.errors import TransientError
 from shared.flow.teller import partitioner
+from shared.kafka import client_settings
 
 log = structlog.get_logger()
 SOURCE: Final = "/callout/notification"
@@ -55,7 +56,7 @@ class Inbound:
     async def start(self) -> None:
         """Connect, then listen; several processes may share the port."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, partitioner=partitioner
+            **client_settings(self._bootstrap_servers), acks="all", enable_idempotence=True, partitioner=partitioner
         )
         await producer.start()
         self._producer = producer

@@ -20,6 +20,7 @@ from shared.contracts.notices import result_type
 from shared.contracts.words import NoticeChannel
 from shared.errors import TransientError
 from shared.flow.teller import partitioner
+from shared.kafka import client_settings
 
 log = structlog.get_logger()
 SOURCE: Final = "/callout/notification"
@@ -42,7 +43,7 @@ class Results:
     async def start(self) -> None:
         """Connect, and begin to look for what was not told."""
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, partitioner=partitioner
+            **client_settings(self._bootstrap_servers), acks="all", enable_idempotence=True, partitioner=partitioner
         )
         await producer.start()
         self._producer = producer

@@ -15,6 +15,7 @@ from services.workflow.domain import Tenant
 from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS, contract_name, shared_topic
 from shared.contracts.tenant_people import Counterpart
 from shared.errors import TransientError
+from shared.kafka import client_settings
 from shared.tenancy import Tenancy
 
 log = structlog.get_logger()
@@ -121,7 +122,7 @@ class SharedTopics:
 
     async def _connected(self) -> AIOKafkaAdminClient:
         if self._admin is None:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers, request_timeout_ms=5_000)
+            admin = AIOKafkaAdminClient(**client_settings(self._bootstrap_servers), request_timeout_ms=5_000)
             try:
                 await admin.start()
             except BaseException:

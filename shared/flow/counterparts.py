@@ -18,6 +18,7 @@ from shared.contracts.envelope import read
 from shared.errors import TransientError, Unreadable
 from shared.flow.projection import Heard
 from shared.flow.settings import heartbeat_seconds
+from shared.kafka import client_settings
 from shared.metrics import FlowFigures
 from shared.records import read_all_headers
 
@@ -45,7 +46,7 @@ class CounterpartEar(ABC):
     def __init__(self, bootstrap_servers: str, *, refresh_seconds: float, session_timeout_ms: int) -> None:
         self._group = f"callout.{self.service}.{SHARED_EVENTS.name}"
         self._settings: dict[str, Any] = {
-            "bootstrap_servers": bootstrap_servers,
+            **client_settings(bootstrap_servers),
             "metadata_max_age_ms": int(refresh_seconds * 1000),
             "session_timeout_ms": session_timeout_ms,
             "heartbeat_interval_ms": int(heartbeat_seconds(session_timeout_ms / 1000) * 1000),

@@ -18,6 +18,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared.contracts.envelope import Message
 from shared.errors import OwnershipLost
+from shared.kafka import client_settings
 
 PRODUCE_BYTES_MAX = 2 * 1024 * 1024 + 64 * 1024
 BACKOFF_MS = 25  # also where the transaction before is just being completed
@@ -61,7 +62,7 @@ class Teller:
         self._timeout_seconds = timeout_seconds
         self._promised: tuple[int, asyncio.Future[Any]] | None = None
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
+            **client_settings(bootstrap_servers),
             acks="all",
             transactional_id=transactional_id,
             transaction_timeout_ms=int(transaction_timeout_seconds * 1000),

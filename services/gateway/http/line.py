@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Message
 from shared.errors import TransientError
+from shared.kafka import client_settings
 
 REQUEST_MS: Final = 5_000
 REQUEST_BYTES_MAX: Final = 1024 * 1024
@@ -52,7 +53,7 @@ class KafkaLine:
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **client_settings(self._bootstrap_servers),
             acks="all",
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,

@@ -4,12 +4,14 @@ import asyncio
 
 from aiokafka import AIOKafkaConsumer
 
+from shared.kafka import client_settings
+
 
 def new_reader(bootstrap_servers: str, *topics: str, reset: str = "earliest") -> AIOKafkaConsumer:
     """Return a reader of committed records, which goes to `reset` from a place that is no more."""
     return AIOKafkaConsumer(
         *topics,
-        bootstrap_servers=bootstrap_servers,
+        **client_settings(bootstrap_servers),
         group_id=None,
         auto_offset_reset=reset,
         enable_auto_commit=False,

@@ -24,6 +24,7 @@ from shared.contracts.session_words import SessionState
 from shared.contracts.sessions import Consent, RemoteSession, SessionEvent
 from shared.errors import TransientError, Unreadable
 from shared.flow.teller import partitioner
+from shared.kafka import client_settings
 from shared.storage import Documents, Write
 
 log = structlog.get_logger()
@@ -51,14 +52,14 @@ class SessionLedger:
         """Stand at the end of the topic, take what the store has, then follow."""
         self._consumer = AIOKafkaConsumer(
             SESSION_EVENTS.name,
-            bootstrap_servers=self._bootstrap_servers,
+            **client_settings(self._bootstrap_servers),
             group_id=None,
             auto_offset_reset="latest",
             enable_auto_commit=False,
             isolation_level="read_committed",
         )
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True, partitioner=partitioner
+            **client_settings(self._bootstrap_servers), acks="all", enable_idempotence=True, partitioner=partitioner
         )
         await asyncio.gather(self._consumer.start(), self._producer.start())
         while not self._consumer.assignment():  # noqa: ASYNC110 - the library tells nobody
