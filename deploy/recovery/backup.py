@@ -30,7 +30,7 @@ from deploy.recovery.archive import (
     write_documents,
     write_manifest,
 )
-from deploy.recovery.ground import committed_positions, partitions_of
+from deploy.recovery.ground import partitions_of, positions_now
 from deploy.topic_admin import TopicAdmin
 from shared.contracts.fields import rfc3339, utc_milliseconds
 from shared.kafka import client_settings
@@ -117,16 +117,8 @@ async def _told(bootstrap_servers: str) -> dict[str, dict[int, int]]:
 
 
 async def _positions(bootstrap_servers: str) -> tuple[str, dict[str, dict[str, dict[int, int]]]]:
-    admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
-    try:
-        await admin.start()
-        groups = sorted({str(group[0]) for group in await admin.list_consumer_groups()})
-        found = {name: await committed_positions(admin, name) for name in groups if name.startswith(GROUPS)}
-        return str((await admin.describe_cluster()).get("cluster_id", "")), {
-            name: _by_topic(places) for name, places in found.items()
-        }
-    finally:
-        await admin.close()
+    found = await positions_now(GROUPS, bootstrap_servers)
+    return await cluster_of(bootstrap_servers), {name: _by_topic(places) for name, places in found.items()}
 
 
 async def _documents(mongodb_uri: str, folder: Path, report: Report) -> dict[str, dict[str, Stored]]:

@@ -108,6 +108,30 @@ async def committed_positions(admin: AIOKafkaAdminClient, group: str) -> Positio
     return {partition: place.offset for partition, place in offsets.items() if place.offset >= 0}
 
 
+async def positions_now(prefix: str, bootstrap_servers: str) -> dict[str, Positions]:
+    """Return the committed positions of all groups whose names begin so."""
+    admin = AIOKafkaAdminClient(**client_settings(bootstrap_servers))
+    try:
+        await admin.start()
+        groups = sorted({str(group[0]) for group in await admin.list_consumer_groups()})
+        return {name: await committed_positions(admin, name) for name in groups if name.startswith(prefix)}
+    finally:
+        await admin.close()
+
+
+async def move_back(group: str, now: Positions, then: Positions, bootstrap_servers: str) -> Positions:
+    """Put a group where it stood then; to the beginning where it had heard nothing yet. Return where it stands."""
+    async with AIOKafkaConsumer(
+        **client_settings(bootstrap_servers), group_id=group, enable_auto_commit=False
+    ) as consumer:
+        unheard = [partition for partition in now if partition not in then]
+        places = then | (await consumer.beginning_offsets(unheard) if unheard else {})
+        if places:
+            consumer.assign(list(places))
+            await consumer.commit(places)
+    return places
+
+
 async def partitions_of(topics: Sequence[str], bootstrap_servers: str) -> list[TopicPartition]:
     """Return the partitions of topics.
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
 from pymongo import AsyncMongoClient
 
 from deploy.adoption import database_name, group_id
@@ -21,11 +20,10 @@ from deploy.recovery import forward, ground, keys
 from deploy.recovery.archive import Manifest, Offsets, check_documents, path_of, read_documents, read_manifest
 from deploy.recovery.backup import PREFIX, cluster_of
 from deploy.recovery.figures import bring_figures_forward
-from deploy.recovery.ground import DURABLE, NotNowError
+from deploy.recovery.ground import DURABLE, NotNowError, move_back, positions_now
 from deploy.topics import Catalogue
 from shared.contracts.catalogue import CASE_EVENTS, OPS_RELIABILITY, OPS_SLA
 from shared.flow.sources import RESTORING
-from shared.kafka import client_settings
 
 WORKFLOW: Final = "workflow"
 INTAKE: Final = "intake"
@@ -194,18 +192,14 @@ async def _hear_again(client: Client, manifest: Manifest, bootstrap_servers: str
     services = [name.removeprefix(PREFIX) for name in manifest.collections]
     others = [service for service in services if service not in (WORKFLOW, INTAKE)]
     for service in others:
-        for group in [group for group in manifest.positions if group.startswith(f"callout.{service}.")]:
-            places = manifest.positions_of(group)
-            if not places:  # it had heard nothing by then, and a commit of nothing is refused
-                continue
-            async with AIOKafkaConsumer(
-                **client_settings(bootstrap_servers), group_id=group, enable_auto_commit=False
-            ) as consumer:
-                consumer.assign(list(places))
-                await consumer.commit(places)
-            floors = {f"{each.topic}/{each.partition}": place for each, place in places.items()}
-            names: Set[str] = manifest.collections[database_name(service)].keys()
-            await _lower_floors(client, database_name(service), names, floors)
+        floors: dict[str, int] = {}
+        prefix = f"callout.{service}."
+        now = await positions_now(prefix, bootstrap_servers)
+        for group in now.keys() | {each for each in manifest.positions if each.startswith(prefix)}:
+            places = await move_back(group, now.get(group, {}), manifest.positions_of(group), bootstrap_servers)
+            floors |= {f"{each.topic}/{each.partition}": place for each, place in places.items()}
+        names: Set[str] = manifest.collections[database_name(service)].keys()
+        await _lower_floors(client, database_name(service), names, floors)
     return tuple(others)
 
 
