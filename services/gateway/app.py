@@ -12,7 +12,6 @@ from services.gateway.http.events import EventHub
 from services.gateway.http.files import Files
 from services.gateway.http.identity import Keys, Tokens, Trust
 from services.gateway.http.ledger import Ledger
-from services.gateway.http.line import KafkaLine
 from services.gateway.http.outcomes import Outcomes
 from services.gateway.http.session_desk import SessionDesk
 from services.gateway.preferences import Preferences
@@ -25,6 +24,7 @@ from shared import storage
 from shared.config import TenantConfig
 from shared.flow import Projection, Viewer
 from shared.http_server import HttpServer
+from shared.line import KafkaLine
 from shared.ops import Operations
 from shared.passes import Passes
 from shared.sealing import Seal

@@ -1,14 +1,10 @@
 """The desk for what tenants set over HTTP: it tells `tenant.config.v1`, with who changed it, and waits to see it."""
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from services.gateway.domain.access import Identity
 from shared.auditing import FIRST, audit_message, digest_of
@@ -21,12 +17,9 @@ from shared.contracts.notices import REDRIVE
 from shared.contracts.ops import Audit, Thing, Who
 from shared.contracts.tenant import CONFIG
 from shared.contracts.tenant_data import TenantData
-from shared.errors import TransientError
-from shared.flow.teller import partitioner
-from shared.kafka import client_settings
+from shared.line import KafkaLine
 
 SOURCE: Final = "/callout/gateway"
-REQUEST_MS: Final = 5_000
 
 
 class Entry(NamedTuple):
@@ -48,28 +41,9 @@ class TenantDesk:
     tells = (TENANT_CONFIG, OPS_AUDIT, NOTIFICATION_REQUESTS)
 
     def __init__(self, bootstrap_servers: str, tenants: TenantConfig[TenantData]) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self._line = KafkaLine(bootstrap_servers)
+        self.start, self.stop = self._line.start, self._line.stop
         self._tenants = tenants
-        self._producer: AIOKafkaProducer | None = None
-
-    async def start(self) -> None:
-        """Connect."""
-        producer = AIOKafkaProducer(
-            **client_settings(self._bootstrap_servers),
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=REQUEST_MS,
-            partitioner=partitioner,
-        )
-        await producer.start()
-        self._producer = producer
-
-    async def stop(self) -> None:
-        """Disconnect."""
-        if self._producer is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(3):
-                    await self._producer.stop()
 
     async def data_of(self, tenant_id: str) -> TenantData:
         """Return what a tenant has set, with all that was told until now.
@@ -115,16 +89,7 @@ class TenantDesk:
         Raises:
             TransientError: if it is not known whether they do.
         """
-        if self._producer is None:
-            raise TransientError("not connected")
-        try:
-            sent = [
-                await self._producer.send(each.topic, each.value, key=each.key, headers=list(each.headers))
-                for each in messages
-            ]
-            await asyncio.gather(*sent)
-        except KafkaError as error:
-            raise TransientError(f"not told: {type(error).__name__}") from error
+        await self._line.publish(*messages)
 
 
 def body_of(model: Model) -> dict[str, Any]:

@@ -5,13 +5,10 @@ The site's mail server hands over what comes for the reply address. A mail is ta
 """
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from services.notification.domain.book import Book
@@ -25,8 +22,7 @@ from shared.contracts.fields import utc_milliseconds
 from shared.contracts.ids import derived_id
 from shared.contracts.words import NoteVisibility, Role
 from shared.errors import TransientError
-from shared.flow.teller import partitioner
-from shared.kafka import client_settings
+from shared.line import KafkaLine
 
 log = structlog.get_logger()
 SOURCE: Final = "/callout/notification"
@@ -45,21 +41,16 @@ class Inbound:
     def __init__(
         self, bootstrap_servers: str, threads: Threads, tenants: Tenants[Book], *, host: str, port: int, name: str
     ) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self._line = KafkaLine(bootstrap_servers)
         self._threads = threads
         self._tenants = tenants
         self._place = (host, port)
         self._name = name
-        self._producer: AIOKafkaProducer | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Connect, then listen; several processes may share the port."""
-        producer = AIOKafkaProducer(
-            **client_settings(self._bootstrap_servers), acks="all", enable_idempotence=True, partitioner=partitioner
-        )
-        await producer.start()
-        self._producer = producer
+        await self._line.start()
         loop = asyncio.get_running_loop()
 
         def protocol() -> SMTP:
@@ -80,10 +71,7 @@ class Inbound:
         """Listen no more."""
         if self._server is not None:
             self._server.close()
-        if self._producer is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(3):
-                    await self._producer.stop()
+        await self._line.stop()
 
     async def handle_RCPT(  # noqa: N802 - the library's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
@@ -114,8 +102,8 @@ class Inbound:
             if reply.sender != thread.address.lower():
                 log.info("mail_refused", case_id=thread.case_id)
                 return NOT_YOURS
-            await self._send(self._command(thread, reply))
-        except (TransientError, KafkaError) as error:
+            await self._line.publish(self._command(thread, reply))
+        except TransientError as error:
             log.warning("mail_will_come_again", reason=type(error).__name__)
             return LATER
         return TAKEN
@@ -145,8 +133,3 @@ class Inbound:
             tenant=thread.owner_id,
             subject=thread.case_id,
         )
-
-    async def _send(self, told: Message) -> None:
-        if self._producer is None:
-            raise TransientError("not connected")
-        await self._producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))

@@ -11,12 +11,12 @@ from services.gateway.domain.query import CaseQuery
 from services.gateway.generations import Generations
 from services.gateway.http.commands import Answer, Desk
 from services.gateway.http.ledger import Ledger
-from services.gateway.http.line import KafkaLine
 from services.gateway.http.outcomes import Outcomes
 from services.gateway.http.problems import Problem
 from services.gateway.store import Views
 from shared.contracts.ids import fresh_id
 from shared.contracts.words import Role
+from shared.line import KafkaLine
 from shared.storage import connect
 from tests.stack import RunningStack
 from tests.unit.gateway.rooms import MemoryRooms

@@ -1,4 +1,7 @@
-"""The line to Kafka on which commands go out: one idempotent producer, made anew after it was refused."""
+"""A line to Kafka for what goes out a few messages at a time: one idempotent producer, made anew after it was refused.
+
+Batches go by the flow (`flow.teller`) and by the courier of the MQTT door; this is for commands of people and the like.
+"""
 
 import asyncio
 import contextlib
@@ -9,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.envelope import Message
 from shared.errors import TransientError
+from shared.flow.teller import partitioner
 from shared.kafka import client_settings
 
 REQUEST_MS: Final = 5_000
@@ -16,11 +20,12 @@ REQUEST_BYTES_MAX: Final = 1024 * 1024
 
 
 class KafkaLine:
-    """Sends messages, each acknowledged by all replicas before the next step of its sender."""
+    """Sends messages; when it returns, all replicas have them."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._producer: AIOKafkaProducer | None = None
+        self._ends: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect."""
@@ -28,28 +33,31 @@ class KafkaLine:
 
     async def stop(self) -> None:
         """Disconnect; what was sent has arrived."""
-        if self._producer is not None:
-            await self._producer.stop()
-        self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _end(producer)
 
-    async def publish(self, told: Message) -> None:
-        """Send a message.
+    async def publish(self, *told: Message) -> None:
+        """Send messages in one go.
 
         Raises:
-            TransientError: Kafka is away. It is not known whether it was sent.
+            TransientError: Kafka is away. It is not known whether they were sent.
         """
         producer = self._producer
         try:
             async with asyncio.timeout(REQUEST_MS / 1000):
                 if producer is None:
                     producer = self._producer = await self._connected()
-                await producer.send_and_wait(told.topic, told.value, key=told.key, headers=list(told.headers))
+                sent = [await producer.send(m.topic, m.value, key=m.key, headers=list(m.headers)) for m in told]
+                await asyncio.gather(*sent)
         except (KafkaError, TimeoutError) as error:
             if producer is self._producer:  # one that was refused once may refuse all that follows
                 self._producer = None
             if producer is not None:
-                asyncio.get_running_loop().create_task(_end(producer))
-            raise TransientError(f"the command was not taken: {type(error).__name__}") from error
+                task = asyncio.create_task(_end(producer))
+                self._ends.add(task)
+                task.add_done_callback(self._ends.discard)
+            raise TransientError(f"Kafka did not take it: {type(error).__name__}") from error
 
     async def _connected(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -58,6 +66,7 @@ class KafkaLine:
             enable_idempotence=True,
             request_timeout_ms=REQUEST_MS,
             max_request_size=REQUEST_BYTES_MAX,
+            partitioner=partitioner,
         )
         try:
             await producer.start()
@@ -69,4 +78,5 @@ class KafkaLine:
 
 async def _end(producer: AIOKafkaProducer) -> None:
     with contextlib.suppress(Exception):
-        await producer.stop()
+        async with asyncio.timeout(REQUEST_MS / 1000):
+            await producer.stop()
