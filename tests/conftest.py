@@ -1,5 +1,6 @@
 """Fixtures of all tests: the running stack and the recorded data."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from tests.stack import PROJECT, RunningStack
 # A busy machine is slow now and then; no property is about that.
 settings.register_profile("callout", deadline=None)
 settings.load_profile("callout")
+
+# A broker of a test lives a minute: compiling it to run fast costs more than that brings.
+os.environ.setdefault("KAFKA_OPTS", "-XX:TieredStopAtLevel=1")
 
 RECORDED = PROJECT.parent / "shared" / "data"
 

@@ -89,6 +89,7 @@ class Stack:
         self._supervisor = Supervisor(on_restart=self._restarted)
         self._health_urls: dict[str, list[str]] = {}
         self._door: dict[str, str] = {}
+        self._kafka: Kafka | None = None
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -105,7 +106,7 @@ class Stack:
             EmbeddedError: it cannot start.
         """
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._supervisor.stop)
+            stack.push_async_callback(self._end)
             await self._start_servers()
             await self._open_mqtt(stack)
             await self._apply_topics()
@@ -144,13 +145,18 @@ class Stack:
         """Kill everything at once; leave the context afterwards as always."""
         self._supervisor.kill()
 
+    async def _end(self) -> None:
+        await self._supervisor.stop()
+        if self._kafka is not None:
+            self._kafka.ended()
+
     async def _start_servers(self) -> None:
         if MONGODB_VARIABLE not in self._servers:
             mongodb = Mongodb(self.folder, test_commands=self._mongodb_test_commands)
             await self._start("mongodb", mongodb.install)
             self._servers[MONGODB_VARIABLE] = mongodb.uri
         if KAFKA_VARIABLE not in self._servers:
-            kafka = Kafka(self.folder)
+            kafka = self._kafka = Kafka(self.folder)
             await self._start("kafka", lambda: kafka.install(report=self._progress.downloading))
             self._servers[KAFKA_VARIABLE] = kafka.bootstrap_servers
 
