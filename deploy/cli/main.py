@@ -1,44 +1,80 @@
-"""The command `callout`: every subcommand is registered here."""
+"""The command `callout`: every subcommand is named here."""
 
 import logging
 import os
 import sys
+from collections import UserDict
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
-from pymongo.errors import ConnectionFailure
 from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from deploy.cli import (
-    backup,
-    case,
-    cases,
-    config,
-    connect,
-    dead,
-    demo,
-    devices,
-    erase,
-    fleet,
-    lag,
-    rebuild,
-    replay,
-    tail,
-    token,
-    topics,
-    up,
-    verify,
-    views,
-)
 from deploy.cli.connection import FILE_VARIABLE
 from deploy.cli.failure import ExitCode, Failure
 
 EPILOG = "Exit codes: 0 ok, 1 a check failed, 2 wrong usage, 3 no stack reachable, 4 refused."
 
+# In the order of the help: where a command's function is, or the group that it is.
+COMMANDS: Final = {
+    "up": "up:up",
+    "demo": "demo:demo",
+    "topics": "topics:app",
+    "config": "config:app",
+    "cases": "cases:app",
+    "case": "case:case",
+    "token": "token:token",
+    "connect": "connect:connect",
+    "devices": "devices:app",
+    "verify": "verify:verify",
+    "backup": "backup:backup",
+    "restore": "backup:restore_",
+    "rebuild": "rebuild:app",
+    "views": "views:app",
+    "erase": "erase:erase",
+    "lag": "lag:lag",
+    "tail": "tail:tail",
+    "dead": "dead:app",
+    "fleet": "fleet:fleet",
+    "replay": "replay:replay",
+}
+
+
+class Loaded(UserDict[str, Any]):
+    """Commands by name, each loaded when it is asked for: nobody waits for what another one needs."""
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - what click calls a command
+        """Return a command.
+
+        Raises:
+            KeyError: there is none of this name.
+        """
+        module, _, part = self.data[name].partition(":")
+        found = getattr(import_module(f"deploy.cli.{module}"), part)
+        if isinstance(found, typer.Typer):
+            command: Any = get_group(found)
+        else:
+            alone = typer.Typer(rich_markup_mode="markdown", add_completion=False)
+            alone.command(name)(found)
+            command = get_command(alone)
+        command.name = name
+        return command
+
+
+class Commands(TyperGroup):
+    """The group of all commands."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - as the library gives them
+        super().__init__(**attributes)
+        self.commands = Loaded(COMMANDS)
+
+
 app = typer.Typer(
     name="callout",
+    cls=Commands,
     help="Turns what machines report into service cases and drives every case to its end.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -46,28 +82,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-# Commands, in the order of the help. A module gives a function (`app.command`) or a group of its own (`app.add_typer`).
-app.command("up")(up.up)
-app.command("demo")(demo.demo)
-app.add_typer(topics.app, name="topics")
-app.add_typer(config.app, name="config")
-app.add_typer(cases.app, name="cases")
-app.command("case")(case.case)
-app.command("token")(token.token)
-app.command("connect")(connect.connect)
-app.add_typer(devices.app, name="devices")
-app.command("verify")(verify.verify)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore_)
-app.add_typer(rebuild.app, name="rebuild")
-app.add_typer(views.app, name="views")
-app.command("erase")(erase.erase)
-app.command("lag")(lag.lag)
-app.command("tail")(tail.tail)
-app.add_typer(dead.app, name="dead")
-app.command("fleet")(fleet.fleet)
-app.command("replay")(replay.replay)
 
 
 @app.callback()
@@ -95,11 +109,20 @@ def main() -> None:
         app()
     except Failure as failure:
         _leave(failure.code, str(failure))
-    except (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, ConnectionFailure) as error:
+    except Exception as error:
+        if not _is_out_of_reach(error):
+            raise
         _leave(
             ExitCode.NOT_REACHABLE,
             f"The stack does not answer ({error}). Is it still running? `callout up` starts it.",
         )
+
+
+def _is_out_of_reach(error: Exception) -> bool:
+    from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
+    from pymongo.errors import ConnectionFailure
+
+    return isinstance(error, (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, ConnectionFailure))
 
 
 def _leave(code: ExitCode, message: str) -> None:
