@@ -34,7 +34,7 @@ def needs_mosquitto() -> None:
 def token_of(stack: RunningStack, tenant: str, device: str) -> str:
     """Return a fresh token of a device."""
     done = stack.callout("devices", "token", tenant, device, "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     token: str = json.loads(done.stdout)["token"]
     return token
 

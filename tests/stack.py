@@ -14,6 +14,8 @@ from typing import Self
 
 import psutil
 
+from tests.typed import Answer, typed
+
 PROJECT = Path(__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-m", "deploy.cli.main")
 #: The first start on a machine downloads Kafka.
@@ -149,9 +151,9 @@ class RunningStack:
         address = self.bootstrap_servers if name == "kafka" else self.mongodb_uri.split("/")[2]
         wait_until(lambda: _takes_connections(address), seconds=seconds)
 
-    def callout(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run another command of `callout` against this stack."""
-        return callout("--env", str(self.file), *arguments)
+    def callout(self, *words: str) -> Answer:
+        """Type another command of `callout` against this stack."""
+        return typed("--env", str(self.file), *words)
 
 
 def _takes_connections(address: str) -> bool:

@@ -55,7 +55,7 @@ async def test_blows_under_load_lose_nothing_and_double_nothing(fresh_stack: Cal
     stack = fresh_stack("--only", "intake,workflow,gateway", "--workers", "intake=2", "--workers", "workflow=2", **FAST)
     file = stack.folder / "tenants.yaml"
     file.write_text(tenants())
-    assert stack.callout("config", "apply", str(file)).returncode == 0
+    assert stack.callout("config", "apply", str(file)).code == 0
     load = Load(stack.bootstrap_servers, seed=SEED)
     running = asyncio.create_task(load.run())
     blows = Blows(stack, seed=SEED)
@@ -68,7 +68,7 @@ async def test_blows_under_load_lose_nothing_and_double_nothing(fresh_stack: Cal
     report = await inspect(stack.bootstrap_servers, stack.mongodb_uri, sent, timed=True)
     print(f"\n{report.events} events, {dict(blows.dealt)}, quiet {seconds:.1f} s\n{dict(report.seen)}")  # noqa: T201 - for make chaos -s
     assert not report.wrong, json.dumps(report.wrong, indent=1, default=str)
-    assert verified.returncode == 0, verified
+    assert verified.code == 0, verified
     assert json.loads(verified.stdout)["shared"]["events"] > 0
     assert sum(blows.dealt.values()) == BLOWS
     assert WANTED - report.seen.keys() == set()

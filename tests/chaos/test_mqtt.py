@@ -35,7 +35,7 @@ class Reporting(threading.Thread):
 
 def counted(stack: RunningStack) -> Counter[str]:
     listed = stack.callout("cases", "list", "--limit", "1000", "--json")
-    assert listed.returncode == 0, listed.stderr
+    assert listed.code == 0, listed.stderr
     counts: Counter[str] = Counter()
     for case in json.loads(listed.stdout):
         counts[case["signal"]["dedup_key"]] += case["signal"]["count"]
@@ -73,7 +73,7 @@ def test_every_receipted_signal_is_counted_exactly_once(fresh_stack: Callable[..
     assert counted(stack) == raised
     assert sum(each.device.repeated for each in reporting) > 0, "nothing was ever in doubt: the blows missed"
     verified = stack.callout("verify", "--settle", "60")
-    assert verified.returncode == 0, verified.stdout
+    assert verified.code == 0, verified.stdout
 
 
 def try_connect(device: JournalDevice) -> bool:

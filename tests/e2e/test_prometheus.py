@@ -51,7 +51,7 @@ def test_prometheus_finds_the_services_loads_the_alerts_and_answers_the_boards(
         rules = [rule for group in answered(base, "rules")["groups"] for rule in group["rules"]]
         assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
         assert "CalloutBug" in {rule["name"] for rule in rules}
-        assert stack.callout("fleet", "--signals", "30").returncode == 0
+        assert stack.callout("fleet", "--signals", "30").code == 0
         wait_until(lambda: answered(base, "query", query=SLOWEST)["result"], seconds=30)
         asked = [text for board in BOARDS for text in expressions(json.loads(board.read_text()))]
         wait_until(lambda: not list(_unanswered(base, asked)), seconds=15)

@@ -27,7 +27,7 @@ def apply(stack: RunningStack, folder: Path, text: str) -> None:
     path = folder / "tenant.yaml"
     path.write_text(text)
     done = stack.callout("config", "apply", str(path))
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
 
 
 async def say(sender: Sender, name: str, tenant: str, case_id: str, **arguments: Any) -> None:

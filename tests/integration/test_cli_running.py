@@ -1,55 +1,24 @@
 """The commands that people use on a running stack, one after the other on the same one."""
 
 import asyncio
-import io
 import json
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from pymongo import MongoClient
 
-from deploy.cli.main import main
 from deploy.topic_reader import TopicReader
 from tests.stack import RunningStack, wait_until
+from tests.typed import Answer, typed
 
 pytestmark = pytest.mark.integration
 
 FLEET = ("--seed", "7", "--signals", "300", "--rate", "300")
 CLEAN = {"lost": 0, "doubled": 0, "gaps": 0, "edited": 0}
-
-
-@dataclass
-class Answer:
-    """How a command ended and what it said."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-def typed(*words: str) -> Answer:
-    """Run a command in this process: starting another one takes longer than most commands."""
-    stdout, stderr = io.StringIO(), io.StringIO()
-    with (
-        patch.object(sys, "argv", ["callout", *words]),
-        patch.dict(os.environ),
-        redirect_stdout(stdout),
-        redirect_stderr(stderr),
-    ):
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-    return Answer(code, stdout.getvalue(), stderr.getvalue())
 
 
 @dataclass
@@ -287,9 +256,12 @@ def test_an_event_told_twice_is_found(desk: Desk, case: dict[str, Any]) -> None:
         *(("tail", "case.events.v1"), ("dead", "list"), ("dead", "retry", "--all", "--yes")),
     ],
 )
-def test_a_stack_that_is_not_there_is_told_with_exit_code_3(words: tuple[str, ...]) -> None:
+def test_a_stack_that_is_not_there_is_told_with_exit_code_3(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     nowhere = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "MONGODB_URI": "mongodb://127.0.0.1:9/?directConnection=true"}
-    with patch.dict(os.environ, nowhere):
-        answer = typed(*words)
+    for name, value in nowhere.items():
+        monkeypatch.setenv(name, value)
+    answer = typed(*words)
     assert answer.code == 3, answer
     assert "callout up" in answer.stderr

@@ -27,13 +27,13 @@ def written(folder: Path, text: str) -> str:
 def test_a_file_is_applied_whole_got_back_and_pruned(infra: RunningStack, tmp_path: Path) -> None:
     text = EXAMPLE.read_text().replace("tenant: acme", "tenant: whole").replace("tenant: globex", "tenant: whole-2")
     file = written(tmp_path, text)
-    assert infra.callout("config", "diff", file).returncode == 1
+    assert infra.callout("config", "diff", file).code == 1
     applied = infra.callout("config", "apply", file, "--json")
-    assert applied.returncode == 0, applied.stderr
+    assert applied.code == 0, applied.stderr
     assert len(json.loads(applied.stdout)) == 18
-    assert infra.callout("config", "diff", file).returncode == 0
+    assert infra.callout("config", "diff", file).code == 0
     back = infra.callout("config", "get", "--tenant", "whole", "--tenant", "whole-2").stdout
-    assert infra.callout("config", "diff", written(tmp_path, back), "--prune").returncode == 0
+    assert infra.callout("config", "diff", written(tmp_path, back), "--prune").code == 0
     pruned = infra.callout("config", "apply", written(tmp_path, "tenant: whole"), "--prune", "--json")
     assert {change["action"] for change in json.loads(pruned.stdout)} == {"deleted"}
     assert infra.callout("config", "get", "--tenant", "whole", "--json").stdout.strip() == "[]"
@@ -42,7 +42,7 @@ def test_a_file_is_applied_whole_got_back_and_pruned(infra: RunningStack, tmp_pa
 def test_nothing_is_applied_if_anything_is_bad(infra: RunningStack, tmp_path: Path) -> None:
     file = written(tmp_path, "tenant: half\nuser: {ann: {roles: [agent]}}\nteam: {a: {members: [nobody]}}\n")
     refused = infra.callout("config", "apply", file)
-    assert refused.returncode == 2
+    assert refused.code == 2
     assert f"{file}:3: team.a.members.0: half has no user `nobody`; add it under `user`" in refused.stderr
     assert infra.callout("config", "get", "--tenant", "half", "--json").stdout.strip() == "[]"
 

@@ -28,8 +28,8 @@ from tests.builders import Sent, encoded, headers, signal
 from tests.chaos.reader import counts as counted_by_device
 from tests.chaos.reader import read_topic
 from tests.e2e.outsider import SIGNALS, Sender
-from tests.integration.test_cli_running import Answer, typed
 from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment, wait_until
+from tests.typed import Answer, typed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 

@@ -62,15 +62,15 @@ async def test_apply_makes_what_is_declared_and_repeating_it_changes_nothing(
     infra: RunningStack, declaration: Path
 ) -> None:
     here = ("--file", str(declaration))
-    assert infra.callout("topics", "apply", *here).returncode == 0
+    assert infra.callout("topics", "apply", *here).code == 0
     source, dead = await settings(infra, SOURCE), await settings(infra, f"{SOURCE}.dead")
     assert (source["message.timestamp.type"], source["retention.ms"]) == ("LogAppendTime", "604800000")
     assert (dead["message.timestamp.type"], dead["retention.ms"]) == ("LogAppendTime", "2592000000")
     assert int(dead["max.message.bytes"]) == 2 * int(source["max.message.bytes"])
     assert (await settings(infra, "test.compacted.v1"))["cleanup.policy"] == "compact"
     again = infra.callout("topics", "apply", *here)
-    assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
-    assert infra.callout("topics", "diff", *here).returncode == 0
+    assert (again.code, "nothing to do" in again.stdout) == (0, True)
+    assert infra.callout("topics", "diff", *here).code == 0
 
 
 async def test_diff_sees_what_apply_mends_and_an_operators_own_setting_stays(
@@ -80,11 +80,11 @@ async def test_diff_sees_what_apply_mends_and_an_operators_own_setting_stays(
     infra.callout("topics", "apply", *here)
     await set_config(infra, "test.compacted.v1", {"cleanup.policy": "delete", "segment.ms": "123456"})
     seen = infra.callout("topics", "diff", "--json", *here)
-    assert seen.returncode == 1
+    assert seen.code == 1
     [difference] = json.loads(seen.stdout)
     assert difference["config"]["cleanup.policy"] == {"live": "delete", "declared": "compact"}
-    assert infra.callout("topics", "apply", *here).returncode == 0
-    assert infra.callout("topics", "diff", *here).returncode == 0
+    assert infra.callout("topics", "apply", *here).code == 0
+    assert infra.callout("topics", "diff", *here).code == 0
     mended = await settings(infra, "test.compacted.v1")
     assert (mended["cleanup.policy"], mended["segment.ms"]) == ("compact", "123456")
 
@@ -94,7 +94,7 @@ def test_a_partition_count_is_not_changed_in_passing(infra: RunningStack, declar
     declaration.write_text(declaration.read_text().replace("heard_by: [tester]", "heard_by: [tester], partitions: 5"))
     for command, code in (("apply", 4), ("diff", 1), ("apply", 4)):
         refused = infra.callout("topics", command, "--file", str(declaration))
-        assert refused.returncode == code
+        assert refused.code == code
         assert "has 2" in refused.stdout + refused.stderr
 
 
@@ -108,21 +108,21 @@ def test_drained_topics_get_more_partitions_and_their_services_know_it(infra: Ru
         sources = client.callout_tester.sources
         sources.insert_one({"_id": topic, "generation": 3, "partitions": 2, "revision": 1})
         declaration.write_text(five)
-        assert infra.callout(*apply).returncode == 4
+        assert infra.callout(*apply).code == 4
         for refused, why in asyncio.run(growing_too_early(infra, topic, (*apply, "--drained"))):
-            assert (refused.returncode, why in refused.stderr) == (4, True), refused.stderr
+            assert (refused.code, why in refused.stderr) == (4, True), refused.stderr
         assert sources.find_one({"_id": topic}) == {"_id": topic, "generation": 3, "partitions": 2, "revision": 1}
 
-        assert infra.callout(*apply, "--drained").returncode == 0
+        assert infra.callout(*apply, "--drained").code == 0
         assert sources.find_one({"_id": topic}) == {"_id": topic, "generation": 3, "partitions": 5, "revision": 2}
-        assert infra.callout("topics", "diff", "--file", str(declaration)).returncode == 0
+        assert infra.callout("topics", "diff", "--file", str(declaration)).code == 0
         sources.update_one({"_id": topic}, {"$set": {"partitions": 2}})  # as if it had been cut short
-        assert infra.callout(*apply, "--drained").returncode == 0
+        assert infra.callout(*apply, "--drained").code == 0
         assert sources.find_one({"_id": topic}) == {"_id": topic, "generation": 3, "partitions": 5, "revision": 3}
 
         declaration.write_text(two)
         lower = infra.callout(*apply, "--drained")
-        assert (lower.returncode, "no count is ever lowered" in lower.stderr) == (4, True)
+        assert (lower.code, "no count is ever lowered" in lower.stderr) == (4, True)
         sources.drop()
 
 
@@ -135,7 +135,7 @@ async def test_what_keeps_its_records_grows_only_while_it_is_empty(infra: Runnin
         text = two.replace("kept: for ever}\n", f"kept: for ever, partitions: {count}}}\n")
         await asyncio.to_thread(declaration.write_text, text)
         applied = await asyncio.to_thread(infra.callout, *apply)
-        assert (applied.returncode, "while it is empty" in applied.stderr) == (code, code == 4), applied.stderr
+        assert (applied.code, "while it is empty" in applied.stderr) == (code, code == 4), applied.stderr
         assert (f"applied  {topic}" in applied.stdout) == (code == 0)
         async with AIOKafkaProducer(bootstrap_servers=infra.bootstrap_servers) as producer:
             assert len(await producer.partitions_for(topic)) == min(count, 3)
@@ -164,7 +164,7 @@ async def growing_too_early(
 def test_a_declaration_with_an_unknown_word_is_refused(infra: RunningStack, declaration: Path) -> None:
     declaration.write_text(declaration.read_text().replace("compacted}", "compacted, retenton: 3}"))
     refused = infra.callout("topics", "diff", "--file", str(declaration))
-    assert (refused.returncode, "retenton" in refused.stderr) == (2, True)
+    assert (refused.code, "retenton" in refused.stderr) == (2, True)
 
 
 async def test_adopt_starts_new_marks_and_moves_lost_positions_once_nobody_listens(
@@ -182,7 +182,7 @@ async def test_adopt_starts_new_marks_and_moves_lost_positions_once_nobody_liste
         await consumer.commit({beyond: 70, within: 1})
         # Elsewhere than on this loop: a consumer that cannot send its heartbeats is soon no member any more.
         refused = await asyncio.to_thread(infra.callout, "topics", "adopt", SOURCE, *here)
-        assert refused.returncode == 4
+        assert refused.code == 4
         assert "Stop all workers" in refused.stderr
     for generation, moved in ((1, [0]), (2, [])):
         adopted = infra.callout("topics", "adopt", SOURCE, "--json", *here)
@@ -198,8 +198,8 @@ async def test_adopt_starts_new_marks_and_moves_lost_positions_once_nobody_liste
 
 
 def test_only_a_source_topic_can_be_adopted(infra: RunningStack) -> None:
-    assert infra.callout("topics", "adopt", "case.outcomes.v1").returncode == 2
+    assert infra.callout("topics", "adopt", "case.outcomes.v1").code == 2
 
 
 def test_the_stack_comes_with_every_topic(infra: RunningStack) -> None:
-    assert infra.callout("topics", "diff").returncode == 0
+    assert infra.callout("topics", "diff").code == 0

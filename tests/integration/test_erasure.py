@@ -17,9 +17,9 @@ from deploy import erasure
 from deploy.topic_moving import Mover
 from services.workflow.domain.erasure import NOBODY, NOTHING, Person
 from tests.chaos.reader import read_topic
-from tests.integration.test_cli_running import typed
 from tests.integration.test_recovery import Site
 from tests.stack import COMMAND, PROJECT, clean_environment, wait_until
+from tests.typed import typed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

@@ -54,13 +54,13 @@ def test_a_device_raises_and_clears_a_case_and_is_told_so(stack: RunningStack) -
 
 def records_of(stack: RunningStack, topic: str, word: str) -> list[dict[str, Any]]:
     tailed = stack.callout("tail", topic, "--no-follow", "--json")
-    assert tailed.returncode == 0, tailed.stderr
+    assert tailed.code == 0, tailed.stderr
     return [json.loads(line) for line in tailed.stdout.splitlines() if word in line]
 
 
 def told(stack: RunningStack, *arguments: str) -> Any:
     done = stack.callout("devices", *arguments, "--json")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     return json.loads(done.stdout)
 
 

@@ -17,8 +17,8 @@ from pymongo import MongoClient
 
 from tests.chaos.load import TENANTS, Load, Sent
 from tests.chaos.reader import Report, counts, inspect, read_topic
-from tests.integration.test_cli_running import typed
 from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment, is_alive, wait_until
+from tests.typed import typed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(480)]
 

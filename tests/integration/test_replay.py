@@ -14,8 +14,8 @@ import pytest
 from deploy.replay import Prepared, Replay
 from deploy.replay_place import Sent
 from tests.chaos.reader import read_topic
-from tests.integration.test_cli_running import typed
 from tests.stack import COMMAND, PROJECT, RunningStack
+from tests.typed import typed
 
 pytestmark = pytest.mark.integration
 

@@ -14,8 +14,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.tailing import Edge, Start, Tail
-from tests.integration.test_cli_running import Answer, typed
 from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment
+from tests.typed import Answer, typed
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from services.gateway.domain.access import Identity
 from services.gateway.http.identity import Keys, Tokens, Trust
 from services.gateway.http.problems import Problem
 from shared.contracts.words import Role
-from tests.integration.test_cli_running import typed
+from tests.typed import typed
 
 
 def gateway(issuer: DevelopmentIssuer) -> Tokens:
