@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 EXTRAS ?= embedded,dev
 HATCHLING := $(shell sed -n 's/.*"hatchling==\(.*\)".*/\1/p' pyproject.toml)
-# What promises times runs alone; the rest on two stacks at once.
+# What promises times runs alone; the rest that needs servers on two stacks at once.
 TIMED := tests/integration/test_presence.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -43,9 +43,9 @@ format: venv ## Mend the style
 	$(BIN)/ruff format .
 
 test: venv ## All tests but the long ones, on a real Kafka and MongoDB
-	$(BIN)/pytest -n logical --dist loadfile tests/unit tests/contract
-	$(BIN)/pytest -n 2 --dist loadfile tests/integration --ignore $(TIMED)
-	$(BIN)/pytest $(TIMED) tests/e2e tests/bench tests/chaos
+	$(BIN)/pytest -n logical --dist loadgroup -m "not integration" tests/unit tests/contract tests/bench
+	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "integration or e2e or chaos" tests --ignore $(TIMED)
+	$(BIN)/pytest $(TIMED)
 
 bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')
 	$(BIN)/python -m tests.bench $(BENCH)

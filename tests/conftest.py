@@ -1,6 +1,7 @@
 """Fixtures of all tests: the running stack and the recorded data."""
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,27 +17,71 @@ settings.load_profile("callout")
 # A broker of a test lives a minute: compiling it to run fast costs more than that brings.
 os.environ.setdefault("KAFKA_OPTS", "-XX:TieredStopAtLevel=1")
 
+# What is shared has a group of its own: one worker runs it. The others are groups by their file, the longest first.
+SHARED = ("gateway_stack", "infra")
+LONG = (
+    *("test_chaos", "recorded_killed", "test_recovery", "test_mqtt", "test_erasure", "test_story", "test_notification"),
+    *("test_recorded_machines", "test_health", "test_monitoring", "test_time", "test_mqtt_door", "test_arrival"),
+)
+
 RECORDED = PROJECT.parent / "shared" / "data"
 
 
-@pytest.fixture(scope="session")
-def infra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Kafka with all topics and MongoDB, started once and shared by all tests; no services."""
-    with RunningStack(tmp_path_factory.mktemp("infra"), "--only", "infra") as stack:
-        yield stack
+# The shared stacks that run, by the fixture's name.
+_shared: dict[str, RunningStack] = {}
 
 
-@pytest.fixture(scope="session")
-def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Workflow and two gateway processes, started once and shared by the tests of the HTTP door."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what shares a stack, and let begin first what takes longest."""
+    used: dict[Path, set[str]] = defaultdict(set)
+    for item in items:
+        used[item.path].update(getattr(item, "fixturenames", ()))
+    for item in items:
+        if not _group(item):
+            shared = next((name for name in SHARED if name in used[item.path]), item.path.stem)
+            item.add_marker(pytest.mark.xdist_group(shared))
+    order = [*LONG, *SHARED]
+    items.sort(key=lambda item: order.index(_group(item)) if _group(item) in order else len(order))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None, item: pytest.Item) -> Iterator[None]:
+    """Stop a shared stack once nobody needs it: an idle one takes a fifth of a core."""
+    yield
+    if nextitem is None or _group(nextitem) != _group(item):
+        while _shared:
+            _shared.popitem()[1].end()
+
+
+def _group(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else ""
+
+
+def _share(name: str, folder: Path, *arguments: str, **environment: str) -> RunningStack:
+    if name not in _shared:
+        stack = RunningStack(folder, *arguments, environment=environment)
+        stack.start()
+        _shared[name] = stack
+    return _shared[name]
+
+
+@pytest.fixture(scope="module")
+def infra(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
+    """Kafka with all topics and MongoDB, shared by all tests that need no more; no services."""
+    return _share("infra", tmp_path_factory.mktemp("infra"), "--only", "infra")
+
+
+@pytest.fixture(scope="module")
+def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
+    """Workflow and two gateway processes, shared by the tests of the HTTP door."""
     services = ("--only", "workflow,attachment,gateway,remote_session", "--workers", "gateway=2")
     fast = {
         "GATEWAY_REQUESTS_PER_SECOND": "10000",
         "GATEWAY_REQUESTS_BURST": "10000",
         "GATEWAY_METADATA_REFRESH_SECONDS": "1",
     }
-    with RunningStack(tmp_path_factory.mktemp("gateway"), *services, environment=fast) as stack:
-        yield stack
+    return _share("gateway_stack", tmp_path_factory.mktemp("gateway"), *services, **fast)
 
 
 @pytest.fixture
@@ -52,7 +97,7 @@ def fresh_stack(tmp_path: Path) -> Iterator[Callable[..., RunningStack]]:
 
     yield start
     for stack in stacks:
-        stack.stop()
+        stack.end()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -49,7 +50,7 @@ class RunningStack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.end()
 
     def start(self) -> None:
         """Start it and return when all is ready."""
@@ -80,6 +81,12 @@ class RunningStack:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise
+
+    def end(self) -> None:
+        """Stop it for good: what its servers kept goes, its logs stay."""
+        self.stop()
+        for store in ("kafka", "mongodb"):
+            shutil.rmtree(self.data / store, ignore_errors=True)
 
     def kill_supervisor(self) -> None:
         """Kill `callout up` itself."""

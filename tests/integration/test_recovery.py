@@ -99,7 +99,7 @@ class Site:
     @contextmanager
     def load(self, seed: int) -> Iterator[None]:
         """Let devices report and people work while other things happen."""
-        load = Load(self.servers.bootstrap_servers, seed=seed)
+        load = Load(self.servers.bootstrap_servers, seed=seed, rate=60)
         with ThreadPoolExecutor() as pool:
             running = pool.submit(asyncio.run, load.run())
             try:
