@@ -50,6 +50,8 @@ class S3Store:
         Raises:
             TransientError: the store is away, or broke off.
         """
+        if start == stop:
+            return  # an empty range is none that HTTP could ask for
         try:
             found = await obstore.get_async(self._bucket, key, options={"range": (start, stop)})
             async for part in found.stream():

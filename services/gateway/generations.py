@@ -70,8 +70,8 @@ class Standing:
 
     @property
     def written(self) -> Sequence[int]:
-        """The generations that are written."""
-        return (self.serving,) if self.also is None else (self.serving, self.also)
+        """The generations that are written, the newest first: who reads on there finds what an older one showed."""
+        return (self.serving,) if self.also is None else sorted((self.serving, self.also), reverse=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ async def test_views_are_made_again_under_load_and_after_a_kill(infra: RunningSt
         again = rebuild(infra)
         out = await asyncio.to_thread(lambda: again.communicate(timeout=60)[0])
         loading.cancel()
-        assert not watching.done()
+        assert not watching.done(), watching.exception()
         watching.cancel()
         await asyncio.gather(loading, watching, return_exceptions=True)
         # The last batch of the load may have been cut off: say the last word of each case once more.
