@@ -43,8 +43,8 @@ format: venv ## Mend the style
 	$(BIN)/ruff format .
 
 test: venv ## All tests but the long ones, on a real Kafka and MongoDB
-	$(BIN)/pytest -n logical --dist loadgroup -m "not integration" tests/unit tests/contract tests/bench
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "integration or e2e or chaos" tests --ignore $(TIMED)
+	$(BIN)/pytest -n logical --dist loadfile -m "not integration" tests/unit tests/contract tests/bench
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "integration or e2e or chaos" tests --ignore $(TIMED)
 	$(BIN)/pytest $(TIMED)
 
 bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')

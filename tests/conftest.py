@@ -17,12 +17,12 @@ settings.load_profile("callout")
 # A broker of a test lives a minute: compiling it to run fast costs more than that brings.
 os.environ.setdefault("KAFKA_OPTS", "-XX:TieredStopAtLevel=1")
 
-# What is shared has a group of its own: one worker runs it. The others are groups by their file, the longest first.
-SHARED = ("gateway_stack", "infra")
+# What takes longest begins first; then come those that share a stack, so that it runs no longer than it must.
 LONG = (
-    *("test_chaos", "recorded_killed", "test_recovery", "test_mqtt", "test_erasure", "test_story", "test_notification"),
-    *("test_recorded_machines", "test_health", "test_monitoring", "test_time", "test_mqtt_door", "test_arrival"),
+    *("test_chaos", "test_recorded_machines", "test_recovery", "test_mqtt", "test_erasure", "test_story"),
+    *("test_notification", "test_health", "test_monitoring", "test_time", "test_mqtt_door", "test_arrival"),
 )
+SHARED = ("gateway_stack", "infra")
 
 RECORDED = PROJECT.parent / "shared" / "data"
 
@@ -31,31 +31,30 @@ RECORDED = PROJECT.parent / "shared" / "data"
 _shared: dict[str, RunningStack] = {}
 
 
+# Which of them the tests of a file use.
+_used: dict[Path, set[str]] = defaultdict(set)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what shares a stack, and let begin first what takes longest."""
-    used: dict[Path, set[str]] = defaultdict(set)
+    """Put the tests in order."""
     for item in items:
-        used[item.path].update(getattr(item, "fixturenames", ()))
-    for item in items:
-        if not _group(item):
-            shared = next((name for name in SHARED if name in used[item.path]), item.path.stem)
-            item.add_marker(pytest.mark.xdist_group(shared))
-    order = [*LONG, *SHARED]
-    items.sort(key=lambda item: order.index(_group(item)) if _group(item) in order else len(order))
+        _used[item.path].update({*SHARED} & {*getattr(item, "fixturenames", ())})
+    order = [{name} for name in SHARED]
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        stem, used = item.path.stem, _used[item.path]
+        return LONG.index(stem) if stem in LONG else len(LONG), order.index(used) if used in order else len(order)
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None, item: pytest.Item) -> Iterator[None]:
-    """Stop a shared stack once nobody needs it: an idle one takes a fifth of a core."""
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Stop a shared stack once the next file needs it no more: an idle one takes a fifth of a core."""
     yield
-    if nextitem is None or _group(nextitem) != _group(item):
-        while _shared:
-            _shared.popitem()[1].end()
-
-
-def _group(item: pytest.Item) -> str:
-    marker = item.get_closest_marker("xdist_group")
-    return str(marker.args[0]) if marker else ""
+    if nextitem is None or nextitem.path != item.path:
+        for name in _shared.keys() - (_used[nextitem.path] if nextitem else set()):
+            _shared.pop(name).end()
 
 
 def _share(name: str, folder: Path, *arguments: str, **environment: str) -> RunningStack:

@@ -21,7 +21,7 @@ from shared.storage import connect
 from tests.stack import RunningStack
 from tests.unit.gateway.rooms import MemoryRooms
 
-STANDS = ["memory", pytest.param("stack", marks=[pytest.mark.integration, pytest.mark.xdist_group("gateway_stack")])]
+STANDS = ["memory", pytest.param("stack", marks=pytest.mark.integration)]
 WAIT_SECONDS = 20
 
 

@@ -18,8 +18,7 @@ from shared.testing import MemoryDocuments
 
 AT = datetime(2026, 3, 2, 10, 15, 0, 123_000, UTC)
 DRIVERS: tuple[Driver, ...] = ("motor", "pymongo")
-ON_SERVER = [pytest.mark.integration, pytest.mark.xdist_group("infra")]
-STANDS = ["memory", *(pytest.param(driver, marks=ON_SERVER) for driver in DRIVERS)]
+STANDS = ["memory", *(pytest.param(driver, marks=pytest.mark.integration) for driver in DRIVERS)]
 NOWHERE = "mongodb://127.0.0.1:1/?replicaSet=rs0"
 
 

@@ -21,7 +21,7 @@ from shared.view_storage import Find, ViewCollection
 from tests.unit.gateway.events import event, record, state
 
 AT = datetime(2026, 3, 2, 10, 15, 0, 123_000, UTC)
-STANDS = ["memory", pytest.param("mongodb", marks=[pytest.mark.integration, pytest.mark.xdist_group("infra")])]
+STANDS = ["memory", pytest.param("mongodb", marks=pytest.mark.integration)]
 ANN = Identity("acme", "ann", Role.AGENT)
 QUESTIONS = 150
 

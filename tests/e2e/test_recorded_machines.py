@@ -169,7 +169,6 @@ async def test_a_recorded_year_makes_the_cases_that_a_naive_reader_expects(
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("recorded_killed")
 @pytest.mark.timeout(180)
 async def test_a_recorded_year_makes_the_same_cases_while_workers_are_killed(
     fresh_stack: Callable[..., RunningStack], recorded_data: Path
