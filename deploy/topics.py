@@ -31,6 +31,10 @@ class Topic:
     config: dict[str, str] = field(hash=False)
     #: The services that hear it as the consumer group `callout.<service>.<topic>`.
     heard_by: tuple[str, ...] = ()
+    #: The services that write it.
+    said_by: tuple[str, ...] = ()
+    #: The programs that read it without a group.
+    read_by: tuple[str, ...] = ()
     #: Whether its dead letters may be sent to it again.
     retry: bool = False
 
@@ -48,6 +52,8 @@ class _Entry(_Strict):
     partitions: int | None = Field(default=None, ge=1)
     kept: Kept | None = None
     heard_by: tuple[str, ...] = ()
+    said_by: tuple[str, ...] = ()
+    read_by: tuple[str, ...] = ()
     dead_letters: bool = False
     retry: bool = False
     config: dict[str, str | int | bool] = {}
@@ -62,6 +68,7 @@ class _Defaults(_Strict):
 class _Declaration(_Strict):
     defaults: _Defaults
     dead_letters: _Entry
+    said_by_all: tuple[str, ...] = ()
     templates: dict[str, _Entry] = {}
     topics: dict[str, _Entry]
 
@@ -72,6 +79,12 @@ class Catalogue:
     def __init__(self, declaration: _Declaration) -> None:
         self._declaration = declaration
         self.topics = tuple(_declared(declaration))
+        #: Those that stand for topics which are made as they are needed; their names hold `<tenant>`.
+        self.templates = tuple(
+            _topic(name, entry, declaration.defaults) for name, entry in declaration.templates.items()
+        )
+        #: The names of those that every service writes.
+        self.said_by_all = declaration.said_by_all
 
     @classmethod
     def load(cls, path: Path = DECLARATION) -> "Catalogue":
@@ -120,6 +133,8 @@ def _topic(name: str, entry: _Entry, defaults: _Defaults) -> Topic:
         partitions=entry.partitions or defaults.partitions,
         config={key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in config.items()},
         heard_by=entry.heard_by,
+        said_by=entry.said_by,
+        read_by=entry.read_by,
         retry=entry.retry,
     )
 

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "up": "up:up",
     "demo": "demo:demo",
     "topics": "topics:app",
+    "access": "access:app",
     "config": "config:app",
     "cases": "cases:app",
     "case": "case:case",

@@ -5,7 +5,8 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from deploy.embedded.data_folder import LOOPBACK, DataFolder, is_listening
@@ -112,7 +113,7 @@ class Mosquitto:
     def install(self, program: str) -> Program:
         """Make what it needs; return the program to run."""
         (self._home / "store").mkdir(parents=True, exist_ok=True)
-        self._prepare_identities()
+        prepare_identities(self._identity, (LOOPBACK, "localhost"))
         configuration = CONFIGURATION.format(
             identity=self._identity,
             store=self._home / "store",
@@ -145,26 +146,6 @@ class Mosquitto:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
 
-    def _prepare_identities(self) -> None:
-        authority, now = Authority(self._identity), utc_now()
-        authority.prepare(now)
-        authority.issue_server(self._identity, (LOOPBACK, "localhost"), now=now)
-        secret = self._identity / "adapter.secret"
-        if not secret.exists():
-            write_private(secret, fresh_token().encode())
-            hashed = hash_of(secret.read_text())
-            lines = [f"{ACCOUNT.format(session=session)}:{hashed}\n" for session in range(ACCOUNTS)]
-            write_private(self._identity / "accounts", "".join(lines).encode())
-        adapters = [
-            f"user {ACCOUNT.format(session=session)}\ntopic readwrite callout/v1/#\n" for session in range(ACCOUNTS)
-        ]
-        write_atomically(self._identity / "acl", ACCESS + "".join(adapters))
-        passwords, revoked = self._identity / "passwords", self._identity / "crl.pem"
-        if not passwords.exists():
-            write_private(passwords, (self._identity / "accounts").read_bytes())
-        if not revoked.exists():
-            write_private(revoked, authority.revocations([], now=now).encode())
-
     async def _is_ready(self) -> bool:
         return is_listening(self._port) and is_listening(self._tls_port)
 
@@ -182,6 +163,32 @@ class Mosquitto:
 
     def _changed_at(self) -> tuple[int, ...]:
         return tuple((self._identity / name).stat().st_mtime_ns for name in ("passwords", "crl.pem"))
+
+
+def prepare_identities(folder: Path, names: Sequence[str]) -> None:
+    """Make what is not there yet of what a broker with these names believes.
+
+    That is the authority of devices' certificates, its own certificate, the adapters' accounts and the access list;
+    the edge adapter keeps the list of passwords and of revoked certificates from then on.
+    """
+    authority, now = Authority(folder), utc_now()
+    authority.prepare(now)
+    authority.issue_server(folder, names, now=now)
+    secret = folder / "adapter.secret"
+    if not secret.exists():
+        write_private(secret, fresh_token().encode())
+        hashed = hash_of(secret.read_text())
+        lines = [f"{ACCOUNT.format(session=session)}:{hashed}\n" for session in range(ACCOUNTS)]
+        write_private(folder / "accounts", "".join(lines).encode())
+    adapters = [
+        f"user {ACCOUNT.format(session=session)}\ntopic readwrite callout/v1/#\n" for session in range(ACCOUNTS)
+    ]
+    write_atomically(folder / "acl", ACCESS + "".join(adapters))
+    passwords, revoked = folder / "passwords", folder / "crl.pem"
+    if not passwords.exists():
+        write_private(passwords, (folder / "accounts").read_bytes())
+    if not revoked.exists():
+        write_private(revoked, authority.revocations([], now=now).encode())
 
 
 def mosquitto_program() -> str | None:

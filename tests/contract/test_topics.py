@@ -2,7 +2,9 @@
 
 import pytest
 
+from deploy.access.plan import RELAY, Grant, Principal, principals, programs, user_of
 from deploy.docs.headers import written_by_others
+from deploy.docs.speakers import build_services, voices
 from deploy.topics import DAY_MILLISECONDS, RETENTION, Catalogue
 from services.workflow import shared_topics
 from shared.contracts.catalogue import CATALOGUE, OPS_DEAD_LETTERS, SHARED_EVENTS, Topic, contract_name, shared_topic
@@ -67,3 +69,61 @@ def test_topics_of_counterparts_are_made_as_their_template_says() -> None:
 def test_a_topic_of_a_counterpart_is_known_by_its_template() -> None:
     assert contract_name(shared_topic("maker")) == SHARED_EVENTS.name
     assert contract_name("case.events.v1") == "case.events.v1"
+
+
+#: What services do in parts that are there only by a setting, or that do not say what they say.
+OPTIONAL = {
+    ("edge_adapter", "Read", "device.registry.v1"),
+    ("notification", "Write", "case.commands.v1"),
+    ("gateway", "Write", "session.commands.v1"),
+    (RELAY, "Read", "session.events.v1"),
+    (RELAY, "Write", "session.commands.v1"),
+}
+
+
+def rights_on_topics(plan: list[Principal]) -> set[tuple[str, str, str]]:
+    """Who may read and write what; a prefix stands for its template."""
+    return {
+        (each.program, grant.operation, SHARED_EVENTS.name if grant.prefixed else grant.name)
+        for each in plan
+        for grant in each.grants
+        if grant.resource == "topic" and grant.operation in ("Read", "Write")
+    }
+
+
+def test_every_program_may_read_and_write_what_it_does_as_it_runs_and_nothing_else() -> None:
+    spoken = [voice for service in build_services() for voice in voices(service)]
+    does = {(voice.service, "Write" if voice.says else "Read", voice.topic) for voice in spoken} | OPTIONAL
+    buries = {(voice.service, "Write", f"{voice.topic}.dead") for voice in spoken if voice.group}
+    services = [each for each in principals(Catalogue.load()) if each.database is not None]
+    assert rights_on_topics(services) == does | buries, "say it in deploy/topics.yaml: heard_by, said_by, read_by"
+
+
+def test_only_who_hears_a_topic_may_use_its_group_and_its_transactions() -> None:
+    heard = {(service, topic.name) for topic in Catalogue.load().topics for service in topic.heard_by}
+    heard |= {(service, SHARED_EVENTS.name) for topic in Catalogue.load().templates for service in topic.read_by}
+    plan = [each for each in principals(Catalogue.load()) if each.database is not None]
+    groups = {(each.program, g.name) for each in plan for g in each.grants if g.resource == "group"}
+    assert groups == {(service, f"callout.{service}.{topic}") for service, topic in heard}
+    for each in plan:
+        for grant in (grant for grant in each.grants if grant.resource == "transactional_id"):
+            assert grant.name.startswith(f"callout-{each.program}-")
+
+
+def test_no_service_may_change_the_cluster_or_another_ones_documents() -> None:
+    plan = {each.program: each for each in principals(Catalogue.load())}
+    assert set(plan) == {*programs(Catalogue.load()), "operator"}
+    assert {g for each in plan.values() if each.database for g in each.grants if g.resource == "cluster"} == set()
+    assert {each.database for each in plan.values()} == {
+        *(f"callout_{name}" for name in programs(Catalogue.load()) if name != RELAY),
+        None,
+    }
+    created = {(each.program, g) for each in plan.values() for g in each.grants if g.operation == "Create"}
+    assert created == {
+        ("workflow", Grant(resource="topic", name="case.events.shared.", operation="Create", prefixed=True))
+    }
+
+
+def test_names_of_users_are_names_of_kubernetes_too() -> None:
+    assert user_of("edge_adapter") == "callout-edge-adapter"
+    assert len({each.user for each in principals(Catalogue.load())}) == len(principals(Catalogue.load()))
