@@ -32,7 +32,7 @@ def typed(*words: str) -> Answer:
 
 
 def _run(words: tuple[str, ...]) -> Answer:
-    stdout, stderr = io.StringIO(), io.StringIO()
+    stdout, stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
         patch.object(sys, "argv", ["callout", *words]),
         patch.dict(os.environ),
@@ -44,4 +44,4 @@ def _run(words: tuple[str, ...]) -> Answer:
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-    return Answer(code, stdout.getvalue(), stderr.getvalue())
+    return Answer(code, *(said.buffer.getvalue().decode() for said in (stdout, stderr)))

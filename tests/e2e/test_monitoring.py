@@ -156,7 +156,7 @@ async def test_who_was_refused_what_and_who_changed_a_setting_is_audited(
     file = tmp_path / "acme.yaml"
     file.write_text("{tenant: acme, rules: {default: {rules: [{name: noise, fault: 'N*', suppress: true}]}}}")
     applied = await asyncio.to_thread(stack.callout, "config", "apply", str(file), "--reason", "CHG-17")
-    assert applied.returncode == 0, applied.stderr
+    assert applied.code == 0, applied.stderr
     refused, changed = await until(lambda: listener.bodies(AUDIT)[:2] if len(listener.bodies(AUDIT)) > 1 else None)
     assert (refused["action"], refused["code"], refused["actor"]) == ("case.start", "forbidden", OPERATOR)
     assert (refused["object"]["id"], refused["correlation_id"]) == (worked, "command-start")

@@ -137,7 +137,7 @@ async def test_a_counterpart_is_told_of_the_cases_shared_with_it_as_its_topic_te
             file = tmp_path / "config.json"
             file.write_text(json.dumps({"tenant": owner, "counterpart": {maker: {}}}))
             done = await asyncio.to_thread(gateway_stack.callout, "config", "apply", str(file))
-            assert done.returncode == 0, done.stdout + done.stderr
+            assert done.code == 0, done.stdout + done.stderr
             shared = await new_case(http, visibility="shared", counterpart_tenant_id=maker, priority="blocker")
             internal = await new_case(http)
             for case in (shared, internal):
