@@ -13,13 +13,12 @@ import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from callout_agent.sessions.dialler import Dialler, Identity
-from callout_agent.sessions.guard import Rules
 
 from deploy.session_access import Wanted, open_session
 from services.remote_session.relay.authority import Authority
 from shared.contracts.ids import fresh_id
 from shared.flow.teller import partitioner
+from tests.edge_agent import Agent, resident_kib
 from tests.integration.test_gateway import Client
 from tests.stack import RunningStack
 
@@ -211,11 +210,7 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
     port = server.sockets[0].getsockname()[1]
     endpoint = {"name": "target", "host": "127.0.0.1", "port": port}
     await people.omar.put("/api/v1/devices/press-05/endpoints", json={"endpoints": [endpoint]})
-    Authority(Path(stack.values["CALLOUT_RELAY_FOLDER"])).enrol_edge("acme", "press-05", tmp_path / "edge")
-    host, _, edge_port = stack.values["CALLOUT_RELAY_EDGE"].rpartition(":")
-    identity = Identity("acme", "press-05", tmp_path / "edge")
-    dialler = Dialler(identity, [(host, int(edge_port))], lambda: Rules(targets=("127.0.0.1:*",)))
-    dialling = asyncio.create_task(dialler.run())
+    agent = mounted(stack, tmp_path, "press-05")
     await consented(people, path)
     token = people.tina.headers["Authorization"].removeprefix("Bearer ")
     wanted = Wanted(case=case["id"], endpoints=("target",))
@@ -244,8 +239,29 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
     assert ended["active_seconds"] > 0
     writer.close()
     server.close()
-    dialling.cancel()
-    await asyncio.gather(dialling, return_exceptions=True)
+    assert resident_kib(agent.process.pid) < 40 * 1024
+    assert agent.stop() == 0
+    assert not is_running(carrier_of(agent)), "what carried the sessions ended with the agent"
+
+
+def mounted(stack: RunningStack, folder: Path, device: str) -> Agent:
+    """Run the agent of a machine as its owner would; no broker is there, which remote sessions do not need."""
+    Authority(Path(stack.values["CALLOUT_RELAY_FOLDER"])).enrol_edge("acme", device, folder / "sessions")
+    allow = folder / "allow.toml"
+    allow.write_text('endpoints = ["127.0.0.1:*"]\n')
+    allow.chmod(0o644)
+    sessions = f'[sessions]\nallow = "allow.toml"\nrelays = ["{stack.values["CALLOUT_RELAY_EDGE"]}"]\n'
+    agent = Agent(folder, "mqtt://127.0.0.1:1", device=device, more=sessions)
+    agent.start()
+    return agent
+
+
+def carrier_of(agent: Agent) -> int:
+    return int(agent.log.partition("sessions_carried pid=")[2].split()[0])
+
+
+def is_running(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 async def consented(people: People, path: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import stat
-from ipaddress import ip_address
 from pathlib import Path
+from typing import Callable
 
-from callout_agent.domain.allow import AllowList, Endpoint, Hours, Root, hours_of
+from callout_agent.domain.allow import AllowList, Endpoint, Hours, Root, endpoint_of, hours_of
 from callout_agent.settings import toml
 from callout_agent.tables import Misconfigured, Table
 
 OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+KEY_BYTES = 32
 
 
 def load(path: Path) -> AllowList:
@@ -28,22 +31,57 @@ def load(path: Path) -> AllowList:
         endpoints=tuple(_endpoint(text, table) for text in table.texts("endpoints")),
         roots=tuple(_root(each) for each in table.tables("root")),
         hours=tuple(_hours(text, table) for text in table.texts("hours")),
+        owners=tuple(_owner(text, table) for text in table.texts("owners")),
     )
     table.end()
     return read
 
 
+class Switchboard:
+    """What may be reached at this moment: the list and the switch, looked at again whenever they change.
+
+    Nothing, as long as the list cannot be used, and as long as there is a file where the switch is.
+    """
+
+    def __init__(self, path: Path | None, switch: Path, wrong: Callable[[str], None]) -> None:
+        self._path = path
+        self._switch = switch
+        self._wrong = wrong
+        self._read_of: tuple[int, int, int] | None = None
+        self._list = AllowList()
+
+    def __call__(self) -> AllowList:
+        """Return it."""
+        if self._path is None or os.path.lexists(self._switch):
+            return AllowList()
+        try:
+            status = self._path.stat()
+            read_of = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if read_of != self._read_of:
+                self._read_of, self._list = read_of, AllowList()
+                self._list = load(self._path)
+        except (OSError, Misconfigured) as error:
+            if self._list != AllowList() or not isinstance(error, OSError):
+                self._wrong(str(error))
+            self._list = AllowList()
+        return self._list
+
+
 def _endpoint(text: str, table: Table) -> Endpoint:
-    host, _, port = text.rpartition(":")
     try:
-        address = ip_address(host.strip("[]"))
+        return endpoint_of(text)
     except ValueError as error:
-        raise table.wrong("endpoints", f"must hold addresses, never names, as 192.168.0.10:22; not {text!r}") from error
-    if address.is_multicast or address.is_unspecified:
-        raise table.wrong("endpoints", f"must hold addresses of one machine; not {text!r}")
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise table.wrong("endpoints", f"must hold a port from 1 to 65535; not {text!r}")
-    return Endpoint(address, int(port))
+        raise table.wrong("endpoints", str(error)) from error
+
+
+def _owner(text: str, table: Table) -> str:
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (ValueError, binascii.Error):
+        raw = b""
+    if len(raw) != KEY_BYTES:
+        raise table.wrong("owners", f"must hold Ed25519 public keys (32 bytes, base64url); not {text!r}")
+    return text
 
 
 def _root(table: Table) -> Root:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Callable
 
-from callout_agent import __version__, local_broker, renewal
+from callout_agent import __version__, local_broker, mounting, renewal
 from callout_agent.connection import Connection
 from callout_agent.domain.presence import attempts_after, next_epoch, pause
 from callout_agent.feeds import Feeder, of_csv, of_stdin
@@ -35,6 +35,7 @@ class Agent:
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._began = time.monotonic()
         self._connection: Connection | None = None
+        self._boot = next_epoch(self.watch.state.epoch, time.time())
         self.commands = Commands(
             {
                 "ping": lambda _: {"version": __version__, "up_s": round(time.monotonic() - self._began, 1)},
@@ -55,6 +56,7 @@ class Agent:
             self._stay_connected(),
             self._tick(),
             renewal.keep(self._settings, lambda: self._connection),
+            mounting.keep(self._settings),
         ]
         if until_sent:
             work.append(self._until_sent())
@@ -123,7 +125,7 @@ class Agent:
         state = self.watch.state
         state.epoch = next_epoch(state.epoch, time.time())
         state.save()
-        connection = Connection(self._settings, state.epoch, self.watch, self.commands)
+        connection = Connection(self._settings, state.epoch, self._boot, self.watch, self.commands)
         began = time.monotonic()
         try:
             await connection.open(birth=self._birth())

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from callout_agent import allow
@@ -20,6 +21,7 @@ from callout_agent.settings import Feed, Settings
 from callout_agent.tables import Misconfigured
 
 DAY_S = 86_400.0
+IDENTITY = ("edge_host_key", "edge_host_key-cert.pub", "user_ca.pub")
 SOON_DAYS = 7
 
 
@@ -46,6 +48,7 @@ def files(settings: Settings) -> Iterator[Finding]:
             yield Finding("wrong", "feed", f"{feed.path} cannot be read")
     yield _journal(settings)
     yield _allow_list(settings)
+    yield from _sessions(settings)
     yield from _certificate(settings)
 
 
@@ -113,10 +116,10 @@ def _journal(settings: Settings) -> Finding:
 
 
 def _allow_list(settings: Settings) -> Finding:
-    if settings.allow is None:
+    if settings.sessions.allow is None:
         return Finding("ok", "allow list", "none: remote sessions may reach nothing")
     try:
-        read = allow.load(settings.allow)
+        read = allow.load(settings.sessions.allow)
     except Misconfigured as error:
         return Finding("wrong", "allow list", str(error))
     if read.forbid_all:
@@ -124,6 +127,23 @@ def _allow_list(settings: Settings) -> Finding:
     now = "open now" if read.open_at(datetime.now().astimezone()) else "closed at this hour"
     told = f"{len(read.endpoints)} addresses, {len(read.roots)} folders, {now}"
     return Finding("ok", "allow list", told)
+
+
+def _sessions(settings: Settings) -> Iterator[Finding]:
+    sessions = settings.sessions
+    if not sessions.relays:
+        return
+    missing = [name for name in IDENTITY if not os.access(sessions.identity / name, os.R_OK)]
+    if find_spec("asyncssh") is None:
+        yield Finding("wrong", "remote sessions", "need the extra callout-agent[sessions], which is not installed")
+    elif missing:
+        yield Finding(
+            "wrong", "remote sessions", f"{sessions.identity} has no {missing[0]}: the relay's `enrol` makes it"
+        )
+    elif os.path.lexists(sessions.switch):
+        yield Finding("note", "remote sessions", f"are forbidden as long as there is {sessions.switch}")
+    else:
+        yield Finding("ok", "remote sessions", f"over {len(sessions.relays)} relays")
 
 
 def _certificate(settings: Settings) -> Iterator[Finding]:

@@ -26,9 +26,10 @@ CERTIFY_S = 30.0
 class Connection:
     """An epoch of the device: `n` counts its birth, beats and leave."""
 
-    def __init__(self, settings: Settings, epoch: int, watch: Watch, commands: Commands) -> None:
+    def __init__(self, settings: Settings, epoch: int, boot: int, watch: Watch, commands: Commands) -> None:
         self._settings = settings
         self._epoch = epoch
+        self._boot = boot
         self._n = 0
         self._watch = watch
         self._commands = commands
@@ -63,7 +64,7 @@ class Connection:
             NotAdmitted: The broker says no.
         """
         await self._link.open()
-        await self._link.publish(self._topic("birth"), _json(word(self._epoch, 0, self._settings.interval_s, **birth)))
+        await self._link.publish(self._topic("birth"), _json(self._word(**birth)))
 
     async def beat(self) -> None:
         """Beat once per interval, and at once when there is news."""
@@ -73,7 +74,7 @@ class Connection:
                 await asyncio.wait_for(self._beat_soon.wait(), interval)
             self._beat_soon.clear()
             self._n += 1
-            said = word(self._epoch, self._n, interval, **self._watch.told())
+            said = self._word(**self._watch.told())
             # One that cannot go out in time must not be taken for a later sign of life.
             await self._link.publish(self._topic("beat"), _json(said), expiry_s=1.5 * interval)
 
@@ -111,7 +112,7 @@ class Connection:
     async def leave(self) -> None:
         """Say that we leave, and disconnect."""
         self._n += 1
-        said = word(self._epoch, self._n, self._settings.interval_s)
+        said = self._word()
         with suppress(Unreachable, asyncio.TimeoutError):
             await asyncio.wait_for(self._link.publish(self._topic("leave"), _json(said)), LEAVE_S)
         await self._link.end()
@@ -143,6 +144,9 @@ class Connection:
                 reply = self._commands.hear(heard.payload, time.time())
                 await self._link.publish(self._topic("reply"), _json(reply))
         self._link.acknowledge(heard)
+
+    def _word(self, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        return word(self._epoch, self._n, self._settings.interval_s, boot=self._boot, **more)
 
     def _topic(self, name: str) -> str:
         return topic(self._settings.tenant, self._settings.device, name)

@@ -73,6 +73,19 @@ class Enrolment:
 
 
 @dataclass(frozen=True)
+class Sessions:
+    """Remote sessions: what they may reach, and the relays that carry them; without relays there are none.
+
+    While there is a file at `switch`, all sessions are forbidden.
+    """
+
+    switch: Path
+    identity: Path
+    allow: Path | None = None
+    relays: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
     """All that an owner of a device may say."""
 
@@ -85,7 +98,8 @@ class Settings:
     enrolment: Enrolment
     feeds: tuple[Feed, ...]
     triggers: tuple[Trigger, ...]
-    allow: Path | None
+    sessions: Sessions
+    source: Path
 
 
 def load(path: Path) -> Settings:
@@ -104,20 +118,19 @@ def load(path: Path) -> Settings:
     machine = table.table("machine")
     words = {each: said for each in MACHINE for said in [machine.text(each, most=100)] if said}
     machine.end()
-    sessions = table.table("sessions")
-    allow = _path(sessions, "allow", folder)
-    sessions.end()
+    keeping = _keeping(table.table("journal"), folder)
     settings = Settings(
         tenant=tenant,
         device=name,
         interval_s=interval,
         machine=words,
         broker=broker(table.table("connection", needed=True), folder, f"{tenant}/{name}"),
-        keeping=_keeping(table.table("journal"), folder),
+        keeping=keeping,
         enrolment=_enrolment(table.table("enrolment"), folder, f"{tenant}/{name}"),
         feeds=tuple(_feed(each, folder) for each in table.tables("feed")),
         triggers=_triggers(table, folder, words.get("model")),
-        allow=allow,
+        sessions=_sessions(table.table("sessions"), folder, keeping.folder),
+        source=path,
     )
     table.end()
     if sum(feed.kind == "stdin" for feed in settings.feeds) > 1:
@@ -199,6 +212,24 @@ def _enrolment(table: Table, folder: Path, who: str) -> Enrolment:
     if not read.tls and read.host not in LOOPBACK:
         raise table.wrong("url", "would send the code in the clear: use mqtts://, or a broker on this machine")
     return Enrolment(replace(read, username=f"enroll/{who}", client_id=f"enroll/{who}", session_s=0), renew_at)
+
+
+def _sessions(table: Table, folder: Path, kept: Path) -> Sessions:
+    read = Sessions(
+        switch=_path(table, "switch", folder) or kept / "sessions.off",
+        identity=_path(table, "identity", folder) or folder / "sessions",
+        allow=_path(table, "allow", folder),
+        relays=tuple(_relay(text, table) for text in table.texts("relays")),
+    )
+    table.end()
+    return read
+
+
+def _relay(text: str, table: Table) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise table.wrong("relays", f"must hold relays as relay.example:2222; not {text!r}")
+    return host.strip("[]"), int(port)
 
 
 def _feed(table: Table, folder: Path) -> Feed:

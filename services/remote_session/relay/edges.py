@@ -20,6 +20,8 @@ KEEPALIVE_SECONDS: Final = 5
 KEEPALIVES_MAX: Final = 2
 LINE_MAX: Final = 1024 * 1024
 CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+#: What an edge that comes goes on with; an active one, where the relay that had it died and could not tell.
+RESUMED: Final = frozenset({SessionState.CONNECTING, SessionState.ACTIVE})
 REPORTED: Final = frozenset({RelayNews.FAILED.value, RelayNews.PROGRESS.value})
 
 
@@ -137,14 +139,14 @@ class Edges:
             if held is None:
                 continue
             if held.session.state is SessionState.OFFERED:
-                await self._offer_again(edge, held.session)
-            elif held.session.state is SessionState.CONNECTING:
-                edge.tell({"do": "resume", "session": orjson.loads(orjson.dumps(held.session))})
+                await self._ask(edge, "offer", held.session)
+            elif held.session.state in RESUMED:
+                await self._ask(edge, "resume", held.session)
 
-    async def _offer_again(self, edge: Edge, session: RemoteSession) -> None:
+    async def _ask(self, edge: Edge, what: str, session: RemoteSession) -> None:
         consent = await self._ledger.consent(edge.key, session.consent_id)
         told = consent.model_dump(mode="json", exclude_none=True) if consent else None
-        edge.tell({"do": "offer", "session": orjson.loads(orjson.dumps(session)), "consent": told})
+        edge.tell({"do": what, "session": orjson.loads(orjson.dumps(session)), "consent": told})
 
     async def _lost(self, edge: Edge) -> None:
         for session in list(self._ledger.live.values()):

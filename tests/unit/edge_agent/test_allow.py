@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from callout_agent.allow import load
+from callout_agent.allow import Switchboard, load
 from callout_agent.domain.allow import AllowList, hours_of
 from callout_agent.tables import Misconfigured
 
@@ -26,6 +26,32 @@ def test_only_what_is_named_may_be_reached(tmp_path: Path) -> None:
     assert allowed.allows(ip_address("fd00::7"), 443, MONDAY_NOON)
     assert not allowed.allows(ip_address("192.168.0.10"), 23, MONDAY_NOON)
     assert not allowed.allows(ip_address("192.168.0.11"), 22, MONDAY_NOON)
+
+
+def test_a_network_and_a_range_of_ports_may_be_named(tmp_path: Path) -> None:
+    allowed = load(written(tmp_path, 'endpoints = ["192.168.7.0/24:8000-8080", "10.0.0.1:*"]'))
+    assert allowed.allows(ip_address("192.168.7.255"), 8080, MONDAY_NOON)
+    assert allowed.allows(ip_address("10.0.0.1"), 65535, MONDAY_NOON)
+    assert not allowed.allows(ip_address("192.168.8.1"), 8080, MONDAY_NOON)
+    assert not allowed.allows(ip_address("192.168.7.1"), 8081, MONDAY_NOON)
+
+
+def test_the_list_counts_as_it_is_at_this_moment_and_for_nothing_while_the_switch_is_there(tmp_path: Path) -> None:
+    path, switch = written(tmp_path, 'endpoints = ["10.0.0.1:22"]'), tmp_path / "sessions.off"
+    told: list[str] = []
+    rules = Switchboard(path, switch, told.append)
+    assert not rules().forbid_all
+    switch.touch()
+    assert rules().forbid_all
+    switch.unlink()
+    assert not rules().forbid_all
+    written(tmp_path, 'endpoints = ["plc.local:22"]')
+    assert (rules().forbid_all, rules().endpoints, len(told)) == (True, (), 1)
+    written(tmp_path, 'endpoints = ["10.0.0.2:22", "10.0.0.3:22"]')
+    assert len(rules().endpoints) == 2
+    path.unlink()
+    assert rules().forbid_all
+    assert Switchboard(None, switch, told.append)().forbid_all
 
 
 def test_only_at_its_hours(tmp_path: Path) -> None:
@@ -62,6 +88,10 @@ def test_folders_are_there_and_are_no_links(tmp_path: Path) -> None:
         ('endpoints = ["10.0.0.1:65536"]', "a port from 1 to 65535"),
         ('endpoints = ["0.0.0.0:22"]', "one machine"),
         ('endpoints = ["224.0.0.1:22"]', "one machine"),
+        ('endpoints = ["0.0.0.0/0:22"]', "a network of yours"),
+        ('endpoints = ["10.0.0.1/24:22"]', "addresses"),
+        ('endpoints = ["10.0.0.1:90-80"]', "a range"),
+        ('owners = ["c2hvcnQ"]', "Ed25519 public keys"),
         ('[[root]]\npath = "/"', "below /"),
         ('[[root]]\npath = "var"', "in full"),
         ('hours = ["always"]', "mon-fri 07:00-18:00"),

@@ -1,11 +1,13 @@
 """What the machine itself takes: its own list, and only what its owner signed, whatever a broker says of consent."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from callout_agent.sessions.guard import Rules, allows, allows_root, judge
+from callout_agent.domain.allow import AllowList, Root, endpoint_of, hours_of
+from callout_agent.sessions.guard import allows, judge, way_into
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jws
@@ -25,9 +27,10 @@ FACTS: dict[str, Any] = {"tenant_id": "acme", "device_id": "press-07", "case_id"
 RAW = serialization.Encoding.Raw, serialization.PublicFormat.Raw
 
 
-def rules(**changes: Any) -> Rules:
+def rules(*endpoints: str, **changes: Any) -> AllowList:
     owner = urlsafe_b64encode(KEY.public_key().public_bytes(*RAW)).decode()
-    return Rules(**{"targets": ("10.0.0.0/24:443",), "owners": (owner,), **changes})
+    allowed = tuple(map(endpoint_of, endpoints or ("10.0.0.0/24:443",)))
+    return AllowList(**{"forbid_all": False, "endpoints": allowed, "owners": (owner,), **changes})
 
 
 def signed(key: Ed25519PrivateKey = KEY, **changes: Any) -> dict[str, Any]:
@@ -82,19 +85,36 @@ def test_a_signature_that_was_changed_by_a_bit_is_none() -> None:
 
 
 def test_the_own_list_and_the_switch_come_before_any_consent() -> None:
-    assert judge(rules(targets=()), SESSION, signed(), 1000).code == "target_denied"
+    assert judge(rules(endpoints=()), SESSION, signed(), 1000).code == "target_denied"
     assert judge(rules(forbid_all=True), SESSION, signed(), 1000).code == "target_denied"
-    assert not judge(Rules(), SESSION, None, 1000).accepted
-    assert allows(rules(targets=("plc:1-99",)), "plc", 99)
-    assert not allows(rules(targets=("plc:1-99",)), "plc", 100)
+    assert not judge(AllowList(), SESSION, None, 1000).accepted
+
+
+def test_an_address_is_looked_up_in_the_list_and_a_name_never() -> None:
+    assert allows(rules("10.0.0.5:1-99"), "10.0.0.5", 99, 1000)
+    assert not allows(rules("10.0.0.5:1-99"), "10.0.0.5", 100, 1000)
+    assert not allows(rules("127.0.0.1:*"), "localhost", 99, 1000)
+
+
+def test_outside_the_hours_of_the_machine_nothing_is_taken() -> None:
+    at = 1000.0
+    day = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[datetime.fromtimestamp(at).weekday()]  # noqa: DTZ006
+    others = "tue-sun" if day == "mon" else "mon-mon"
+    assert judge(rules(hours=(hours_of(f"{day} 00:00-24:00"),)), SESSION, signed(), at).accepted
+    assert judge(rules(hours=(hours_of(f"{others} 00:00-24:00"),)), SESSION, signed(), at).code == "target_denied"
 
 
 def test_folders_are_compared_as_they_really_are(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "ab").mkdir()
     (tmp_path / "a" / "link").symlink_to(tmp_path / "ab")
-    only = Rules(roots=(str(tmp_path / "a"),))
-    assert allows_root(only, str(tmp_path / "a"))
-    assert not allows_root(only, str(tmp_path / "ab"))
-    assert not allows_root(only, str(tmp_path / "a" / "link"))
-    assert not allows_root(only, str(tmp_path / "a" / ".." / "ab"))
+    only = rules(roots=(Root(str(tmp_path / "a"), writable=True),))
+    assert way_into(only, {"root": str(tmp_path / "a")}) == "both"
+    for outside in ("ab", "a/link", "a/../ab"):
+        assert way_into(only, {"root": f"{tmp_path}/{outside}"}) is None
+
+
+def test_a_folder_that_may_only_be_read_is_only_read(tmp_path: Path) -> None:
+    only = rules(roots=(Root(str(tmp_path), writable=False),))
+    assert way_into(only, {"root": str(tmp_path), "direction": "both"}) == "out"
+    assert way_into(only, {"root": str(tmp_path), "direction": "in"}) is None

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from callout_agent.domain.allow import AllowList, Root, endpoint_of
 from callout_agent.sessions.dialler import Dialler, Identity
-from callout_agent.sessions.guard import Rules
 
 from services.remote_session.relay.authority import HOST_ALIAS, Authority
 from services.remote_session.relay.door import Door
@@ -89,7 +89,9 @@ class Site:
         self.edges = Edges(self.authority, self.ledger)
         self.door = Door(self.authority, self.ledger, self.edges)
         self.leases = Leases(self.ledger, self.door, self.edges)
-        self.rules = Rules(targets=(f"{HERE}:*",), roots=(str(folder),))
+        self.rules = AllowList(
+            forbid_all=False, endpoints=(endpoint_of(f"{HERE}:*"),), roots=(Root(str(folder), writable=True),)
+        )
         self.tasks: list[asyncio.Task[None]] = []
         self.sessions = 0
 
@@ -243,6 +245,10 @@ async def stream(reader: Any, writer: Any) -> None:
         await writer.drain()
 
 
+def allowing(*endpoints: str) -> AllowList:
+    return AllowList(forbid_all=False, endpoints=tuple(map(endpoint_of, endpoints)))
+
+
 def port(number: int, name: str = "target") -> dict[str, Any]:
     return {"name": name, "host": HERE, "port": number}
 
@@ -362,9 +368,9 @@ async def test_the_way_leads_to_the_sessions_device_and_its_targets_alone(site: 
 async def test_what_the_machine_does_not_allow_is_denied_whatever_the_broker_says(site: Site) -> None:
     server, number = await serve(greet)
     async with server:
-        site.rules = Rules(targets=(f"{HERE}:{number}",))
+        site.rules = allowing(f"{HERE}:{number}")
         session_id = await site.active(port(number))
-        site.rules = Rules(targets=())
+        site.rules = allowing()
         code, said = await run("ssh", "-F", site.config(session_id), "-W", f"{HERE}:{number}", "machine")
         assert (code, "forwarding failed" in said) == (255, True)
         await asyncio.sleep(0.01)
@@ -379,7 +385,7 @@ async def test_the_switch_at_the_machine_cuts_everything_off(site: Site) -> None
     ssh, local = await site.tunnel(session_id, number)
     reader, writer = await asyncio.open_connection(HERE, local)
     await reader.readexactly(65536)
-    site.rules = Rules(forbid_all=True)
+    site.rules = AllowList()
     while await asyncio.wait_for(reader.read(1024 * 1024), 5):
         pass
     await asyncio.wait_for(ssh.wait(), 5)

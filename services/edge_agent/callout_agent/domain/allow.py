@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import NamedTuple, Union
 
 Address = Union[IPv4Address, IPv6Address]
+Network = Union[IPv4Network, IPv6Network]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+PORT_MAX = 65535
 
 
 class Endpoint(NamedTuple):
-    """A service that a session may reach: an address, never a name."""
+    """What a session may reach: ports of an address or of a network, never of a name."""
 
-    address: Address
-    port: int
+    network: Network
+    first: int
+    last: int
+
+    def has(self, address: Address, port: int) -> bool:
+        """Say whether a target is one of these."""
+        return self.first <= port <= self.last and address in self.network
 
 
 class Root(NamedTuple):
@@ -37,12 +44,16 @@ class Hours(NamedTuple):
 
 
 class AllowList(NamedTuple):
-    """What the device's owner allows; nothing that is not named."""
+    """What the device's owner allows; nothing that is not named.
+
+    `owners`: Ed25519 public keys (raw, base64url); with any, every session needs a consent that one of them signed.
+    """
 
     forbid_all: bool = True
     endpoints: tuple[Endpoint, ...] = ()
     roots: tuple[Root, ...] = ()
     hours: tuple[Hours, ...] = ()
+    owners: tuple[str, ...] = ()
 
     def open_at(self, moment: datetime) -> bool:
         """Say whether any session may be at a moment of local time; without hours, at any."""
@@ -50,7 +61,31 @@ class AllowList(NamedTuple):
 
     def allows(self, address: Address, port: int, moment: datetime) -> bool:
         """Say whether a session may reach an address at a moment of local time."""
-        return self.open_at(moment) and Endpoint(address, port) in self.endpoints
+        return self.open_at(moment) and any(endpoint.has(address, port) for endpoint in self.endpoints)
+
+
+def endpoint_of(text: str) -> Endpoint:
+    """Read `192.168.0.10:22`, `192.168.0.0/24:8000-8080` or `[fd00::7]:*`.
+
+    Raises:
+        ValueError: It is not of this form; says what must be.
+    """
+    place, _, ports = text.rpartition(":")
+    try:
+        network = ip_network(place.strip("[]"))
+    except ValueError:
+        raise ValueError(f"must hold addresses, never names, as 192.168.0.10:22; not {text!r}") from None
+    if network.network_address.is_multicast or network.network_address.is_unspecified:
+        raise ValueError(f"must hold addresses of one machine, or of a network of yours; not {text!r}")
+    first, dash, last = ("1", "-", str(PORT_MAX)) if ports == "*" else ports.partition("-")
+    last = last if dash else first
+    if not (_is_port(first) and _is_port(last) and int(first) <= int(last)):
+        raise ValueError(f"must hold a port from 1 to {PORT_MAX}, or a range of them, or *; not {text!r}")
+    return Endpoint(network, int(first), int(last))
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) <= PORT_MAX
 
 
 def hours_of(text: str) -> Hours:

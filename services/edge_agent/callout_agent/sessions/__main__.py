@@ -1,57 +1,38 @@
-"""Run the machine's side of remote sessions alone: `python -m callout_agent.sessions CONFIG.json`.
+"""Carry remote sessions: what `callout-agent run` starts as a child of its own, by the same configuration.
 
-The file: `{"tenant", "device", "folder", "relays": ["host:port"], "targets": [], "roots": [], "owners": [],
-"forbid_all": false}`; all but the first four are read again when it changes, so `forbid_all` is a switch.
+A child, because its library and what passes through it are nobody's business who watches readings. It ends when its
+standard input does, so that it never outlives the agent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+from callout_agent.allow import Switchboard
 from callout_agent.sessions.dialler import Dialler, Identity
-from callout_agent.sessions.guard import Rules
+from callout_agent.settings import Settings, load
+from callout_agent.telling import say
 
 
-class Switchboard:
-    """The rules as the file has them now; of a file that cannot be read, nothing is allowed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._at = -1.0
-        self._rules = Rules(forbid_all=True)
-
-    def rules(self) -> Rules:
-        """Return the rules."""
-        try:
-            at = self._path.stat().st_mtime
-            if at != self._at:
-                self._rules, self._at = rules_of(json.loads(self._path.read_text())), at
-        except (OSError, ValueError, TypeError, KeyError):
-            self._rules, self._at = Rules(forbid_all=True), -1.0
-        return self._rules
-
-
-def rules_of(config: dict[str, Any]) -> Rules:
-    """Return the rules of a configuration."""
-    return Rules(
-        targets=tuple(config.get("targets", ())),
-        roots=tuple(config.get("roots", ())),
-        owners=tuple(config.get("owners", ())),
-        forbid_all=bool(config.get("forbid_all", False)),
-    )
-
-
-def main(path: Path) -> None:
-    """Run until killed."""
-    config = json.loads(path.read_text())
-    identity = Identity(config["tenant"], config["device"], Path(config["folder"]))
-    relays = [(host, int(port)) for host, _, port in (each.rpartition(":") for each in config["relays"])]
-    asyncio.run(Dialler(identity, relays, Switchboard(path).rules).run())
+async def carry(settings: Settings) -> None:
+    """Dial until the standard input ends."""
+    sessions = settings.sessions
+    rules = Switchboard(sessions.allow, sessions.switch, lambda why: say("allow_list_not_used", why=why))
+    dialler = Dialler(Identity(settings.tenant, settings.device, sessions.identity), list(sessions.relays), rules)
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 64) else over.set())
+    dialling, ending = asyncio.ensure_future(dialler.run()), asyncio.ensure_future(over.wait())
+    await asyncio.wait([dialling, ending], return_when=asyncio.FIRST_COMPLETED)
+    if dialling.done():
+        dialling.result()
+    dialling.cancel()
+    with suppress(asyncio.CancelledError):
+        await dialling
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    asyncio.run(carry(load(Path(sys.argv[1]))))

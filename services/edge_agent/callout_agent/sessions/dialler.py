@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import random
 import time
@@ -15,7 +16,8 @@ from typing import Any, Callable
 
 import asyncssh
 
-from callout_agent.sessions.guard import Rules, allows, judge
+from callout_agent.domain.allow import AllowList
+from callout_agent.sessions.guard import Verdict, allows, is_open, judge, way_into
 from callout_agent.sessions.holder import Holder
 from callout_agent.sessions.jail import Jail
 
@@ -57,7 +59,7 @@ class Identity:
 class Dialler:
     """Keeps one connection to a relay, which carries all sessions."""
 
-    def __init__(self, identity: Identity, relays: list[tuple[str, int]], rules: Callable[[], Rules]) -> None:
+    def __init__(self, identity: Identity, relays: list[tuple[str, int]], rules: Callable[[], AllowList]) -> None:
         self.identity = identity
         self.rules = rules
         self.holder = Holder()
@@ -84,10 +86,10 @@ class Dialler:
         )
         self.port = self._inner.get_port()
         ticking = asyncio.ensure_future(self._tick())
-        attempt = 0
+        attempt, order = 0, self._order()
         try:
             while True:
-                host, port = self._relays[attempt % len(self._relays)]
+                host, port = order[attempt % len(order)]
                 held = await self._dial(host, port)
                 attempt = 0 if held > PAUSE_MAX_SECONDS else attempt + 1
                 pause = min(PAUSE_MAX_SECONDS, 0.2 * 2 ** min(attempt, 7))
@@ -96,6 +98,15 @@ class Dialler:
             ticking.cancel()
             self.holder.cut_all()
             self._inner.close()
+
+    def _order(self) -> list[tuple[str, int]]:
+        """Return the relays, this machine's own first: machines spread over relays, each by its name."""
+        who = f"{self.identity.tenant_id}/{self.identity.device_id}"
+
+        def weight(relay: tuple[str, int]) -> bytes:
+            return hashlib.sha256(f"{who}|{relay[0]}:{relay[1]}".encode()).digest()
+
+        return sorted(self._relays, key=weight)
 
     async def _dial(self, host: str, port: int) -> float:
         """Hold one connection until it is lost; return for how long."""
@@ -140,23 +151,35 @@ class Dialler:
         what = told.get("do")
         if what == "offer":
             self._offered(told["session"], told.get("consent"))
-        elif what == "resume" and self.holder.find(told["session"]["id"]) is not None:
-            self._say(session=told["session"]["id"], resumed=True)
+        elif what == "resume":
+            self._resumed(told["session"], told.get("consent"))
         elif what == "lease":
             self.holder.renew(told["sessions"])
         elif what == "revoke":
             self.holder.cut(told["session"])
 
     def _offered(self, session: Mapping[str, Any], consent: Mapping[str, Any] | None) -> None:
-        verdict = judge(self.rules(), session, consent, time.time())
-        mine = (session["tenant_id"], session["device_id"]) == (self.identity.tenant_id, self.identity.device_id)
-        if verdict.accepted and mine:
+        verdict = self._judged(session, consent)
+        if verdict.accepted:
             self.holder.take(session)
             self._say(session=session["id"], accepted=True)
         else:
-            self._say(
-                session=session["id"], accepted=False, code=verdict.code or "target_denied", reason=verdict.reason
-            )
+            self._say(session=session["id"], accepted=False, code=verdict.code, reason=verdict.reason)
+
+    def _resumed(self, session: Mapping[str, Any], consent: Mapping[str, Any] | None) -> None:
+        """Go on with a session after the way to the relay was lost, if the machine would take it now."""
+        verdict = self._judged(session, consent)
+        if verdict.accepted:
+            self.holder.take(session)
+            self._say(session=session["id"], resumed=True)
+        else:
+            self.holder.cut(session["id"])
+            self._say(session=session["id"], news="failed", reason=verdict.code)
+
+    def _judged(self, session: Mapping[str, Any], consent: Mapping[str, Any] | None) -> Verdict:
+        if (session["tenant_id"], session["device_id"]) != (self.identity.tenant_id, self.identity.device_id):
+            return Verdict(False, "target_denied", "this is another machine")
+        return judge(self.rules(), session, consent, time.time())
 
     def _say(self, **what: Any) -> None:
         if self._out is not None:
@@ -167,7 +190,7 @@ class Dialler:
         told_at = time.monotonic()
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            if self.rules().forbid_all:
+            if not is_open(self.rules(), time.time()):
                 self.holder.cut_all()
             self.holder.sweep()
             if time.monotonic() - told_at >= TOLD_SECONDS:
@@ -186,7 +209,10 @@ class Dialler:
         taken = self.holder.find(channel.get_extra_info("username"))
         if taken is None or taken.files is None:
             raise asyncssh.SFTPPermissionDenied("this session is not for files")
-        return Jail(channel, taken.files, taken.count)
+        way = way_into(self.rules(), taken.files)
+        if way is None:
+            raise asyncssh.SFTPPermissionDenied("this folder is not allowed any more")
+        return Jail(channel, {**taken.files, "direction": way}, taken.count)
 
 
 class Outer(asyncssh.SSHServer):
@@ -254,7 +280,7 @@ class Inner(asyncssh.SSHServer):
         if (
             taken is None
             or not taken.reaches(dest_host, dest_port)
-            or not allows(self._dialler.rules(), dest_host, dest_port)
+            or not allows(self._dialler.rules(), dest_host, dest_port, time.time())
         ):
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not a target of this session")
         return self._reach(dest_host, dest_port, taken.count)

@@ -8,29 +8,17 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from datetime import datetime, timezone
+from ipaddress import ip_address
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from callout_agent.domain.allow import AllowList
+
 #: What of a session a signature must name as it is.
 SIGNED = ("tenant_id", "device_id", "case_id")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The machine's own rules; without any, nothing is allowed.
-
-    `targets`: `host:port`, `network/bits:port`, ports as `22`, `8000-9000` or `*`. `roots`: folders that files may be
-    under. `owners`: Ed25519 public keys (raw, base64url); with any, every session needs a consent that one of them
-    signed. `forbid_all`: the switch.
-    """
-
-    targets: tuple[str, ...] = ()
-    roots: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
-    forbid_all: bool = False
 
 
 @dataclass
@@ -43,15 +31,16 @@ class Verdict:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def judge(rules: Rules, session: Mapping[str, Any], consent: Mapping[str, Any] | None, now: float) -> Verdict:
+def judge(rules: AllowList, session: Mapping[str, Any], consent: Mapping[str, Any] | None, now: float) -> Verdict:
     """Decide on an offer, whatever the broker says of consent."""
-    if rules.forbid_all:
-        return Verdict(False, "target_denied", "the machine forbids all sessions")
+    if not is_open(rules, now):
+        why = "the machine forbids all sessions" if rules.forbid_all else "the machine takes no sessions at this hour"
+        return Verdict(False, "target_denied", why)
     for service in session["services"]:
         if service.get("root"):
-            if not allows_root(rules, service["root"]):
+            if way_into(rules, service) is None:
                 return Verdict(False, "target_denied", f"folder of {service['endpoint']} is not allowed")
-        elif not allows(rules, str(service.get("host", "")), int(service.get("port", 0))):
+        elif not allows(rules, str(service.get("host", "")), int(service.get("port", 0)), now):
             return Verdict(False, "target_denied", f"target of {service['endpoint']} is not allowed")
     if rules.owners:
         fault = fault_of_signature(rules.owners, session, consent, now)
@@ -60,15 +49,36 @@ def judge(rules: Rules, session: Mapping[str, Any], consent: Mapping[str, Any] |
     return Verdict(True)
 
 
-def allows(rules: Rules, host: str, port: int) -> bool:
-    """Tell whether a target is on the machine's own list; names are compared, addresses are looked up in networks."""
-    return any(_has(pattern, host, port) for pattern in rules.targets)
+def is_open(rules: AllowList, now: float) -> bool:
+    """Tell whether any session may be now; hours are those of the machine's own clock and zone."""
+    return rules.open_at(_local(now))
 
 
-def allows_root(rules: Rules, root: str) -> bool:
-    """Tell whether a folder is one of the allowed ones or below, links resolved."""
-    real = os.path.realpath(root)
-    return any(real == each or real.startswith(each.rstrip("/") + "/") for each in map(os.path.realpath, rules.roots))
+def allows(rules: AllowList, host: str, port: int, now: float) -> bool:
+    """Tell whether a target is on the machine's own list; names are not, for who answers to one may change."""
+    try:
+        return rules.allows(ip_address(host), port, _local(now))
+    except ValueError:
+        return False
+
+
+def way_into(rules: AllowList, service: Mapping[str, Any]) -> str | None:
+    """Return which way files may go in the folder of a service; nothing if it is no allowed one, links resolved."""
+    real, wanted = os.path.realpath(service["root"]), service.get("direction", "both")
+    roots = [root for root in rules.roots if _is_within(real, os.path.realpath(root.path))]
+    if not roots:
+        return None
+    if any(root.writable for root in roots):
+        return str(wanted)
+    return "out" if wanted in {"both", "out"} else None
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _local(now: float) -> datetime:
+    return datetime.fromtimestamp(now, timezone.utc).astimezone()
 
 
 def fault_of_signature(
@@ -119,19 +129,3 @@ def signed_facts(owners: Iterable[str], signature: str) -> dict[str, Any] | None
 
 def _bytes(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _has(pattern: str, host: str, port: int) -> bool:
-    place, _, ports = pattern.rpartition(":")
-    first, _, last = ports.partition("-")
-    if ports != "*" and not (
-        first.isdigit() and (last or first).isdigit() and int(first) <= port <= int(last or first)
-    ):
-        return False
-    place = place.strip("[]")
-    if place == host:
-        return True
-    try:
-        return ip_address(host) in ip_network(place, strict=False)
-    except ValueError:
-        return False
