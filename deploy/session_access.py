@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -75,7 +76,7 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
         public_key = key.export_public_key().decode().strip()
         body: dict[str, Any] = {"kind": wanted.kind, "services": [{"endpoint": name} for name in names]}
         body |= {"lifetime_minutes": wanted.minutes, "public_key": public_key}
-        session = _told(await http.post(f"{path}/sessions", json=body))
+        session = told(await http.post(f"{path}/sessions", json=body))
         secret = session["token"]
         session = await _until_usable(http, f"{path}/sessions/{session['id']}", waiting)
         certificate = await _certify(session, secret, public_key)
@@ -83,7 +84,7 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
 
 
 async def _only_endpoint(http: httpx.AsyncClient, path: str, kind: str) -> tuple[str, ...]:
-    items = _told(await http.get(f"{path}/endpoints"))["items"]
+    items = told(await http.get(f"{path}/endpoints"))["items"]
     names = [each["name"] for each in items if each.get("kind", "tunnel") == kind]
     if len(names) != 1:
         known = ", ".join(names) or "none"
@@ -94,7 +95,7 @@ async def _only_endpoint(http: httpx.AsyncClient, path: str, kind: str) -> tuple
 async def _until_usable(http: httpx.AsyncClient, path: str, waiting: Callable[[str], None]) -> dict[str, Any]:
     ends, last = time.monotonic() + WAITED_SECONDS, ""
     while time.monotonic() < ends:
-        session = _told(await http.get(path))
+        session = told(await http.get(path))
         if session["state"] in WAYS:
             return session
         if session["state"] in ENDED:
@@ -132,7 +133,12 @@ async def _certify(session: Mapping[str, Any], secret: str, public_key: str) -> 
     return str(done.stdout)
 
 
-def _told(answer: httpx.Response) -> dict[str, Any]:
+def told(answer: httpx.Response) -> dict[str, Any]:
+    """Return what the gateway said.
+
+    Raises:
+        NotOpened: it refused.
+    """
     body: dict[str, Any] = answer.json()
     if answer.status_code >= httpx.codes.BAD_REQUEST:
         raise NotOpened(f"{body.get('code')}: {body.get('detail')}")
@@ -153,7 +159,6 @@ def _key(folder: Path) -> asyncssh.SSHKey:
 
 def _write_config(folder: Path, session: Mapping[str, Any], certificate: str) -> Path:
     ways, name = session["connect"], session["id"]
-    host, _, port = ways["relay"].rpartition(":")
     (folder / f"{KEY}-cert.pub").write_text(certificate)
     (folder / "known_hosts").write_text(f"{ways['known_hosts']}\n")
     common = (
@@ -163,8 +168,21 @@ def _write_config(folder: Path, session: Mapping[str, Any], certificate: str) ->
     )
     alias = f"{session['device_id']}.{session['tenant_id']}"
     config = folder / "config"
-    config.write_text(
-        f"Host relay\n  HostName {host.strip('[]')}\n  Port {port}\n  HostKeyAlias {HOST_ALIAS}\n{common}"
-        f"Host machine\n  HostName {name}\n  ProxyJump relay\n  HostKeyAlias {alias}\n{common}"
-    )
+    relays = ways.get("relays") or [ways["relay"]]
+    text = "".join(_relay_entry(number, each, common) for number, each in enumerate(relays, 1))
+    config.write_text(f"{text}Host machine\n  HostName {name}\n{_way(config, relays)}  HostKeyAlias {alias}\n{common}")
     return config
+
+
+def _relay_entry(number: int, relay: str, common: str) -> str:
+    host, _, port = relay.rpartition(":")
+    names = "relay relay-1" if number == 1 else f"relay-{number}"
+    return f"Host {names}\n  HostName {host.strip('[]')}\n  Port {port}\n  HostKeyAlias {HOST_ALIAS}\n{common}"
+
+
+def _way(config: Path, relays: Sequence[str]) -> str:
+    """Return how to come to the machine: over the relay it was at, else over the next."""
+    if len(relays) == 1:
+        return "  ProxyJump relay\n"
+    tries = [f"ssh -q -F {shlex.quote(str(config))} -W %h:22 relay-{number + 1}" for number in range(len(relays))]
+    return f"  ProxyCommand sh -c {shlex.quote(' || '.join(tries))}\n"

@@ -3,15 +3,18 @@
 import asyncio
 import os
 import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import httpx
 import typer
 
 from deploy.cli._ask import AsJson, print_json
 from deploy.cli.connection import find_http_url
 from deploy.cli.failure import ExitCode, Failure
-from deploy.session_access import NotOpened, Wanted, open_session
+from deploy.session_access import REQUEST_SECONDS, Access, NotOpened, Wanted, open_session
+from deploy.session_files import FileMover, Move
 
 
 def connect(
@@ -28,6 +31,12 @@ def connect(
         ".callout/session"
     ),
     run: Annotated[bool, typer.Option("--run", help="Run ssh, or sftp, at once.")] = False,
+    get: Annotated[
+        list[str] | None, typer.Option("--get", metavar="NAME", help="Fetch a file; verified. May be repeated.")
+    ] = None,
+    put: Annotated[
+        list[Path] | None, typer.Option("--put", metavar="FILE", help="Send a file; verified. May be repeated.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Open a session to the machine of a case: key, certificate and an `ssh` configuration, ready to use.
@@ -36,7 +45,10 @@ def connect(
     """
     if not token:
         raise Failure(ExitCode.USAGE, "Give a technician's token with --token or CALLOUT_TOKEN (see `callout token`).")
-    wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind="file" if files else "tunnel", minutes=minutes)
+    moves = [Move(direction="out", name=name, local=Path(Path(name).name)) for name in get or ()]
+    moves += [Move(direction="in", name=path.name, local=path) for path in put or ()]
+    kind = "file" if files or moves else "tunnel"
+    wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind=kind, minutes=minutes)
 
     def waiting(state: str) -> None:
         if not as_json:
@@ -44,6 +56,9 @@ def connect(
 
     try:
         access = asyncio.run(open_session(find_http_url(), token, wanted, out.resolve(), waiting))
+        if moves:
+            _show_moves(asyncio.run(_move(access, token, case, moves, waiting)), as_json=as_json)
+            return
     except NotOpened as error:
         raise Failure(ExitCode.REFUSED, str(error)) from error
     except OSError as error:
@@ -54,3 +69,25 @@ def connect(
         typer.echo(shlex.join(access.command))
     if run:
         os.execvp(access.command[0], access.command)  # noqa: S606 - what the user asked for
+
+
+async def _move(
+    access: Access, token: str, case: str, moves: Sequence[Move], waiting: Callable[[str], None]
+) -> list[Mapping[str, Any]]:
+    """Move files one after the other, then close the session."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=find_http_url(), headers=headers, timeout=REQUEST_SECONDS) as http:
+        mover = FileMover(http, access, case, waiting)
+        done = [await mover.move(each) for each in moves]
+        await http.post(f"/api/v1/cases/{case}/sessions/{access.session['id']}/commands/close", json={})
+    return done
+
+
+def _show_moves(done: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"transfers": done})
+    else:
+        for each in done:
+            typer.echo(f"{each['state']}  {each['direction']}  {each['name']}  {each.get('size', '')}")
+    if any(each["state"] != "DONE" for each in done):
+        raise Failure(ExitCode.CHECK_FAILED, "Not all files are the same at both ends.")

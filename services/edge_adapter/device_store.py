@@ -11,7 +11,7 @@ from shared.errors import UnknownSchema
 SCHEMA: Final = 1
 _PLAIN: Final = (
     *("epoch", "n", "ended", "decommissioned", "interval_s", "since", "seen_at", "change", "unstable"),
-    *("changed_at", "recent"),
+    *("changed_at", "recent", "boot"),
 )
 _DEFAULTS: Final = {name: getattr(Device(tenant_id="", device_id=""), name) for name in _PLAIN}
 _PENDING: Final = ("id", "command", "expires_at", "timeout_s", "arguments", "attempt", "given_in", "deadline")

@@ -39,8 +39,8 @@ class GatewaySettings(ServiceSettings):
     requests_burst: int = Field(200, ge=1, le=1_000_000, description="Requests of one person at once, per process")
     relay: str = Field(
         "",
-        pattern=r"^$|^[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}$",
-        description="Where technicians reach the relay of remote sessions, host:port; told with each session",
+        pattern=r"^$|^[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}(,[A-Za-z0-9.\[\]:-]+:[0-9]{1,5})*$",
+        description="Where technicians reach the relays of remote sessions: host:port, several with commas between",
     )
     relay_host_ca: str = Field("", description="The public key by which hosts behind the relay are known")
     attachment_url: str = Field(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.remote_session.handlers import KINDS, TO_ITSELF, CaseEvents, Commands, DevicePresence
+from services.remote_session.handlers import KINDS, TO_ITSELF, CaseEvents, Commands, DevicePresence, DeviceRegistry
 from services.remote_session.settings import RemoteSessionSettings
 from services.remote_session.timers import DEVICES_DUE, People
 from shared import storage
@@ -36,7 +36,7 @@ def build(settings: RemoteSessionSettings) -> Service:
         )
 
     commands = hear(Commands(config, settings.limits()))
-    cases, presence = hear(CaseEvents()), hear(DevicePresence())
+    views = [hear(CaseEvents()), hear(DevicePresence()), hear(DeviceRegistry())]
     clock = Clock(
         [Wakes(DEVICES_DUE, sessions), people],
         tells=(TO_ITSELF,),
@@ -45,4 +45,4 @@ def build(settings: RemoteSessionSettings) -> Service:
         interval_seconds=settings.clock_interval_seconds,
         brokers=brokers,
     )
-    return Service(settings, broker, [commands, cases, presence], database, operations, before=[config], after=[clock])
+    return Service(settings, broker, [commands, *views], database, operations, before=[config], after=[clock])

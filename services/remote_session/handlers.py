@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.remote_session import store
 from services.remote_session.domain import CaseFacts, Desk, Device, Limits, decide
+from services.remote_session.registered import ENDPOINTS, session_endpoints
 from services.remote_session.store import Known
 from services.remote_session.telling import SOURCE, audited, event_messages, outcome_message, told_outcome
 from shared.config import Tenants
@@ -14,6 +15,7 @@ from shared.contracts.catalogue import (
     CASE_EVENTS,
     CASE_OUTCOMES,
     DEVICE_PRESENCE,
+    DEVICE_REGISTRY,
     OPS_AUDIT,
     SESSION_COMMANDS,
     SESSION_EVENTS,
@@ -37,7 +39,8 @@ TELLING: Final = (
     *("created", "assigned", "unassigned", "started", "requeued", "closed", "cancelled", "archived", "reopened"),
     *("shared", "deleted", "updated", "merged", "unmerged", "ended_with_target", "reopened_with_target"),
 )
-OBSERVED: Final = {session_command_type(name) for name in ("observe_case", "observe_presence", "define", "wake")}
+TOLD_ITSELF: Final = ("observe_case", "observe_presence", "observe_registry", "define", "wake")
+OBSERVED: Final = {session_command_type(name) for name in TOLD_ITSELF}
 TO_ITSELF: Final = replace(
     SESSION_COMMANDS, types={type_: body for type_, body in SESSION_COMMANDS.types.items() if type_ in OBSERVED}
 )
@@ -170,9 +173,35 @@ class DevicePresence(SessionRoom):
             "actor": system_of(told.tenant_id),
             "state": told.status.value,
             "epoch": told.epoch,
+            "boot": told.boot,
         }
         key = store.device_key(told.tenant_id, told.device_id)
         return Decision(messages=[to_itself("observe_presence", key, body, incoming)])
+
+
+class DeviceRegistry(SessionRoom):
+    """What the registry says of a device, as a command to the device's sessions; it keeps nothing."""
+
+    topic = DEVICE_REGISTRY
+    tells = (TO_ITSELF,)
+
+    def key(self, incoming: Incoming) -> str:
+        """Return the document of the device."""
+        return store.device_key(incoming.data.tenant_id, incoming.data.device_id)
+
+    def decide(self, incoming: Incoming, own: Known | None, guide: Known | None) -> Decision[Known]:  # noqa: ARG002
+        """Hand on what the machine has for sessions; of one that was decommissioned, nothing."""
+        told = incoming.data
+        found = session_endpoints(told.endpoints) if told.decommissioned_at is None else ()
+        body = {
+            "tenant_id": told.tenant_id,
+            "device_id": told.device_id,
+            "actor": system_of(told.tenant_id),
+            "endpoints": ENDPOINTS.dump_python(found, mode="json", exclude_none=True),
+            "version": told.version,
+        }
+        key = store.device_key(told.tenant_id, told.device_id)
+        return Decision(messages=[to_itself("observe_registry", key, body, incoming)])
 
 
 def facts_of(case: CaseState, before: CaseFacts | None = None) -> CaseFacts:

@@ -48,7 +48,10 @@ def device_from(document: Document) -> Device:
         device_id=document["device_id"],
         presence=Presence(document["presence"]),
         epoch=document["epoch"],
-        endpoints=_ENDPOINTS.validate_json(document["endpoints"]),
+        boot=document.get("boot"),
+        defined=_ENDPOINTS.validate_json(document["endpoints"]),
+        registered=_ENDPOINTS.validate_json(document.get("registered", b"[]")),
+        registry_version=document.get("registry_version", 0),
         allowed=tuple(document["allowed"]) if "allowed" in document else None,
         consents=_CONSENTS.validate_json(document["consents"]),
         sessions=tuple(_held_from(each) for each in document["sessions"]),
@@ -67,7 +70,7 @@ def _device_to(device: Device) -> Document:
         "device_id": device.device_id,
         "presence": device.presence.value,
         "epoch": device.epoch,
-        "endpoints": _ENDPOINTS.dump_json(device.endpoints, exclude_none=True),
+        "endpoints": _ENDPOINTS.dump_json(device.defined, exclude_none=True),
         "consents": _CONSENTS.dump_json(device.consents, exclude_none=True),
         "sessions": [_held_to(held) for held in device.sessions],
         "seq": device.seq,
@@ -75,6 +78,11 @@ def _device_to(device: Device) -> Document:
         "audit_hash": device.audit_hash,
         "recent": orjson.dumps(device.recent),
     }
+    if device.boot is not None:
+        document["boot"] = device.boot
+    if device.registry_version:
+        registered = _ENDPOINTS.dump_json(device.registered, exclude_none=True)
+        document |= {"registered": registered, "registry_version": device.registry_version}
     if device.allowed is not None:
         document["allowed"] = list(device.allowed)
     if device.due_at is not None:

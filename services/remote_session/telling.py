@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from services.remote_session.domain.state import Device, Event, Result
 from shared.auditing import audit_message
 from shared.contracts.catalogue import CASE_OUTCOMES, SESSION_EVENTS
@@ -13,13 +15,16 @@ from shared.contracts.events import OUTCOME, Cause
 from shared.contracts.ids import derived_id
 from shared.contracts.ops import Audit, Thing, Who
 from shared.contracts.session_commands import session_command_name
-from shared.contracts.sessions import SessionEvent, event_type
+from shared.contracts.sessions import SessionEvent, Transfer, event_type
 from shared.contracts.words import Role
 
 SOURCE: Final = "/callout/remote_session"
 MACHINES: Final = frozenset({Role.SYSTEM, Role.DEVICE})
 #: Too many, and told as events: what went through a session is in the record of its end.
 UNAUDITED: Final = frozenset({"progressed"})
+
+
+_TRANSFER: Final = TypeAdapter(Transfer)
 
 
 def key_of(device: Device) -> str:
@@ -47,6 +52,7 @@ def _event_message(event: Event, device: Device, cause: Cause, incoming: Incomin
         change=event.change,
         session=event.session,
         consent=event.consent,
+        transfer=event.transfer,
         endpoints=defined.endpoints if defined else None,
         allowed=defined.allowed if defined else None,
     )
@@ -142,6 +148,8 @@ def _of_event(event: Event, device: Device, incoming: Incoming, n: int) -> Audit
             "bytes_out": session.bytes_out,
             "active_seconds": session.active_seconds,
         }
+        if event.transfer is not None:
+            details["transfer"] = _TRANSFER.dump_python(event.transfer, mode="json", exclude_none=True)
     elif event.consent is not None:
         details["scope"] = event.consent.scope.model_dump(mode="json", exclude_none=True)
     kind, id_ = ("session", session.id) if session else ("device", key_of(device))

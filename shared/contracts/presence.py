@@ -52,8 +52,8 @@ class PresenceCause(StrEnum):
 class Observed(Model):
     """Something was seen of a device: what it said, or the broker said for it.
 
-    `epoch` rises with each of its connections, `n` with each of its messages in one. `queued`: it had lain in a queue
-    while nobody listened, so that its time says nothing.
+    `epoch` rises with each of its connections, `n` with each of its messages in one; `boot` is the same as long as the
+    device runs without a break. `queued`: it had lain in a queue while nobody listened, so that its time says nothing.
     """
 
     tenant_id: TenantId
@@ -62,6 +62,7 @@ class Observed(Model):
     epoch: Epoch
     n: Annotated[int, Field(ge=0, le=EPOCH_MAX)] = 0
     interval_s: Interval | None = None
+    boot: Epoch | None = None
     received_at: Instant | None = None
     adapter: Id | None = None
     queued: bool = False
@@ -97,7 +98,8 @@ class DevicePresence(Model):
     """Whether a device is there, told once for each change; `change` counts them from 1 without gaps.
 
     `detection_delay_s` is how long it took to know: since the message was received, or (`timeout`) since the last sign
-    of life. `unstable`: it changed too often lately; who notifies people waits until that is over.
+    of life. `unstable`: it changed too often lately; who notifies people waits until that is over. `boot`, where the
+    device tells it, stays the same over its connections until it starts anew.
     """
 
     tenant_id: TenantId
@@ -105,6 +107,7 @@ class DevicePresence(Model):
     status: Presence = Field(strict=False)
     previous: Presence = Field(strict=False)
     epoch: Epoch
+    boot: Epoch | None = None
     change: Annotated[int, Field(ge=1)]
     since: Instant
     last_seen: Instant | None = None

@@ -12,7 +12,11 @@ from shared.contracts.sessions import (
     ENDPOINTS_MAX,
     LIFETIME_MINUTES_MAX,
     ConsentScope,
+    Digest,
     EndpointName,
+    FileName,
+    FileSize,
+    Relay,
     SessionEndpoint,
     Signature,
 )
@@ -107,6 +111,40 @@ class CloseSession(OfSession):
     reason: Text | None = None
 
 
+class TransferFile(OfSession):
+    """Put the transfer of a file into the queue of a session for files; its id is a UUIDv5 of the command's.
+
+    A file that goes `in` to the machine comes with its size and SHA-256.
+    """
+
+    direction: Direction
+    name: FileName
+    size: FileSize | None = None
+    sha256: Digest | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "TransferFile":
+        if self.direction is Direction.BOTH:
+            raise ValueError("direction: a file goes `in` or `out`")
+        if self.direction is Direction.IN and (self.size is None or self.sha256 is None):
+            raise ValueError("a file that goes in needs size and sha256")
+        return self
+
+
+class VerifyTransfer(OfSession):
+    """Say what came of a file out of the machine: how much, and its SHA-256."""
+
+    transfer_id: Id
+    size: FileSize
+    sha256: Digest
+
+
+class CancelTransfer(OfSession):
+    """Give a transfer up."""
+
+    transfer_id: Id
+
+
 class DefineEndpoints(SessionCommand):
     """Say which endpoints a machine has; and, where they are known, the targets that the device itself allows."""
 
@@ -133,6 +171,7 @@ class AnswerOffer(SessionCommand):
     accepted: bool
     code: Word | None = None
     reason: Text | None = None
+    relay: Relay | None = None
 
 
 class ReportSession(SessionCommand):
@@ -145,6 +184,20 @@ class ReportSession(SessionCommand):
     bytes_out: Annotated[int, Field(ge=0)] | None = None
     active_at: Instant | None = None
     reason: Text | None = None
+    relay: Relay | None = None
+
+
+class ReportFile(SessionCommand):
+    """What the machine saw of a file of a session: how far it is; with its SHA-256 when it was closed and is whole."""
+
+    session_id: Id
+    attempt: int
+    direction: Direction
+    name: FileName
+    offset: FileSize
+    size: FileSize | None = None
+    sha256: Digest | None = None
+    closed: bool = False
 
 
 class ObserveCase(OfCase):
@@ -160,10 +213,18 @@ class ObserveCase(OfCase):
 
 
 class ObservePresence(SessionCommand):
-    """The device is, or is not, within reach."""
+    """The device is, or is not, within reach; `boot` tells whether it is still the run of before."""
 
     state: Presence = Field(strict=False)
     epoch: int
+    boot: int | None = None
+
+
+class ObserveRegistry(SessionCommand):
+    """What the registry says that a machine has; an older version than the known one is old news."""
+
+    endpoints: Annotated[tuple[SessionEndpoint, ...], Field(max_length=ENDPOINTS_MAX)] = ()
+    version: int
 
 
 class SessionWake(SessionCommand):
@@ -180,11 +241,16 @@ SESSION_COMMANDS: Final[dict[str, type[SessionCommand]]] = {
     "activate": ActivateSession,
     "deactivate": DeactivateSession,
     "close": CloseSession,
+    "transfer": TransferFile,
+    "verify_transfer": VerifyTransfer,
+    "cancel_transfer": CancelTransfer,
     "define": DefineEndpoints,
     "answer": AnswerOffer,
     "report": ReportSession,
+    "report_file": ReportFile,
     "observe_case": ObserveCase,
     "observe_presence": ObservePresence,
+    "observe_registry": ObserveRegistry,
     "wake": SessionWake,
 }
 

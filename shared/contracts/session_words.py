@@ -46,6 +46,20 @@ class Direction(Word):
     BOTH = "both"
 
 
+class TransferState(Word):
+    """Where the transfer of a file stands."""
+
+    QUEUED = "QUEUED"
+    OFFERED = "OFFERED"
+    TRANSFERRING = "TRANSFERRING"
+    PAUSED = "PAUSED"
+    VERIFYING = "VERIFYING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+
+
 class EndReason(Word):
     """Why a session ended, beside the codes of refusals."""
 

@@ -8,12 +8,13 @@ from pydantic import Field, StringConstraints, model_validator, with_config
 from shared.contracts.case import CONFIG, Actor
 from shared.contracts.events import Cause
 from shared.contracts.fields import CaseId, DeviceId, Id, Instant, Model, TenantId, Text, Word
-from shared.contracts.session_words import Direction, SessionKind, SessionState, TunnelType
+from shared.contracts.session_words import Direction, SessionKind, SessionState, TransferState, TunnelType
 from shared.contracts.tenant_time import Spans, Zone
 
 SERVICES_MAX: Final = 8
 ENDPOINTS_MAX: Final = 50
 CONSENTS_MAX: Final = 50
+TRANSFERS_MAX: Final = 20
 LIFETIME_MINUTES_MAX: Final = 720
 
 EVENTS: Final = (
@@ -28,6 +29,7 @@ EVENTS: Final = (
     "closed",
     "revoked",
     "progressed",
+    "transferred",
     "granted",
     "withdrawn",
     "defined",
@@ -38,6 +40,14 @@ Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:][A-Za-z0-9.:_-]{0
 Port = Annotated[int, Field(ge=1, le=65535)]
 Days = Annotated[tuple[Annotated[int, Field(ge=1, le=7)], ...], Field(min_length=1, max_length=7)]
 Root = Annotated[str, StringConstraints(pattern=r"^/[^\x00]{0,1023}$")]
+#: A part of a path that is neither empty, `.` nor `..`.
+_PART: Final = r"(?:[^/.\x00-\x1f][^/\x00-\x1f]*|\.[^/.\x00-\x1f][^/\x00-\x1f]*|\.\.[^/\x00-\x1f]+)"
+#: A file below the folder of an endpoint.
+FileName = Annotated[str, StringConstraints(pattern=rf"^{_PART}(?:/{_PART})*$", max_length=1024)]
+#: Where technicians reach a relay: host:port.
+Relay = Annotated[str, StringConstraints(pattern=r"^\S{1,300}:[0-9]{1,5}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileSize = Annotated[int, Field(ge=0, le=10**15)]
 Signature = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", max_length=8192)
 ]
@@ -54,6 +64,7 @@ class SessionEndpoint:
     """A named target on a machine: a port for tunnels, or a folder for files, with what holds there."""
 
     name: EndpointName
+    machine_id: Id | None = None
     kind: SessionKind = SessionKind.TUNNEL
     protocol: TunnelType = TunnelType.TCP
     host: Host | None = None
@@ -128,11 +139,34 @@ class SessionService:
 
 @with_config(CONFIG)
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """A file on its way `in` to the machine, or `out` of it.
+
+    `size` and `sha256` are what who asked says of it, `machine_sha256` what the machine itself found; it is DONE when
+    both are there and the same. `offset` is how far it is.
+    """
+
+    id: Id
+    endpoint: EndpointName
+    direction: Direction
+    name: FileName
+    state: TransferState
+    size: FileSize | None = None
+    sha256: Digest | None = None
+    machine_sha256: Digest | None = None
+    offset: FileSize = 0
+    requested_at: Instant
+    since: Instant
+    reason: Word | None = None
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSession:
-    """A session after its last event: `attempt` counts its offers, `epoch` is the device's when it was offered.
+    """A session after its last event: `attempt` counts its offers; `epoch` and `boot` are the device's at the last one.
 
     `source` and `destination` tell which legs are up: the technician's certificate was fetched, the device is
-    connected. `bytes_in` went to the machine, `bytes_out` came from it, as the device counted them.
+    connected, to `relay`. `bytes_in` went to the machine, `bytes_out` came from it, as the device counted them.
     """
 
     id: Id
@@ -143,6 +177,7 @@ class RemoteSession:
     state: SessionState
     by: Actor
     services: tuple[SessionService, ...]
+    transfers: tuple[Transfer, ...] = ()
     public_key: str | None = None
     reason: Text | None = None
     requested_at: Instant
@@ -151,9 +186,11 @@ class RemoteSession:
     expires_at: Instant
     consent_id: Id | None = None
     epoch: int | None = None
+    boot: int | None = None
     attempt: int = 0
     source: bool = False
     destination: bool = False
+    relay: Relay | None = None
     bytes_in: int = 0
     bytes_out: int = 0
     active_at: Instant | None = None
@@ -166,8 +203,9 @@ class RemoteSession:
 class SessionEvent(Model):
     """One change of a session, or of what a machine's sessions rest on; `seq` is gapless per device.
 
-    `session` is the state after. Of `granted` and `withdrawn` there is the `consent`, of `defined` all `endpoints` and,
-    where it is known, the device's own `allowed` targets. An `offered` session comes with the consent it rests on.
+    `session` is the state after. `transferred` tells the end of the `transfer` of a file, `progressed` how far it is.
+    Of `granted` and `withdrawn` there is the `consent`, of `defined` all `endpoints` and, where it is known, the
+    device's own `allowed` targets. An `offered` session comes with the consent it rests on.
     """
 
     tenant_id: TenantId
@@ -180,6 +218,7 @@ class SessionEvent(Model):
     cause: Cause
     change: dict[str, Any]
     session: RemoteSession | None = None
+    transfer: Transfer | None = None
     consent: Consent | None = None
     endpoints: tuple[SessionEndpoint, ...] | None = None
     allowed: tuple[str, ...] | None = None

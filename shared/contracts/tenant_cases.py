@@ -2,19 +2,22 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.contracts import limits
 from shared.contracts.fields import CaseCode, Model, Tag, Text, Title, Word
 from shared.contracts.tenant_uploads import FileRules
 from shared.contracts.words import CaseType, Clock, Priority, Severity, TicketClass
 
+VideoUrl = Annotated[str, StringConstraints(pattern=r"^https://[^\s{}]+/[^\s{}]*\{room\}[^\s{}]*$", max_length=500)]
+
 
 class Settings(Model):
     """Kind `settings`, named `default`: what holds for all cases of a tenant. Days that are 0 mean never.
 
     `retention_days`: so long a case is kept after it was archived or deleted, then `callout erase --retention` takes
-    it; left out, for ever.
+    it; left out, for ever. `video_url`: where people of a case meet, as `https://meet.example/{room}`; `{room}` becomes
+    a name that only who may read the case can know.
     """
 
     calendar: Word | None = None
@@ -26,6 +29,7 @@ class Settings(Model):
     auto_escalate: Annotated[tuple[Clock, ...], Field(max_length=2)] = ()
     remote_access_by_assignee_only: bool = False
     files: FileRules = FileRules()
+    video_url: VideoUrl | None = None
 
 
 class Template(Model):

@@ -8,6 +8,7 @@ from tests.builders import AT, CASE_ID, COMMAND_ID
 
 DEVICE_KEY = "acme/press-07"
 SESSION_ID = "6a8f4f9e-70d5-5c0e-9a55-6d2a7c1b8e21"
+TRANSFER_ID = "0d6a7a6c-97a4-5b84-8f0e-0a4c7d1e9f77"
 CONSENT_ID = "d20a7a6c-97a4-5b84-8f0e-0a4c7d1e9f32"
 LATER = "2026-03-02T12:15:00.000Z"
 DEVICE = {"tenant_id": "acme", "device_id": "press-07"}
@@ -52,6 +53,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "activate": {"session_id": SESSION_ID, "token_hash": "5e" * 32},
     "deactivate": {"session_id": SESSION_ID},
     "close": {"session_id": SESSION_ID, "reason": "done"},
+    "transfer": {"session_id": SESSION_ID, "direction": "in", "name": "up/plc.bin", "size": 5_120, "sha256": "5e" * 32},
+    "verify_transfer": {"session_id": SESSION_ID, "transfer_id": TRANSFER_ID, "size": 5_120, "sha256": "5e" * 32},
+    "cancel_transfer": {"session_id": SESSION_ID, "transfer_id": TRANSFER_ID},
+    "report_file": {"session_id": SESSION_ID, "attempt": 1, "direction": "in", "name": "up/plc.bin", "offset": 5_120}
+    | {"size": 5_120, "sha256": "5e" * 32, "closed": True},
     "define": {"endpoints": ENDPOINTS, "allowed": ["192.168.7.0/24:443", "192.168.7.20:8000-9000"]},
     "answer": {"session_id": SESSION_ID, "attempt": 1, "accepted": False, "code": "target_denied", "reason": "no"},
     "report": {
@@ -73,9 +79,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "seq": 7,
     },
     "observe_presence": {"state": "online", "epoch": 12},
+    "observe_registry": {"endpoints": [{**ENDPOINTS[0], "machine_id": "m-1"}], "version": 4},
     "wake": {"due_at": AT},
 }
-BY = {"request": TINA, "activate": TINA, "deactivate": TINA, "close": TINA}
+BY = dict.fromkeys(
+    ("request", "activate", "deactivate", "close", "transfer", "verify_transfer", "cancel_transfer"), TINA
+)
 OWNERS = {"grant": OMAR, "refuse": OMAR, "withdraw": OMAR}
 ABOUT_CASES = {*BY, *OWNERS, "observe_case"}
 
@@ -133,6 +142,20 @@ STATES = {
     "closed": "CLOSED",
     "revoked": "REVOKED",
     "progressed": "ACTIVE",
+    "transferred": "ACTIVE",
+}
+TRANSFER = {
+    "id": TRANSFER_ID,
+    "endpoint": "logs",
+    "direction": "out",
+    "name": "2026/spindle.log",
+    "state": "DONE",
+    "size": 5_120,
+    "sha256": "5e" * 32,
+    "machine_sha256": "5e" * 32,
+    "offset": 5_120,
+    "requested_at": AT,
+    "since": AT,
 }
 ENDS = {"rejected", "expired", "failed", "closed", "revoked"}
 
@@ -152,6 +175,12 @@ def session_event(name: str) -> dict[str, Any]:
     session = SESSION | {"state": STATES[name]} | ended
     change = {"from": "CONNECTING", "state": STATES[name]} | ({"reason": "case_not_open"} if ended else {})
     offered = {"consent": CONSENT} if name == "offered" else {}
+    if name == "transferred":
+        session, change = (
+            session | {"transfers": [TRANSFER]},
+            {"transfer_id": TRANSFER_ID, "state": "DONE", "offset": 5_120},
+        )
+        return {**body, "session_id": SESSION_ID, "change": change, "session": session, "transfer": TRANSFER}
     return {**body, "session_id": SESSION_ID, "change": change, "session": session, **offered}
 
 

@@ -3,9 +3,13 @@
 import asyncio
 import os
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,9 @@ from deploy.session_access import Wanted, open_session
 from services.remote_session.relay.authority import Authority
 from shared.contracts.ids import fresh_id
 from shared.flow.teller import partitioner
-from tests.edge_agent import Agent, resident_kib
+from tests.edge_agent import Agent, free_port, resident_kib
 from tests.integration.test_gateway import Client
-from tests.stack import RunningStack
+from tests.stack import PROJECT, RunningStack, clean_environment, wait_until
 
 pytestmark = pytest.mark.integration
 HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
@@ -69,11 +73,13 @@ async def tell(stack: RunningStack, topic: str, key: str, type_: str, body: dict
         await producer.send_and_wait(topic, orjson.dumps(body), key=key.encode(), headers=headers)
 
 
-async def tell_presence(stack: RunningStack, device: str, status: str = "online", epoch: int = 1) -> None:
+async def tell_presence(
+    stack: RunningStack, device: str, status: str = "online", epoch: int = 1, boot: int | None = None
+) -> None:
     at = "2026-03-02T10:15:00.000Z"
     body: dict[str, Any] = {"tenant_id": "acme", "device_id": device, "status": status, "previous": "unknown"}
     body |= {"epoch": epoch, "change": epoch, "since": at, "cause": "birth", "detection_delay_s": 0.0}
-    body |= {"evidence": {"kind": "birth"}, "at": at}
+    body |= {"evidence": {"kind": "birth"}, "at": at} | ({"boot": boot} if boot else {})
     await tell(stack, "device.presence.v1", f"acme/{device}", "callout.device.presence.v1", body)
 
 
@@ -183,12 +189,27 @@ async def test_consent_taken_back_revokes_and_a_repeated_request_counts_once(
     assert (await eventually(people.tina, session, state="REVOKED"))["end_reason"] == "consent_missing"
 
 
-async def test_a_boot_of_the_device_revokes_what_was_offered_to_it_before(stack: RunningStack, people: People) -> None:
+async def test_endpoints_come_from_the_registry_and_a_boot_but_no_connection_of_the_device_revokes(
+    stack: RunningStack, people: People
+) -> None:
     case = await shared_case(stack, people, "press-04")
     path = f"/api/v1/cases/{case['id']}"
-    asked = (await requested(people, case["id"])).json()
+    await tell_presence(stack, "press-04", epoch=2, boot=1)
+    at = "2026-03-02T10:15:00.000Z"
+    known: dict[str, Any] = {"tenant_id": "acme", "device_id": "press-04", "version": 1, "state": "registered"}
+    known |= {"registered_at": at, "updated_at": at}
+    known |= {"endpoints": [{"name": "Screen", "kind": "tunnel", "protocol": "vnc", "host": "10.0.0.7", "port": 5900}]}
+    await tell(stack, "device.registry.v1", "acme/press-04", "callout.device.registered.v1", known)
+    screen = [{"endpoint": "screen"}]
+    asked = (await requested(people, case["id"], services=screen)).json()
+    assert asked["services"][0]["port"] == 5900
     await people.omar.post(f"{path}/consents", json={"session": asked["id"]})
-    await tell_presence(stack, "press-04", epoch=2)
+    session = f"{path}/sessions/{asked['id']}"
+    await eventually(people.tina, session, state="OFFERED", boot=1)
+    await tell_presence(stack, "press-04", epoch=3, boot=1)
+    await asyncio.sleep(1)
+    assert (await people.tina.get(session)).json()["state"] == "OFFERED"
+    await tell_presence(stack, "press-04", epoch=4, boot=2)
     ended = await eventually(people.tina, f"{path}/sessions/{asked['id']}", state="REVOKED")
     assert ended["end_reason"] == "epoch_changed"
 
@@ -244,13 +265,97 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
     assert not is_running(carrier_of(agent)), "what carried the sessions ended with the agent"
 
 
-def mounted(stack: RunningStack, folder: Path, device: str) -> Agent:
+@pytest.mark.seed("S1.30")
+async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_the_same(
+    stack: RunningStack, people: People, tmp_path: Path
+) -> None:
+    case = await shared_case(stack, people, "press-06")
+    path = f"/api/v1/cases/{case['id']}"
+    root, mine = tmp_path / "root", tmp_path / "mine"
+    root.mkdir()
+    mine.mkdir()
+    (root / "log.bin").write_bytes(os.urandom(300_000))
+    (mine / "up.bin").write_bytes(os.urandom(3_000_000))
+    folder = {"name": "files", "kind": "file", "protocol": "sftp", "root": str(root), "bytes_per_minute": 60_000_000}
+    await people.omar.put("/api/v1/devices/press-06/endpoints", json={"endpoints": [folder]})
+    second = await asyncio.to_thread(second_relay, stack, tmp_path)
+    agent = mounted(stack, tmp_path, "press-06", f'[[root]]\npath = "{root}"\nwritable = true\n', second.edge)
+    await consented(people, path)
+    environment = {"CALLOUT_TOKEN": people.tina.headers["Authorization"].removeprefix("Bearer ")}
+    command = ("connect", case["id"], "--out", "keys", "--put", "up.bin", "--get", "log.bin", "--json")
+    calling = asyncio.create_task(asyncio.to_thread(run_callout, stack, mine, environment, *command))
+    for _ in range(400):
+        if (root / "up.bin").exists() and (root / "up.bin").stat().st_size > 0:
+            break
+        await asyncio.sleep(0.05)
+    [session] = (await people.tina.get(f"{path}/sessions")).json()["items"]
+    first = session["relay"] == stack.values["CALLOUT_RELAY"]
+    os.kill(stack.pids["relay"][0] if first else second.process.pid, signal.SIGKILL)
+    assert (root / "up.bin").stat().st_size < 3_000_000, "the relay was killed in the middle"
+    called = await calling
+    assert called.returncode == 0, called.stderr
+    told = orjson.loads(called.stdout)["transfers"]
+    assert [(each["direction"], each["state"]) for each in told] == [("in", "DONE"), ("out", "DONE")]
+    assert (root / "up.bin").read_bytes() == (mine / "up.bin").read_bytes()
+    assert (root / "log.bin").read_bytes() == (mine / "log.bin").read_bytes()
+    other = (await people.tina.get(f"{path}/sessions/{session['id']}")).json()["relay"]
+    assert other == (second.address if first else stack.values["CALLOUT_RELAY"])
+    moved = [each["details"] for each in await audit_of(stack) if each["action"] == "session.transferred"]
+    assert [each["transfer"]["name"] for each in moved if each["case_id"] == case["id"]] == ["up.bin", "log.bin"]
+    agent.stop()
+    second.process.kill()
+    second.process.wait()
+
+
+@dataclass
+class SecondRelay:
+    """One more relay of a stack, by its own process."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    edge: str
+
+
+def second_relay(stack: RunningStack, folder: Path) -> SecondRelay:
+    """Run one, with the keys and the servers of the stack."""
+    health, port, edge = free_port(), free_port(), free_port()
+    environment = {name: stack.values[name] for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI")}
+    environment |= {"REMOTE_SESSION_RELAY_FOLDER": stack.values["CALLOUT_RELAY_FOLDER"], "PYTHONPATH": str(PROJECT)}
+    environment |= {"REMOTE_SESSION_HTTP_PORT": str(health), "REMOTE_SESSION_RELAY_PORT": str(port)}
+    environment |= {"REMOTE_SESSION_RELAY_EDGE_PORT": str(edge)}
+    with (folder / "relay.log").open("wb") as log:
+        process = subprocess.Popen(
+            (sys.executable, "-m", "services.remote_session.relay"),
+            cwd=PROJECT, env={**clean_environment(), **environment}, stdout=log, stderr=log,
+        )  # fmt: skip
+    wait_until(lambda: answers(health), seconds=30)
+    return SecondRelay(process, f"127.0.0.1:{port}", f"127.0.0.1:{edge}")
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz").is_success
+    except httpx.TransportError:
+        return False
+
+
+def run_callout(stack: RunningStack, folder: Path, environment: dict[str, str], *arguments: str) -> Any:
+    """Run the command as a technician would, in a folder."""
+    return subprocess.run(
+        (sys.executable, "-m", "deploy.cli.main", *arguments),
+        cwd=folder, env={**clean_environment(), **stack.values, **environment, "PYTHONPATH": str(PROJECT)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def mounted(stack: RunningStack, folder: Path, device: str, more: str = "", *relays: str) -> Agent:
     """Run the agent of a machine as its owner would; no broker is there, which remote sessions do not need."""
     Authority(Path(stack.values["CALLOUT_RELAY_FOLDER"])).enrol_edge("acme", device, folder / "sessions")
     allow = folder / "allow.toml"
-    allow.write_text('endpoints = ["127.0.0.1:*"]\n')
+    allow.write_text(f'endpoints = ["127.0.0.1:*"]\n{more}')
     allow.chmod(0o644)
-    sessions = f'[sessions]\nallow = "allow.toml"\nrelays = ["{stack.values["CALLOUT_RELAY_EDGE"]}"]\n'
+    edges = [stack.values["CALLOUT_RELAY_EDGE"], *relays]
+    sessions = f'[sessions]\nallow = "allow.toml"\nrelays = {orjson.dumps(edges).decode()}\n'
     agent = Agent(folder, "mqtt://127.0.0.1:1", device=device, more=sessions)
     agent.start()
     return agent

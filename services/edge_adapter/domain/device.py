@@ -72,6 +72,7 @@ class Device:
     status: Presence = Presence.UNKNOWN
     cause: PresenceCause | None = None
     epoch: int = NO_EPOCH
+    boot: int | None = None
     n: int = -1
     ended: bool = False
     decommissioned: bool = False

@@ -99,7 +99,7 @@ def _on_death(device: Device, seen: Observed, now: datetime) -> Told:
 
 def _end(device: Device, seen: Observed, now: datetime) -> Told:
     if seen.epoch > device.epoch:
-        device = replace(device, epoch=seen.epoch, n=seen.n)
+        device = replace(device, epoch=seen.epoch, boot=seen.boot, n=seen.n)
     ended = replace(device, ended=True, rival=None)
     cause = DEATHS[seen.kind]
     news = cause is PresenceCause.DECOMMISSION and device.cause is not cause
@@ -134,6 +134,7 @@ def _alive(device: Device, seen: Observed, now: datetime) -> Told:
     after = replace(
         device,
         epoch=seen.epoch,
+        boot=seen.boot if seen.boot is not None or not same else device.boot,
         n=seen.n,
         ended=False,
         decommissioned=False,
@@ -186,6 +187,7 @@ def told(
         "status": device.status.value,
         "previous": previous.value,
         "epoch": max(device.epoch, NO_EPOCH + 1),
+        "boot": device.boot,
         "change": device.change,
         "since": rfc3339(device.since or now),
         "cause": device.cause.value if device.cause is not None else None,

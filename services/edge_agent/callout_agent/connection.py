@@ -37,7 +37,7 @@ class Connection:
         self._beat_soon = asyncio.Event()
         self._replies: set[asyncio.Task[None]] = set()
         self._certificate: asyncio.Future[bytes] | None = None
-        will = word(epoch, 0, settings.interval_s)
+        will = word(epoch, 0, settings.interval_s, boot=boot)
         self._link = Link(
             settings.broker,
             self._hear,

@@ -88,7 +88,10 @@ COMMANDS: Final[Mapping[str, frozenset[Role]]] = {
 }
 #: Who may give which command to remote sessions over HTTP; whose case, machine and session it is, the service judges.
 SESSION_COMMANDS: Final[Mapping[str, frozenset[Role]]] = {
-    **dict.fromkeys(("request", "activate", "deactivate"), frozenset({Role.AGENT, Role.TECHNICIAN})),
+    **dict.fromkeys(
+        ("request", "activate", "deactivate", "transfer", "verify_transfer", "cancel_transfer"),
+        frozenset({Role.AGENT, Role.TECHNICIAN}),
+    ),
     **dict.fromkeys(("grant", "refuse", "withdraw"), frozenset({Role.OPERATOR})),
     "close": DESK | {Role.OPERATOR},
     "define": frozenset({Role.OPERATOR, Role.DISPATCHER}),

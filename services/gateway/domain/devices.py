@@ -14,7 +14,7 @@ from shared.contracts.presence import Presence
 
 SCHEMA: Final = 1
 #: What a change of presence says of a device, beside its name.
-PRESENCE: Final = ("status", "since", "last_seen", "cause", "epoch", "unstable", "interval_s", "change", "at")
+PRESENCE: Final = ("status", "since", "last_seen", "cause", "epoch", "boot", "unstable", "interval_s", "change", "at")
 #: What the registry says of a device to everybody who may read devices; how it comes in is for the staff.
 REGISTERED: Final = (
     *("state", "version", "registered_at", "updated_at", "decommissioned_at", "name", "serial", "brand"),

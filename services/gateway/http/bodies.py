@@ -12,7 +12,7 @@ from services.gateway.domain.view import CaseView
 from services.gateway.http.commands import Answer
 from services.gateway.http.doors import Doors
 from services.gateway.http.problems import STATUS, Problem, not_found
-from services.gateway.http.tenants import flags_for
+from services.gateway.http.tenants import flags_for, video_for
 
 KEY_MAX: Final = 200
 ETAG: Final = re.compile(r'"(\d{1,15})"')
@@ -89,7 +89,8 @@ Body = Annotated[dict[str, Any], Depends(read_json)]
 
 def resource(view: CaseView, who: Identity, doors: Doors) -> dict[str, Any]:
     """Return a case as JSON: its state, what this person can do with it, and what lists show beside."""
-    return {**view.state, "flags": flags_for(doors, who, view), "columns": dict(view.columns)}
+    shown = {"flags": flags_for(doors, who, view), "columns": dict(view.columns)}
+    return {**view.state, **shown, **video_for(doors, view)}
 
 
 def told_case(view: CaseView, who: Identity, doors: Doors, *, status: int = 200, location: bool = False) -> Response:

@@ -7,8 +7,13 @@ KEY: Final = "id_ed25519"
 LOOPBACK: Final = "127.0.0.1"
 
 
-def ways_of(session: Mapping[str, Any], relay: str, host_ca: str = "") -> dict[str, Any]:
-    """Return the exact lines; with a key `id_ed25519` at hand, the certificate goes beside it."""
+def ways_of(session: Mapping[str, Any], relays: str, host_ca: str = "") -> dict[str, Any]:
+    """Return the exact lines; with a key `id_ed25519` at hand, the certificate goes beside it.
+
+    `relay` is where the machine is connected, as far as that is known; `relays` are all, for it may come to another.
+    """
+    known = [each for part in relays.split(",") if (each := part.strip())]
+    relay = session.get("relay") or (known[0] if known else "")
     if not relay:
         return {}
     host, _, port = relay.rpartition(":")
@@ -17,7 +22,7 @@ def ways_of(session: Mapping[str, Any], relay: str, host_ca: str = "") -> dict[s
     target = f"{name}@{name}"
     tunnels = [each for each in session["services"] if each.get("port") and not each.get("root")]
     forwards = " ".join(f"-L {_forward(each)}" for each in tunnels)
-    ways = {"relay": relay, "user": name, "host": name}
+    ways: dict[str, Any] = {"relay": relay, "relays": list(dict.fromkeys([relay, *known])), "user": name, "host": name}
     if host_ca:
         ways["known_hosts"] = f"@cert-authority * {host_ca}"
     ways["certify"] = f"ssh -p {port} token-{name}@{host} certify < {KEY}.pub > {KEY}-cert.pub"

@@ -58,6 +58,7 @@ DEVICE: Final[Mapping[str, Any]] = {
         "last_seen": AT,
         "cause": "birth",
         "epoch": 1772446500000,
+        "boot": 1772440000000,
         "unstable": False,
         "interval_s": 30.0,
         "change": 4,

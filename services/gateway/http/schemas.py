@@ -69,11 +69,12 @@ def _resources() -> dict[str, Schema]:
     statuses = {"enum": ["accepted", "refused", "pending"]}
     known = {**dict.fromkeys(("case_id", "note_id"), TEXT), **dict.fromkeys(("version", "seq"), COUNT)}
     outcome = obj({"case": TEXT, "status": statuses}, id=TEXT, problem=ref("Problem"), **known)
+    beside = {"note_id": TEXT, "video_url": {**TEXT, "description": "where people meet, if the owner has set that"}}
     counts = dict.fromkeys(("accepted", "refused", "pending"), COUNT)
     choice = {"columns": _columns(), "filters": {"type": "object", "description": "parameters of a list"}}
     return {
         "Case": {
-            "allOf": [ref("CaseState"), obj({"flags": ref("Flags"), "columns": {"type": "object"}}, note_id=TEXT)],
+            "allOf": [ref("CaseState"), obj({"flags": ref("Flags"), "columns": {"type": "object"}}, **beside)],
             "description": "A case: its state, what the asker can do with it now, and what lists show beside.",
         },
         "Page": obj(

@@ -53,6 +53,9 @@ async def read_session(doors: Rooms, who: SessionReader, name: CaseName, session
     return await _shown(doors, who, view.case_id, session)
 
 
+SessionWord = Literal["activate", "deactivate", "close", "refuse", "transfer", "verify_transfer", "cancel_transfer"]
+
+
 @router.get("/cases/{case}/sessions/{session}/history")
 async def read_session_history(doors: Rooms, who: SessionReader, name: CaseName, session: SessionName) -> Response:
     """Read what happened to a session: who did what, when, with which bytes and to which end."""
@@ -68,11 +71,11 @@ async def command_session(
     who: SessionCommander,
     name: CaseName,
     session: SessionName,
-    command: Annotated[Literal["activate", "deactivate", "close", "refuse"], Path()],
+    command: Annotated[SessionWord, Path()],
     body: Body,
     key: Key,
 ) -> Response:
-    """Activate or deactivate a session, close it, or refuse consent to it."""
+    """Activate or deactivate a session, close it, or refuse consent to it; queue, verify or cancel a transfer of it."""
     view = await seen(doors, who, name)
     told = await doors.sessions.send(who, view, command, body, key=key, named={"session_id": session})
     return _pending(told) if told.outcome is None else await _shown(doors, who, view.case_id, session, told)

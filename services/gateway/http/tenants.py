@@ -5,6 +5,7 @@ from typing import Final
 
 from services.gateway.domain.access import Identity
 from services.gateway.domain.flags import flags_of
+from services.gateway.domain.meeting import video_url_of
 from services.gateway.domain.view import CaseView
 from services.gateway.http.doors import Doors
 from shared.contracts.tenant_data import TenantData
@@ -16,6 +17,12 @@ NEWEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 def tenant_of(doors: Doors, who: Identity) -> TenantData:
     """Return what the tenant of somebody has set."""
     return doors.tenants.of(who.tenant_id, NEWEST)
+
+
+def video_for(doors: Doors, view: CaseView) -> dict[str, str]:
+    """Return where people meet by video, if the case's owner has set that."""
+    url = video_url_of(view.state, doors.tenants.of(view.state["tenant_id"], NEWEST))
+    return {} if url is None else {"video_url": url}
 
 
 def flags_for(doors: Doors, who: Identity, view: CaseView) -> dict[str, bool]:

@@ -8,9 +8,10 @@ from services.remote_session.domain.consent import covered_until, covering
 from services.remote_session.domain.eligibility import is_reachable, live_sessions, reason_against
 from services.remote_session.domain.moves import BY_NAME, TIME_UP
 from services.remote_session.domain.state import Desk, Device, Event, Held, is_live
+from services.remote_session.domain.transferring import carried, is_over
 from shared.contracts.case import Actor
 from shared.contracts.session_words import EndReason, SessionState
-from shared.contracts.sessions import Consent, RemoteSession
+from shared.contracts.sessions import Consent, RemoteSession, Transfer
 from shared.contracts.words import Role
 
 SYSTEM_ID: Final = "remote_session"
@@ -40,6 +41,7 @@ class Course:
         *,
         held: Held | None = None,
         consent: Consent | None = None,
+        transfer: Transfer | None = None,
         actor: Actor | None = None,
     ) -> None:
         """Count and note an event."""
@@ -55,6 +57,7 @@ class Course:
                 case_id=session.case_id if session else consent.case_id if consent else None,
                 session=session,
                 consent=consent,
+                transfer=transfer,
                 device=self.device if name == "defined" else None,
             )
         )
@@ -69,7 +72,8 @@ class Course:
             fields["active_seconds"] = round(before.active_seconds + (now - before.since).total_seconds(), 3)
         if not is_live(row.to):
             fields |= {"ended_at": now, "ended_by": actor or self.desk.actor, "source": False, "destination": False}
-        session = replace(before, **(fields | changes))
+        after = tuple(carried(each, row.to, now, changes.get("end_reason")) for each in before.transfers)
+        session = replace(before, **(fields | changes), transfers=after)
         consent = next((c for c in self.device.consents if c.id == session.consent_id), None)
         held = replace(held, session=session, resumes=name == "lose")
         if not is_live(row.to):
@@ -79,6 +83,10 @@ class Course:
         change = {"from": before.state.value, "state": row.to.value, "reason": changes.get("end_reason")}
         offered = row.event == "offered"
         self.tell(row.event, _plain(change | shown), held=held, consent=consent if offered else None, actor=actor)
+        for was, each in zip(before.transfers, after, strict=True):
+            if was.state is not each.state and is_over(each):
+                told = {"transfer_id": each.id, "state": each.state.value, "offset": each.offset}
+                self.tell("transferred", told, held=held, transfer=each, actor=actor)
         return held
 
     def change(self, held: Held, **changes: Any) -> Held:  # noqa: ANN401
@@ -92,14 +100,13 @@ class Course:
         consent = covering(self.device.consents, held.session, self.desk.now)
         if consent is None or not is_reachable(self.device):
             return held
-        attempt, epoch = held.session.attempt + 1, self.device.epoch
-        return self.move(
-            held, name, consent_id=consent.id, attempt=attempt, epoch=epoch, source=False, destination=False
-        )
+        now: dict[str, Any] = {"epoch": self.device.epoch, "boot": self.device.boot}
+        now |= {"attempt": held.session.attempt + 1, "consent_id": consent.id}
+        return self.move(held, name, **now, source=False, destination=False)
 
     def connect(self, held: Held) -> Held:
-        """Call a session active once both its legs are up."""
-        both = held.session.source and held.session.destination
+        """Call a session active once both its legs are up and the device is known to be there."""
+        both = held.session.source and held.session.destination and is_reachable(self.device)
         if held.session.state is not SessionState.CONNECTING or not both:
             return held
         return self.move(held, "connect", active_at=self.desk.now)
@@ -107,6 +114,12 @@ class Course:
     def revoke(self, held: Held, reason: str) -> Held:
         """Cut a session off."""
         return self.move(held, "revoke", actor=self.system, end_reason=reason)
+
+    def defined(self, before: Device) -> None:
+        """Tell which endpoints there are now, if they are others; sessions to what is no more are cut off."""
+        if (before.endpoints, before.allowed) != (self.device.endpoints, self.device.allowed):
+            self.tell("defined", {"endpoints": [endpoint.name for endpoint in self.device.endpoints]})
+            self.review()
 
     def review(self, case_id: str | None = None) -> None:
         """Check every live session (of a case) again: revoke what may not go on, offer what may now."""
@@ -117,8 +130,7 @@ class Course:
     def review_one(self, held: Held) -> Held | None:
         """Check one live session again, and do what follows; return it as it is now, nothing if it was cut off."""
         reason = reason_against(self.device, held, self.desk)
-        epoch = held.session.epoch
-        if reason is None and epoch is not None and self.device.epoch > epoch:
+        if reason is None and self.device.has_rebooted_since(held.session):
             self.revoke(held, EndReason.EPOCH_CHANGED.value)
             return None
         if reason is not None:
@@ -127,7 +139,9 @@ class Course:
         if held.session.state is SessionState.AWAITING_CONSENT:
             return self.offer(held)
         if held.session.state is SessionState.ACTIVE and not is_reachable(self.device):
-            return self.move(held, "lose", actor=self.system, destination=False)
+            return self.move(held, "lose", actor=self.system)
+        if held.session.state is SessionState.CONNECTING:
+            held = self.connect(held)
         return self._rest_on_consent(held)
 
     def time_up(self, held: Held) -> bool:

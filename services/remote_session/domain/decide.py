@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from services.remote_session.domain import asking, happening, owning
+from services.remote_session.domain import asking, happening, owning, transfers
 from services.remote_session.domain.answers import Refused
 from services.remote_session.domain.course import Course, due_at
 from services.remote_session.domain.moves import WHO
@@ -22,14 +22,21 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "refuse": owning.refuse,
     "withdraw": owning.withdraw,
     "define": owning.define,
+    "transfer": transfers.transfer,
+    "verify_transfer": transfers.verify_transfer,
+    "cancel_transfer": transfers.cancel_transfer,
     "answer": happening.answer,
     "report": happening.report,
+    "report_file": transfers.report_file,
     "observe_case": happening.observe_case,
     "observe_presence": happening.observe_presence,
+    "observe_registry": happening.observe_registry,
     "wake": happening.wake,
 }
 #: What the service and the relay tell themselves has no outcome.
-SILENT: Final = frozenset({"answer", "report", "observe_case", "observe_presence", "wake"})
+SILENT: Final = frozenset(
+    {"answer", "report", "report_file", "observe_case", "observe_presence", "observe_registry", "wake"}
+)
 
 
 def decide(device: Device | None, name: str, command: SessionCommand, desk: Desk) -> Result:
@@ -55,7 +62,7 @@ def decide(device: Device | None, name: str, command: SessionCommand, desk: Desk
         after = replace(after, recent=(*after.recent, entry)[-RECENT_MAX:])
     after = _due(after, desk)
     return Result(
-        device=None if after == device else after,
+        device=None if after == before else after,
         events=tuple(course.events),
         session_id=outcome,
         seq=after.seq,

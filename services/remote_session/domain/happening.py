@@ -8,7 +8,14 @@ from services.remote_session.domain.eligibility import live_sessions
 from services.remote_session.domain.moves import leads
 from services.remote_session.domain.owning import take_back
 from services.remote_session.domain.state import CaseFacts, Held, is_live
-from shared.contracts.session_commands import AnswerOffer, ObserveCase, ObservePresence, ReportSession, SessionWake
+from shared.contracts.session_commands import (
+    AnswerOffer,
+    ObserveCase,
+    ObservePresence,
+    ObserveRegistry,
+    ReportSession,
+    SessionWake,
+)
 from shared.contracts.session_words import EndReason, RelayNews, SessionState
 
 
@@ -21,13 +28,13 @@ def answer(course: Course, command: AnswerOffer) -> None:
         reason = command.code or EndReason.REFUSED_BY_DEVICE.value
         course.move(held, "decline", end_reason=reason)
     elif (reviewed := course.review_one(held)) is not None:
-        course.connect(course.move(reviewed, "accept", destination=True))
+        course.connect(course.move(reviewed, "accept", destination=True, relay=command.relay))
 
 
 def report(course: Course, command: ReportSession) -> None:
     """Take the relay's word on the legs of a session and on what went through it."""
     held = _current(course, command.session_id, command.attempt)
-    if held is None or not is_live(held.session.state):
+    if held is None or not _counts(held, command):
         return
     before = held.session
     held = _counted(course, held, command)
@@ -35,7 +42,9 @@ def report(course: Course, command: ReportSession) -> None:
         case RelayNews.SOURCE_UP, SessionState.CONNECTING | SessionState.ACTIVE:
             _leg(course, replace(held, token_hash=None), source=True)
         case RelayNews.DESTINATION_UP, SessionState.CONNECTING:
-            _leg(course, held, destination=True)
+            _leg(course, held, destination=True, relay=command.relay)
+        case RelayNews.DESTINATION_UP, SessionState.ACTIVE if command.relay != held.session.relay:
+            _at_another_relay(course, held, command.relay)
         case RelayNews.DESTINATION_LOST, SessionState.ACTIVE:
             course.move(held, "lose", destination=False)
         case RelayNews.DESTINATION_LOST, SessionState.CONNECTING:
@@ -47,7 +56,20 @@ def report(course: Course, command: ReportSession) -> None:
                 course.tell("progressed", _sums(held), held=held)
 
 
-def _leg(course: Course, held: Held, **legs: bool) -> None:
+def _counts(held: Held, command: ReportSession) -> bool:
+    """Tell whether a word is of use: of a live session, and not the late one of a relay that the device has left."""
+    lost_elsewhere = command.news is RelayNews.DESTINATION_LOST and command.relay != held.session.relay
+    return is_live(held.session.state) and not lost_elsewhere
+
+
+def _at_another_relay(course: Course, held: Held, relay: str | None) -> None:
+    """Know that the device has come to another relay, when the one it was at died and could not tell."""
+    reviewed = course.review_one(held)
+    if reviewed is not None:
+        course.tell("progressed", {"relay": relay}, held=course.change(reviewed, relay=relay))
+
+
+def _leg(course: Course, held: Held, **legs: bool | str | None) -> None:
     """Note that a leg is up, unless the session may not go on."""
     reviewed = course.review_one(held)
     if reviewed is not None:
@@ -78,8 +100,21 @@ def observe_presence(course: Course, command: ObservePresence) -> None:
     """Know whether the device is there; an older epoch than the known one is old news."""
     if command.epoch < course.device.epoch:
         return
-    course.device = replace(course.device, presence=command.state, epoch=command.epoch)
+    same = command.epoch == course.device.epoch
+    boot = course.device.boot if same and command.boot is None else command.boot
+    course.device = replace(course.device, presence=command.state, epoch=command.epoch, boot=boot)
     course.review()
+
+
+def observe_registry(course: Course, command: ObserveRegistry) -> None:
+    """Know what the registry says that the machine has; sessions to what is no more are cut off."""
+    before = course.device
+    if command.version <= before.registry_version:
+        return
+    if not command.endpoints and not before.registered:
+        return  # most devices have none, and nothing is written down for them
+    course.device = replace(before, registered=command.endpoints, registry_version=command.version)
+    course.defined(before)
 
 
 def wake(course: Course, _command: SessionWake) -> None:

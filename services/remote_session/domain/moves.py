@@ -45,15 +45,16 @@ TIME_UP: Final[Mapping[SessionState, tuple[str, str]]] = {
     SessionState.CONNECTING: ("fail", "connect_timeout"),
 }
 
+ASKERS: Final = ("activate", "deactivate", "transfer", "verify_transfer", "cancel_transfer")
 #: Who may give which command; beyond the role, a rule says of whose tenant they must be (`standing`).
 WHO: Final[Mapping[str, frozenset[Role]]] = {
     "request": frozenset({Role.AGENT, Role.TECHNICIAN}),
     **dict.fromkeys(("grant", "refuse", "withdraw"), frozenset({Role.OPERATOR})),
-    **dict.fromkeys(("activate", "deactivate"), frozenset({Role.AGENT, Role.TECHNICIAN})),
+    **dict.fromkeys(ASKERS, frozenset({Role.AGENT, Role.TECHNICIAN})),
     "close": frozenset({Role.AGENT, Role.TECHNICIAN, Role.OPERATOR, Role.DISPATCHER}),
     "define": frozenset({Role.OPERATOR, Role.DISPATCHER, Role.SYSTEM}),
-    **dict.fromkeys(("answer", "report"), frozenset({Role.DEVICE, Role.SYSTEM})),
-    **dict.fromkeys(("observe_case", "observe_presence", "wake"), frozenset({Role.SYSTEM})),
+    **dict.fromkeys(("answer", "report", "report_file"), frozenset({Role.DEVICE, Role.SYSTEM})),
+    **dict.fromkeys(("observe_case", "observe_presence", "observe_registry", "wake"), frozenset({Role.SYSTEM})),
 }
 
 

@@ -95,10 +95,8 @@ def define(course: Course, command: DefineEndpoints) -> Refused | None:
     actor, device = command.actor, course.device
     if actor.role is not Role.SYSTEM and actor.tenant_id != device.tenant_id:
         return NOT_OWNER
-    if (device.endpoints, device.allowed) != (command.endpoints, command.allowed):
-        course.device = replace(device, endpoints=command.endpoints, allowed=command.allowed)
-        course.tell("defined", {"endpoints": [endpoint.name for endpoint in command.endpoints]})
-        course.review()
+    course.device = replace(device, defined=command.endpoints, allowed=command.allowed)
+    course.defined(device)
     return None
 
 

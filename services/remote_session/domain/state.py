@@ -8,7 +8,7 @@ from typing import Any, Final
 from shared.contracts.case import Actor
 from shared.contracts.presence import Presence
 from shared.contracts.session_words import SessionState
-from shared.contracts.sessions import Consent, RemoteSession, SessionEndpoint
+from shared.contracts.sessions import Consent, RemoteSession, SessionEndpoint, Transfer
 from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import RefusalCode
 
@@ -51,13 +51,19 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """All sessions of one device, and what they rest on."""
+    """All sessions of one device, and what they rest on.
+
+    Its endpoints are those that its owner `defined` for sessions, and those that the registry has under other names.
+    """
 
     tenant_id: str
     device_id: str
     presence: Presence = Presence.UNKNOWN
     epoch: int = EPOCH_UNKNOWN
-    endpoints: tuple[SessionEndpoint, ...] = ()
+    boot: int | None = None
+    defined: tuple[SessionEndpoint, ...] = ()
+    registered: tuple[SessionEndpoint, ...] = ()
+    registry_version: int = 0
     allowed: tuple[str, ...] | None = None
     consents: tuple[Consent, ...] = ()
     sessions: tuple[Held, ...] = ()
@@ -66,6 +72,22 @@ class Device:
     audit_hash: str = "0" * 64
     recent: tuple[tuple[str, str, int], ...] = ()
     due_at: datetime | None = None
+
+    @property
+    def endpoints(self) -> tuple[SessionEndpoint, ...]:
+        """All endpoints."""
+        names = {endpoint.name for endpoint in self.defined}
+        return (*self.defined, *(endpoint for endpoint in self.registered if endpoint.name not in names))
+
+    def has_rebooted_since(self, session: RemoteSession) -> bool:
+        """Tell whether the device started anew after a session was offered to it.
+
+        A device that tells its boots keeps its sessions through a connection that breaks; of others, every connection
+        may be a new start.
+        """
+        if session.epoch is None or self.epoch <= session.epoch:
+            return False
+        return session.boot is None or self.boot != session.boot
 
     def find(self, session_id: str) -> Held | None:
         """Return a session."""
@@ -106,6 +128,7 @@ class Event:
     case_id: str | None = None
     session: RemoteSession | None = None
     consent: Consent | None = None
+    transfer: Transfer | None = None
     device: Device | None = None
 
 

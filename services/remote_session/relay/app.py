@@ -44,8 +44,9 @@ class Relay:
         """Begin; return when ready."""
         settings = self._settings
         await self.ledger.start()
-        edge_port = await self.edges.start(settings.relay_host, settings.relay_edge_port)
         port = await self.door.start(settings.relay_host, settings.relay_port)
+        self.edges.relay = settings.relay_name or f"{settings.relay_host}:{port}"
+        edge_port = await self.edges.start(settings.relay_host, settings.relay_edge_port)
         await self.leases.start()
         log.info("relay_started", port=port, edge_port=edge_port)
 

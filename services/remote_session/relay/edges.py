@@ -22,6 +22,7 @@ LINE_MAX: Final = 1024 * 1024
 CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 #: What an edge that comes goes on with; an active one, where the relay that had it died and could not tell.
 RESUMED: Final = frozenset({SessionState.CONNECTING, SessionState.ACTIVE})
+OF_FILES: Final = ("name", "direction", "offset", "size", "sha256", "closed")
 REPORTED: Final = frozenset({RelayNews.FAILED.value, RelayNews.PROGRESS.value})
 
 
@@ -58,6 +59,8 @@ class Edges:
         self._authority = authority
         self._ledger = ledger
         self._edges: dict[str, Edge] = {}
+        #: Where technicians find the devices that are connected here.
+        self.relay = ""
         self._listener: asyncssh.SSHAcceptor | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -154,7 +157,10 @@ class Edges:
                 SessionState.ACTIVE,
                 SessionState.CONNECTING,
             }:
-                await self._ledger.send(session, "report", news=RelayNews.DESTINATION_LOST.value)
+                await self._ledger.send(session, "report", news=RelayNews.DESTINATION_LOST.value, **self._here())
+
+    def _here(self) -> dict[str, Any]:
+        return {"relay": self.relay or None}
 
     async def _hear(self, edge: Edge, told: Mapping[str, Any]) -> None:
         session = self._ledger.live.get(told.get("session", ""))
@@ -162,9 +168,14 @@ class Edges:
             return  # of another device's sessions nobody speaks
         if "accepted" in told:
             about = {"accepted": bool(told["accepted"]), "code": told.get("code"), "reason": told.get("reason")}
-            await self._ledger.send(session, "answer", **about)
+            await self._ledger.send(session, "answer", **about, **self._here())
+        elif "file" in told:
+            file = {
+                name: told["file"].get(name) for name in ("name", "direction", "offset", "size", "sha256", "closed")
+            }
+            await self._ledger.send(session, "report_file", **file)
         elif told.get("resumed"):
-            await self._ledger.send(session, "report", news=RelayNews.DESTINATION_UP.value)
+            await self._ledger.send(session, "report", news=RelayNews.DESTINATION_UP.value, **self._here())
         elif told.get("news") in REPORTED:
             sums = {name: told.get(name) for name in ("news", "bytes_in", "bytes_out", "active_at", "reason")}
             await self._ledger.send(session, "report", **sums)

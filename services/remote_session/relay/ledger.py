@@ -125,7 +125,7 @@ class SessionLedger:
         taken = await self._tokens.replace([Write(digest, 0, used)])
         return None if taken else held.session
 
-    async def send(self, session: RemoteSession, name: str, **arguments: Any) -> None:  # noqa: ANN401
+    async def send(self, session: RemoteSession, name: str, /, **arguments: Any) -> None:  # noqa: ANN401
         """Send a command about a session: an answer of the device, or a report."""
         key = f"{session.tenant_id}/{session.device_id}"
         body: dict[str, Any] = {"tenant_id": session.tenant_id, "device_id": session.device_id}

@@ -73,6 +73,20 @@ def test_silence_counts_only_until_all_have_listened() -> None:
     assert Watch().sees(0, "birth").looks(500, until=DEGRADED - 0.01).story == [("online", "birth", 1)]
 
 
+def test_a_boot_is_told_over_connections_and_forgotten_by_a_connection_that_tells_none() -> None:
+    watch = Watch().sees(0, "birth", boot=7).sees(1, "beat", n=1).sees(2, "will", boot=7)
+    watch.sees(3, "birth", epoch=2, boot=7).sees(4, "will", epoch=3, boot=7).sees(5, "birth", epoch=4, boot=8)
+    watch.sees(6, "birth", epoch=5)
+    assert [(each["epoch"], each.get("boot")) for each in watch.told] == [
+        (1, 7),
+        (1, 7),
+        (2, 7),
+        (3, 7),
+        (4, 8),
+        (5, None),
+    ]
+
+
 def test_older_beats_prove_nothing() -> None:
     watch = Watch().sees(0, "birth").sees(10, "beat", n=4).sees(15, "beat", n=2).sees(16, "beat", n=4)
     assert watch.device.seen_at == at(10)

@@ -23,9 +23,12 @@ HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
 VNC = {"name": "screen", "protocol": "vnc", "host": "192.168.7.20", "port": 5900}
 LOGS = {"name": "logs", "kind": "file", "protocol": "sftp", "root": "/var/log", "direction": "out"}
 BY = {"grant": OMAR, "refuse": OMAR, "withdraw": OMAR, "define": OMAR}
-BY |= dict.fromkeys(("answer", "report", "observe_case", "observe_presence", "wake"), SYSTEM)
-OF_CASES = {"request", "grant", "refuse", "withdraw", "activate", "deactivate", "close"}
-OF_SESSIONS = {"refuse", "activate", "deactivate", "close", "answer", "report"}
+BY |= dict.fromkeys(
+    ("answer", "report", "report_file", "observe_case", "observe_presence", "observe_registry", "wake"), SYSTEM
+)
+TRANSFERS = {"transfer", "verify_transfer", "cancel_transfer"}
+OF_CASES = {"request", "grant", "refuse", "withdraw", "activate", "deactivate", "close", *TRANSFERS}
+OF_SESSIONS = {"refuse", "activate", "deactivate", "close", "answer", "report", "report_file", *TRANSFERS}
 SHARED = CaseFacts(
     id=CASE_ID, tenant_id="acme", counterpart_tenant_id="maker", shared=True, device_id="press-07", seq=3
 )
@@ -43,7 +46,7 @@ class Machine:
         self.events: list[Any] = []
         self.said = 0
 
-    def say(self, name: str, actor: Actor | None = None, *, id_: str = "", **arguments: Any) -> Result:
+    def say(self, name: str, actor: Actor | None = None, /, *, id_: str = "", **arguments: Any) -> Result:
         """Say a command and take what it comes to."""
         body: dict[str, Any] = {"tenant_id": "acme", "device_id": "press-07"}
         actor = actor or BY.get(name, TINA)
@@ -54,7 +57,7 @@ class Machine:
             arguments["services"] = [{"endpoint": "hmi"}]
         if name in OF_SESSIONS and "session_id" not in arguments:
             arguments["session_id"] = self.only.session.id
-        if name in {"answer", "report"} and "attempt" not in arguments:
+        if name in {"answer", "report", "report_file"} and "attempt" not in arguments:
             arguments["attempt"] = self.only.session.attempt
         command = SESSION_COMMANDS[name].model_validate_json(orjson.dumps(body | arguments))
         self.said += 1
@@ -110,15 +113,15 @@ class Machine:
         """Set the users of a tenant."""
         self.tenants[tenant_id] = TenantData({"user": {name: orjson.dumps(user) for name, user in users.items()}})
 
-    def set_up(self) -> "Machine":
+    def set_up(self, **presence: int) -> "Machine":
         """Be online, with endpoints."""
-        self.say("observe_presence", state="online", epoch=1)
+        self.say("observe_presence", state="online", **{"epoch": 1, **presence})
         self.say("define", endpoints=[HMI, VNC, LOGS])
         return self
 
-    def brought_to(self, state: SessionState) -> "Machine":
+    def brought_to(self, state: SessionState, **presence: int) -> "Machine":
         """Have one session in a state, on consent to the whole case."""
-        self.set_up()
+        self.set_up(**presence)
         if state is SessionState.AWAITING_CONSENT or state is SessionState.REJECTED:
             self.say("request")
             if state is SessionState.REJECTED:

@@ -1,6 +1,7 @@
 """Random courses of a device's sessions, against a model that knows the rules by heart and shares no code."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import settings
@@ -33,10 +34,19 @@ class Naive:
     dies: int
     active: int = 0
     epoch: int | None = None
+    boot: int | None = None
     source: bool = False
     up: bool = False
     attempt: int = 0
     resumes: bool = False
+    tokens: int = 0
+    bytes: int = 0
+    reason: str | None = None
+    path: list[str] = field(default_factory=list)
+
+    def end(self, state: str, reason: str) -> None:
+        self.state, self.reason, self.tokens, self.source, self.up = state, reason, 0, False, False
+        self.path.append(state)
 
 
 @dataclass
@@ -45,11 +55,12 @@ class Notebook:
 
     online: bool = True
     epoch: int = 1
+    boot: int | None = None
     shared: bool = True
     open: bool = True
     people: set[str] = field(default_factory=lambda: {"tina", "theo"})
     endpoints: set[str] = field(default_factory=lambda: set(ENDPOINTS))
-    consents: list[tuple[frozenset[str], int | None]] = field(default_factory=list)
+    consents: list[tuple[frozenset[str], frozenset[str], int | None]] = field(default_factory=list)
     sessions: list[Naive] = field(default_factory=list)
 
     def live(self) -> list[Naive]:
@@ -57,39 +68,76 @@ class Notebook:
 
     def covered(self, session: Naive, now: int) -> bool:
         return any(
-            (not names or session.endpoint in names) and (until is None or now < until)
-            for names, until in self.consents
+            (not names or session.endpoint in names)
+            and (not people or session.by in people)
+            and (until is None or now < until)
+            for names, people, until in self.consents
         )
 
-    def allowed(self, session: Naive, now: int) -> bool:
-        fine = self.shared and self.open and session.by in self.people and session.endpoint in self.endpoints
-        return fine and (session.state == "waiting" or self.covered(session, now))
+    def forbidden(self, session: Naive, now: int) -> str | None:
+        """Return why a session may not go on."""
+        for fine, why in (
+            (self.shared, "case_not_shared"),
+            (self.open, "case_not_open"),
+            (session.by in self.people, "not_in_scope"),
+            (session.endpoint in self.endpoints, "endpoint_undefined"),
+            (session.state == "waiting" or self.covered(session, now), "consent_missing"),
+        ):
+            if not fine:
+                return why
+        return None
+
+    def began_anew(self, session: Naive) -> bool:
+        """Tell whether the device started since it was offered a session; one that tells no boots: connected."""
+        if session.epoch is None or session.epoch == self.epoch:
+            return False
+        return session.boot is None or session.boot != self.boot
 
     def look(self, now: int) -> None:
         """Do to every live session what the rules ask for, without regard to its times."""
         for session in self.live():
-            if not self.allowed(session, now) or (session.epoch is not None and session.epoch < self.epoch):
-                session.state = "revoked"
-            elif session.state == "waiting" and self.covered(session, now) and self.online:
-                self.offer(session, now)
-            elif session.state == "active" and not self.online:
-                self.lose(session, now)
+            self.look_at(session, now)
+
+    def look_at(self, session: Naive, now: int) -> bool:
+        """Look at one; tell whether it is still there."""
+        if why := self.forbidden(session, now) or ("epoch_changed" if self.began_anew(session) else None):
+            session.end("revoked", why)
+        elif session.state == "waiting" and self.covered(session, now) and self.online:
+            self.offer(session, now)
+        elif session.state == "active" and not self.online:
+            self.lose(session, now)
+        elif session.state == "connecting":
+            self.connect(session, now)
+        return session.state in LIVE
 
     def lose(self, session: Naive, now: int) -> None:
-        session.state, session.since, session.resumes, session.up = "connecting", now, True, False
+        session.state, session.since, session.resumes = "connecting", now, True
+        session.path.append("connecting")
 
     def offer(self, session: Naive, now: int) -> None:
-        session.state, session.since, session.epoch = "offered", now, self.epoch
+        session.state, session.since, session.epoch, session.boot = "offered", now, self.epoch, self.boot
         session.source, session.attempt, session.resumes, session.up = False, session.attempt + 1, False, False
+        session.path.append("offered")
+
+    def connect(self, session: Naive, now: int) -> None:
+        """Be a way to the machine: when both ends have come to it, and the machine is there."""
+        if session.state == "connecting" and session.source and session.up and self.online:
+            session.state, session.since, session.active, session.resumes = "active", now, now, False
+            session.path.append("active")
 
     def time(self, now: int) -> None:
         for session in self.live():
             spent = now - session.since
             limit = {"waiting": 900, "offered": 30, "connecting": 60 if session.resumes else 30}.get(session.state)
             idle = now - max(session.since, session.active) if session.state in {"active", "inactive"} else 0
-            if now >= session.dies or (limit is not None and spent >= limit) or idle >= 600:
-                failed = session.state == "connecting" and now < session.dies
-                session.state = "failed" if failed else "expired"
+            if now >= session.dies:
+                session.end("expired", "lifetime_limit")
+            elif limit is not None and spent >= limit:
+                why = {"waiting": "consent_timeout", "offered": "offer_timeout"}.get(session.state)
+                resumed = "resume_timeout" if session.resumes else "connect_timeout"
+                session.end("expired" if why else "failed", why or resumed)
+            elif idle >= 600:
+                session.end("expired", "idle_limit")
 
 
 class Sessions(RuleBasedStateMachine):
@@ -126,6 +174,15 @@ class Sessions(RuleBasedStateMachine):
         self.naive.time(self.clock)
         self.naive.look(self.clock)
 
+    @rule(early=st.booleans())
+    def the_next_moment_comes(self, early: bool) -> None:
+        """Wake when the service itself says that something is due, and a second before that."""
+        device = self.machine.device
+        if device is None or device.due_at is None:
+            return
+        seconds = round((device.due_at - self.machine.now).total_seconds())
+        self.time_passes(max(0, seconds - early))
+
     @rule(
         actor=st.sampled_from([TINA, THEO]),
         endpoint=st.sampled_from(["hmi", "screen"]),
@@ -134,7 +191,8 @@ class Sessions(RuleBasedStateMachine):
     def request(self, actor: Actor, endpoint: str, minutes: int) -> None:
         self._pass(1)
         naive = Naive(actor.id, endpoint, "waiting", self.clock, self.clock, self.clock + 60 * minutes)
-        wants = {"services": [{"endpoint": endpoint}], "lifetime_minutes": minutes}
+        naive.tokens = 1
+        wants = {"services": [{"endpoint": endpoint}], "lifetime_minutes": minutes, "token_hash": "5e" * 32}
         code = self._say("request", actor, **wants)
         if not self.naive.shared:  # the maker takes no part any more: to it there is no such case
             assert code == "not_found"
@@ -151,27 +209,44 @@ class Sessions(RuleBasedStateMachine):
         else:
             assert code is None
             self.naive.sessions.append(naive)
+            naive.path.append("requested")
             if self.naive.covered(naive, self.clock):
                 self.naive.offer(naive, self.clock)
 
-    @rule(names=st.sampled_from([(), ("hmi",), ("screen",)]), seconds=st.sampled_from([None, 45, 400]))
-    def grant(self, names: tuple[str, ...], seconds: int | None) -> None:
-        scope: dict[str, Any] = {"endpoints": names}
+    @rule(
+        names=st.sampled_from([(), ("hmi",), ("screen",)]),
+        people=st.sampled_from([(), (), ("tina",)]),
+        seconds=st.sampled_from([None, 45, 400]),
+    )
+    def grant(self, names: tuple[str, ...], people: tuple[str, ...], seconds: int | None) -> None:
+        scope: dict[str, Any] = {"endpoints": names, "persons": people}
         if seconds is not None:
             self.machine.later(seconds=seconds)
             scope["until"] = self.machine.now.isoformat()
             self.machine.later(seconds=-seconds)
         code = self._say("grant", OMAR, scope=scope)
-        kept = [each for each in self.naive.consents if each[1] is None or each[1] > self.clock]
+        kept = [each for each in self.naive.consents if each[2] is None or each[2] > self.clock]
         if not self.naive.shared or not self.naive.open:
             assert code == ("case_not_shared" if not self.naive.shared else "case_not_open")
         elif len(kept) >= 50:
             assert code == "limit_exceeded"
         else:
             assert code is None
-            self.naive.consents = [*kept, (frozenset(names), None if seconds is None else self.clock + seconds)]
+            until = None if seconds is None else self.clock + seconds
+            self.naive.consents = [*kept, (frozenset(names), frozenset(people), until)]
             self.naive.look(self.clock)
 
+    @rule(number=st.integers(0, 20))
+    def withdraw_one(self, number: int) -> None:
+        assert self.machine.device is not None
+        found = self.machine.device.consents
+        if found:
+            consent = found[number % len(found)]
+            assert self._say("withdraw", OMAR, consent_id=consent.id) is None
+            del self.naive.consents[number % len(found)]
+            self.naive.look(self.clock)
+
+    @precondition(lambda self: len(self.naive.sessions) % 2)
     @rule()
     def withdraw(self) -> None:
         code = self._say("withdraw", OMAR)
@@ -180,54 +255,64 @@ class Sessions(RuleBasedStateMachine):
         if code is None:
             self.naive.look(self.clock)
 
-    @rule(number=st.integers(0, 20), accepted=st.booleans())
-    def answer(self, number: int, accepted: bool) -> None:
-        session = self._some(number)
+    @rule(number=st.integers(0, 20), accepted=st.sampled_from([True, True, False]), late=st.sampled_from([0, 0, 0, 1]))
+    def answer(self, number: int, accepted: bool, late: int) -> None:
+        session = self._some(number, "offered") or self._some(number)
         if session is None:
             return
         held = self._held(session).session
-        self._say("answer", session_id=held.id, attempt=held.attempt, accepted=accepted)
-        if session.state != "offered":
+        self._say("answer", session_id=held.id, attempt=held.attempt - late, accepted=accepted)
+        if session.state != "offered" or late:
             return
         if not accepted:
-            session.state = "rejected"
-        elif self._goes_on(session):
+            session.end("rejected", "refused_by_device")
+        elif self.naive.look_at(session, self.clock):
             session.state, session.since, session.up = "connecting", self.clock, True
+            session.path.append("connecting")
+            self.naive.connect(session, self.clock)
 
-    @rule(number=st.integers(0, 20), news=st.sampled_from(NEWS))
-    def report(self, number: int, news: str) -> None:
-        session = self._some(number)
+    @rule(number=st.integers(0, 20), news=st.sampled_from(NEWS), late=st.sampled_from([0, 0, 0, 1]))
+    def report(self, number: int, news: str, late: int) -> None:
+        session = self._some(number, "connecting", "active") or self._some(number)
         if session is None:
             return
         held = self._held(session).session
-        self._say("report", session_id=held.id, attempt=held.attempt, news=news)
+        self._say("report", session_id=held.id, attempt=held.attempt - late, news=news)
+        if late:
+            return
         match news, session.state:
             case "source_up", "connecting" | "active":
-                if self._goes_on(session):
+                session.tokens = 0
+                if self.naive.look_at(session, self.clock):
                     session.source = True
-                    self._connect(session)
+                    self.naive.connect(session, self.clock)
             case "destination_up", "connecting":
-                if self._goes_on(session):
+                if self.naive.look_at(session, self.clock):
                     session.up = True
-                    self._connect(session)
+                    self.naive.connect(session, self.clock)
             case "destination_lost", "active":
                 self.naive.lose(session, self.clock)
+                session.up = False
             case "destination_lost", "connecting":
                 session.up = False
             case "failed", "connecting":
-                session.state = "failed"
+                session.end("failed", "connect_error")
 
-    def _connect(self, session: Naive) -> None:
-        if session.state == "connecting" and session.source and session.up:
-            session.state, session.since, session.active = "active", self.clock, self.clock
-
-    def _goes_on(self, session: Naive) -> bool:
-        """Look at one session as the rules ask for before a move."""
-        if not self.naive.allowed(session, self.clock) or (session.epoch or 0) < self.naive.epoch:
-            session.state = "revoked"
-        elif session.state == "active" and not self.naive.online:
-            self.naive.lose(session, self.clock)
-        return session.state in LIVE
+    @rule(number=st.integers(0, 20), amount=st.integers(0, 1000), ago=st.sampled_from([0, 5, 500]))
+    def bytes_pass(self, number: int, amount: int, ago: int) -> None:
+        """Sums never shrink, and whatever passed keeps a session from being idle."""
+        session = self._some(number, "active", "inactive") or self._some(number)
+        if session is None:
+            return
+        held = self._held(session).session
+        at = (self.machine.now - timedelta(seconds=ago)).isoformat()
+        sums = {"bytes_in": amount, "bytes_out": 0, "active_at": at}
+        self._say("report", session_id=held.id, attempt=held.attempt, news="progress", **sums)
+        if session.state in LIVE:
+            if amount > session.bytes or self.clock - ago > session.active or not held.active_at:
+                session.path.append("progressed")
+            session.bytes = max(session.bytes, amount)
+            session.active = max(session.active, self.clock - ago)
 
     @rule(number=st.integers(0, 20), name=st.sampled_from(["activate", "deactivate", "close", "refuse"]))
     def move(self, number: int, name: str) -> None:
@@ -244,25 +329,43 @@ class Sessions(RuleBasedStateMachine):
             self._activated(session, code)
         else:
             assert code is None
-            ends = {"deactivate": "inactive", "close": "closed", "refuse": "rejected"}
-            session.state, session.since = ends[name], self.clock
+            if name == "deactivate":
+                session.state, session.since, session.tokens = "inactive", self.clock, 0
+                session.source, session.up = False, False
+                session.path.append("inactive")
+            elif name == "close":
+                session.end("closed", "closed_by_user")
+            else:
+                session.end("rejected", "refused_by_owner")
 
     def _activated(self, session: Naive, code: str | None) -> None:
-        if not self.naive.allowed(session, self.clock):
-            assert code in {"case_not_shared", "case_not_open", "not_in_scope", "endpoint_undefined", "consent_missing"}
-            session.state = "revoked"
+        if why := self.naive.forbidden(session, self.clock):
+            assert code == why
+            session.end("revoked", why)
         elif not self.naive.online:
             assert code == "device_offline"
         else:
             assert code is None
             self.naive.offer(session, self.clock)
 
-    @rule(online=st.booleans(), boots=st.booleans())
-    def presence(self, online: bool, boots: bool) -> None:
-        self.naive.epoch += boots
-        self.naive.online = online
-        self._say("observe_presence", state="online" if online else "offline", epoch=self.naive.epoch)
-        self.naive.look(self.clock)
+    @rule(
+        online=st.sampled_from([True, True, False]),
+        how=st.sampled_from(["as it was", "as it was", "connects", "boots", "tells no boots", "old news"]),
+    )
+    def presence(self, online: bool, how: str) -> None:
+        naive = self.naive
+        told: dict[str, Any] = {"state": "online" if online else "offline"}
+        if how == "old news":
+            self._say("observe_presence", **told, epoch=naive.epoch - 1, boot=7)
+            return
+        naive.epoch += how != "as it was"
+        if how == "boots":
+            naive.boot = (naive.boot or 0) + 1
+        elif how == "tells no boots":
+            naive.boot = None
+        naive.online = online
+        self._say("observe_presence", **told, epoch=naive.epoch, **({"boot": naive.boot} if naive.boot else {}))
+        naive.look(self.clock)
 
     @rule(shared=st.booleans(), open_=st.booleans())
     def case(self, shared: bool, open_: bool) -> None:
@@ -291,8 +394,15 @@ class Sessions(RuleBasedStateMachine):
     def both_tell_the_same(self) -> None:
         assert self.machine.device is not None
         found = sorted(self.machine.device.sessions, key=lambda held: held.session.requested_at)
-        states = [WORDS.get(held.session.state.value, held.session.state.value.lower()) for held in found]
-        assert states == [session.state for session in self.naive.sessions][len(self.naive.sessions) - len(found) :]
+        known = self.naive.sessions[len(self.naive.sessions) - len(found) :]
+        for held, naive in zip(found, known, strict=True):
+            session = held.session
+            state = WORDS.get(session.state.value, session.state.value.lower())
+            assert (state, session.end_reason) == (naive.state, naive.reason)
+            assert (session.attempt, session.source, session.destination) == (naive.attempt, naive.source, naive.up)
+            assert (session.bytes_in, held.token_hash is not None) == (naive.bytes, bool(naive.tokens))
+            told = [each.name for each in self.machine.events if each.session and each.session.id == session.id]
+            assert told == naive.path
 
     @invariant()
     def events_are_counted_without_gaps(self) -> None:

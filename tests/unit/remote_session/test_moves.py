@@ -35,6 +35,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "answer": {"accepted": True},
     "report": {"news": "source_up"},
     "observe_presence": {"state": "online", "epoch": 1},
+    "observe_registry": {"endpoints": [], "version": 1},
+    "transfer": {"direction": "out", "name": "a.log"},
+    "verify_transfer": {"transfer_id": "t", "size": 1, "sha256": "5e" * 32},
+    "cancel_transfer": {"transfer_id": "t"},
+    "report_file": {"direction": "out", "name": "a.log", "offset": 1},
     "observe_case": {"case_id": "8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11", "case_tenant_id": "acme", "seq": 9}
     | {"counterpart_tenant_id": "maker", "shared": True, "open": True, "case_device_id": "press-07"},
 }
@@ -96,7 +101,14 @@ def test_a_role_that_may_not_is_refused_and_changes_nothing(name: str, role: Rol
         assert result.code == "forbidden"
         assert machine.device is before
     else:
-        assert result.code != "forbidden" or name in {"activate", "deactivate", "close"}
+        assert result.code != "forbidden" or name in {
+            "activate",
+            "deactivate",
+            "close",
+            "transfer",
+            "verify_transfer",
+            "cancel_transfer",
+        }
 
 
 def test_the_table_names_each_move_once_and_only_ends_are_final() -> None:
@@ -163,6 +175,58 @@ def test_a_device_that_goes_offline_and_comes_back_in_the_same_epoch_resumes() -
     assert machine.state is S.CONNECTING
     machine.say("observe_presence", state="online", epoch=1)
     machine.say("report", news="destination_up")
+    assert machine.state is S.ACTIVE
+
+
+def test_a_device_that_tells_its_boots_keeps_its_sessions_over_another_connection_and_loses_them_with_a_start() -> None:
+    machine = Machine()
+    machine.say("observe_presence", state="online", epoch=1, boot=7)
+    machine.brought_to(S.ACTIVE, epoch=1, boot=7)
+    machine.say("observe_presence", state="offline", epoch=1, boot=7)
+    machine.later(seconds=50)
+    machine.say("observe_presence", state="online", epoch=2, boot=7)
+    assert machine.state is S.ACTIVE, "the way through the relay had never been lost"
+    machine.say("observe_presence", state="online", epoch=3, boot=8)
+    assert (machine.state, machine.only.session.end_reason) == (S.REVOKED, "epoch_changed")
+
+
+def test_a_device_that_tells_its_boots_no_more_is_taken_for_one_that_started_anew() -> None:
+    machine = Machine()
+    machine.brought_to(S.ACTIVE, epoch=1, boot=7)
+    machine.say("observe_presence", state="online", epoch=2)
+    assert machine.state is S.REVOKED
+
+
+def test_a_way_that_the_relay_lost_is_open_again_only_when_the_relay_says_so() -> None:
+    machine = Machine().brought_to(S.ACTIVE, epoch=1, boot=7)
+    machine.say("report", news="destination_lost")
+    machine.say("observe_presence", state="online", epoch=2, boot=7)
+    assert machine.state is S.CONNECTING
+    machine.say("report", news="destination_up")
+    assert machine.state is S.ACTIVE
+
+
+def test_a_device_that_comes_to_another_relay_is_known_to_be_there_and_the_first_ones_late_word_is_old_news() -> None:
+    one, two = "relay-1:2200", "relay-2:2200"
+    machine = Machine().brought_to(S.OFFERED)
+    machine.say("answer", accepted=True, relay=one)
+    machine.say("report", news="source_up")
+    machine.say("report", news="destination_up", relay=two)
+    assert (machine.state, machine.only.session.relay, machine.told[-1]) == (S.ACTIVE, two, "progressed")
+    machine.say("report", news="destination_lost", relay=one)
+    assert machine.state is S.ACTIVE
+    machine.say("report", news="destination_lost", relay=two)
+    assert machine.state is S.CONNECTING
+    machine.say("report", news="destination_up", relay=one)
+    assert (machine.state, machine.only.session.relay) == (S.ACTIVE, one)
+
+
+def test_a_way_to_a_device_that_is_away_opens_when_it_is_known_to_be_there() -> None:
+    machine = Machine().brought_to(S.CONNECTING)
+    machine.say("observe_presence", state="offline", epoch=1)
+    machine.say("report", news="source_up")
+    assert machine.state is S.CONNECTING
+    machine.say("observe_presence", state="degraded", epoch=1)
     assert machine.state is S.ACTIVE
 
 

@@ -29,6 +29,8 @@ from tests.unit.remote_session.machine import Machine
 
 HERE = "127.0.0.1"
 TOKEN = "a-token-of-tinas"
+#: So many at once; 500 with `SESSION_TUNNELS=500`.
+TUNNELS = int(os.environ.get("SESSION_TUNNELS", "40"))
 pytestmark = [
     pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client"),
 ]
@@ -48,7 +50,7 @@ class Ledger(SessionLedger):
     async def _nothing(self, _: SessionEvent) -> None:
         return None
 
-    async def say(self, name: str, **arguments: Any) -> None:
+    async def say(self, name: str, /, **arguments: Any) -> None:
         """Let the service decide, write down and tell."""
         self.machine.now = max(self.machine.now, datetime.now(UTC))
         self.machine.say(name, **arguments)
@@ -67,7 +69,7 @@ class Ledger(SessionLedger):
                 body = SessionEvent.model_construct(session=event.session, consent=event.consent)
                 await self.on_change(body)
 
-    async def send(self, session: RemoteSession, name: str, **arguments: Any) -> None:
+    async def send(self, session: RemoteSession, name: str, /, **arguments: Any) -> None:
         given = {key: value for key, value in arguments.items() if value is not None}
         await self.say(name, session_id=session.id, attempt=session.attempt, **given)
 
@@ -77,7 +79,49 @@ class Ledger(SessionLedger):
         return await super().leases(key)
 
 
-class Site:
+class Relay:
+    """One more relay: the same authority and the same service."""
+
+    def __init__(self, authority: Authority, ledger: Ledger) -> None:
+        self.authority = authority
+        self.edges = Edges(authority, ledger)
+        self.door = Door(authority, ledger, self.edges)
+        self.leases = Leases(ledger, self.door, self.edges)
+
+    async def heard(self, event: SessionEvent) -> None:
+        session = event.session
+        assert session is not None
+        edge = self.edges.find(session)
+        if session.state is SessionState.OFFERED and edge is not None:
+            edge.offer(event)
+        elif session.state not in {SessionState.CONNECTING, SessionState.ACTIVE}:
+            self.door.cut(session.id)
+            if edge is not None:
+                edge.tell({"do": "revoke", "session": session.id})
+
+    async def start(self) -> None:
+        """Listen, as a relay does."""
+        self.port = await self.door.start(HERE, 0)
+        self.edges.relay = f"{HERE}:{self.port}"
+        self.edge_port = await self.edges.start(HERE, 0)
+
+    async def die(self) -> None:
+        """Be gone as a killed process is: every connection breaks, and nothing is told."""
+        self.edges._lost = nothing_more  # type: ignore[method-assign]
+        for listener in (self.edges._listener, self.door._listener):
+            assert listener is not None
+            listener.close()
+        for edge in self.edges.all():
+            edge.connection.abort()
+        for session_id in list(self.door.inside):
+            self.door.cut(session_id)
+
+
+async def nothing_more(_: Any) -> None:
+    return None
+
+
+class Site(Relay):
     """A relay, a machine that dials it, something behind the machine, and a technician with stock clients."""
 
     def __init__(self, folder: Path) -> None:
@@ -85,20 +129,17 @@ class Site:
         self.machine = Machine()
         self.machine.now = datetime.now(UTC)
         self.ledger = Ledger(self.machine)
-        self.authority = Authority(folder / "relay")
-        self.edges = Edges(self.authority, self.ledger)
-        self.door = Door(self.authority, self.ledger, self.edges)
-        self.leases = Leases(self.ledger, self.door, self.edges)
+        super().__init__(Authority(folder / "relay"), self.ledger)
         self.rules = AllowList(
             forbid_all=False, endpoints=(endpoint_of(f"{HERE}:*"),), roots=(Root(str(folder), writable=True),)
         )
         self.tasks: list[asyncio.Task[None]] = []
         self.sessions = 0
+        self.others: list[Relay] = []
 
     async def open(self) -> "Site":
         self.ledger.on_change = self.changed
-        self.edge_port = await self.edges.start(HERE, 0)
-        self.port = await self.door.start(HERE, 0)
+        await self.start()
         self.authority.enrol_edge("acme", "press-07", self.folder / "edge")
         identity = Identity("acme", "press-07", self.folder / "edge")
         self.dialler = Dialler(identity, [(HERE, self.edge_port)], lambda: self.rules)
@@ -119,15 +160,13 @@ class Site:
         await self.edges.stop()
 
     async def changed(self, event: SessionEvent) -> None:
-        session = event.session
-        assert session is not None
-        edge = self.edges.find(session)
-        if session.state is SessionState.OFFERED and edge is not None:
-            edge.offer(event)
-        elif session.state not in {SessionState.CONNECTING, SessionState.ACTIVE}:
-            self.door.cut(session.id)
-            if edge is not None:
-                edge.tell({"do": "revoke", "session": session.id})
+        for relay in (self, *self.others):
+            await relay.heard(event)
+
+    @property
+    def transfers(self) -> list[tuple[str, int]]:
+        """Where the files of the newest session stand."""
+        return [(each.state.value, each.offset) for each in self.machine.only.session.transfers]
 
     async def until(self, true: Callable[[], bool], seconds: float = 10) -> None:
         ends = time.monotonic() + seconds
@@ -280,6 +319,21 @@ async def test_a_server_that_speaks_first_is_heard_from_its_first_byte_and_ends_
         await ssh.wait()
 
 
+async def test_many_tunnels_are_open_at_once_and_each_carries_its_own(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        ssh, local = await site.tunnel(await site.active(port(number)), number)
+        ends = [await asyncio.open_connection(HERE, local) for _ in range(TUNNELS)]
+        for at, (reader, writer) in enumerate(ends):
+            assert await reader.readexactly(11) == b"220 ready\r\n"
+            writer.write(b"%06d" % at)
+        assert [await reader.readexactly(6) for reader, _ in ends] == [b"%06d" % at for at in range(TUNNELS)]
+        for _, writer in ends:
+            writer.close()
+        ssh.terminate()
+        await ssh.wait()
+
+
 async def test_revoking_stops_the_last_byte_within_a_second_under_full_stream(site: Site) -> None:
     server, number = await serve(stream)
     session_id = await site.active(port(number))
@@ -305,6 +359,33 @@ async def test_revoking_stops_the_last_byte_within_a_second_under_full_stream(si
     assert code == 255
     writer.close()
     server.close()
+
+
+async def test_a_session_goes_on_at_another_relay_when_the_first_is_killed(site: Site) -> None:
+    second = Relay(site.authority, site.ledger)
+    await second.start()
+    site.others.append(second)
+    server, number = await serve(greet)
+    async with server:
+        session_id = await site.active(port(number))
+        site.dialler.relays[:] = [(HERE, second.edge_port), (HERE, site.edge_port)]
+        ssh, _ = await site.tunnel(session_id, number)
+        killed = time.monotonic()
+        await site.die()
+        await asyncio.wait_for(ssh.wait(), 10)
+        await site.until(lambda: site.machine.only.session.relay == second.edges.relay, 30)
+        await second.leases.renew(time.monotonic())
+        site.port = second.port
+        ssh, local = await site.tunnel(session_id, number)
+        reader, writer = await asyncio.open_connection(HERE, local)
+        assert await reader.readexactly(11) == b"220 ready\r\n"
+        assert time.monotonic() - killed < 60
+        assert (site.machine.state, site.machine.only.session.attempt) == (SessionState.ACTIVE, 1)
+        writer.close()
+        ssh.terminate()
+        await ssh.wait()
+    await second.door.stop()
+    await second.edges.stop()
 
 
 async def test_a_token_buys_one_certificate_and_no_second_and_a_wrong_one_buys_none(site: Site) -> None:
@@ -456,6 +537,10 @@ class Unreachable(MemoryDocuments):
         raise TransientError("no answer")
 
 
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def folder_of(root: Path, **bounds: Any) -> dict[str, Any]:
     return {"name": "files", "kind": "file", "protocol": "sftp", "root": str(root), **bounds}
 
@@ -481,6 +566,40 @@ async def test_files_go_both_ways_by_stock_sftp_and_are_resumed(site: Site) -> N
     taken = site.dialler.holder.find(session_id)
     assert taken is not None
     assert (taken.bytes_in, taken.bytes_out) == (2_000_000, 2_000_000)
+
+
+async def test_files_that_were_queued_are_done_when_the_machine_found_the_same_digest(site: Site) -> None:
+    root = site.folder / "root"
+    root.mkdir()
+    (root / "log.bin").write_bytes(os.urandom(1_000_000))
+    (site.folder / "up.bin").write_bytes(os.urandom(700_000))
+    session_id = await site.active(folder_of(root), kind="file")
+    up = {"size": 700_000, "sha256": digest_of(site.folder / "up.bin")}
+    await site.ledger.say("transfer", direction="in", name="up.bin", **up)
+    await site.ledger.say("transfer", direction="out", name="log.bin")
+    (site.folder / "half").write_bytes((site.folder / "up.bin").read_bytes()[:300_000])
+    assert (await sftp(site, session_id, f"put {site.folder}/half up.bin"))[0] == 0
+    await site.until(lambda: site.transfers[0] == ("PAUSED", 300_000))
+    code, said = await sftp(site, session_id, f"reput {site.folder}/up.bin up.bin", f"get log.bin {site.folder}/got")
+    assert code == 0, said
+    await site.until(lambda: site.transfers == [("DONE", 700_000), ("VERIFYING", 1_000_000)])
+    got = {"size": 1_000_000, "sha256": digest_of(site.folder / "got")}
+    asked = site.machine.only.session.transfers[1].id
+    await site.ledger.say("verify_transfer", transfer_id=asked, **got)
+    assert site.transfers[1] == ("DONE", 1_000_000)
+    assert site.machine.told.count("transferred") == 2
+
+
+async def test_a_file_that_was_changed_on_its_way_has_failed(site: Site) -> None:
+    root = site.folder / "root"
+    root.mkdir()
+    (site.folder / "up.bin").write_bytes(b"x" * 1000)
+    session_id = await site.active(folder_of(root), kind="file")
+    other = hashlib.sha256(b"y" * 1000).hexdigest()
+    await site.ledger.say("transfer", direction="in", name="up.bin", size=1000, sha256=other)
+    assert (await sftp(site, session_id, f"put {site.folder}/up.bin up.bin"))[0] == 0
+    await site.until(lambda: site.transfers == [("FAILED", 1000)])
+    assert site.machine.only.session.transfers[0].reason == "digest_differs"
 
 
 @pytest.mark.parametrize(

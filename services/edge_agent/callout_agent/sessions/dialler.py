@@ -17,17 +17,13 @@ from typing import Any, Callable
 import asyncssh
 
 from callout_agent.domain.allow import AllowList
-from callout_agent.sessions.guard import Verdict, allows, is_open, judge, way_into
+from callout_agent.sessions.doors import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Inner, Outer
+from callout_agent.sessions.filelog import Log
+from callout_agent.sessions.guard import Verdict, is_open, judge, way_into
 from callout_agent.sessions.holder import Holder
 from callout_agent.sessions.jail import Jail
 
-RELAY = "relay"
 CONTROL = "control"
-SSH_PORT = 22
-CHUNK = 256 * 1024
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
-KEEPALIVE_SECONDS = 5
-KEEPALIVES_MAX = 2
 TICK_SECONDS = 1.0
 TOLD_SECONDS = 10.0
 PAUSE_MAX_SECONDS = 20.0
@@ -64,7 +60,7 @@ class Dialler:
         self.rules = rules
         self.holder = Holder()
         self.port = 0
-        self._relays = relays
+        self.relays = relays
         self._inner: Any = None
         self._out: Any = None
 
@@ -86,9 +82,10 @@ class Dialler:
         )
         self.port = self._inner.get_port()
         ticking = asyncio.ensure_future(self._tick())
-        attempt, order = 0, self._order()
+        attempt = 0
         try:
             while True:
+                order = self._order()
                 host, port = order[attempt % len(order)]
                 held = await self._dial(host, port)
                 attempt = 0 if held > PAUSE_MAX_SECONDS else attempt + 1
@@ -106,7 +103,7 @@ class Dialler:
         def weight(relay: tuple[str, int]) -> bytes:
             return hashlib.sha256(f"{who}|{relay[0]}:{relay[1]}".encode()).digest()
 
-        return sorted(self._relays, key=weight)
+        return sorted(self.relays, key=weight)
 
     async def _dial(self, host: str, port: int) -> float:
         """Hold one connection until it is lost; return for how long."""
@@ -212,109 +209,6 @@ class Dialler:
         way = way_into(self.rules(), taken.files)
         if way is None:
             raise asyncssh.SFTPPermissionDenied("this folder is not allowed any more")
-        return Jail(channel, {**taken.files, "direction": way}, taken.count)
-
-
-class Outer(asyncssh.SSHServer):
-    """The relay, as it comes in over the connection that we made."""
-
-    def __init__(self, dialler: Dialler) -> None:
-        self._dialler = dialler
-        self._connection: Any = None
-
-    def connection_made(self, conn: Any) -> None:
-        """Note the connection."""
-        self._connection = conn
-
-    def begin_auth(self, username: str) -> bool:
-        """Take nobody but a relay, by its certificate."""
-        if username == RELAY:
-            keys = f'cert-authority,principals="{RELAY}" {self._dialler.identity.user_ca()}'
-            self._connection.set_authorized_keys(asyncssh.import_authorized_keys(keys))
-        return True
-
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
-        """Lead a technician to the inner server, for a session that was taken."""
-        if dest_port != SSH_PORT or self._dialler.holder.find(dest_host) is None:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no such session here")
-        return self._connection.forward_connection("127.0.0.1", self._dialler.port)
-
-
-class Inner(asyncssh.SSHServer):
-    """A technician, end to end: what passed through the relay was ciphertext."""
-
-    def __init__(self, dialler: Dialler) -> None:
-        self._dialler = dialler
-        self._connection: Any = None
-        self._session_id = ""
-
-    def connection_made(self, conn: Any) -> None:
-        """Note the connection."""
-        self._connection = conn
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        taken = self._dialler.holder.find(self._session_id)
-        if taken is not None:
-            taken.inside.discard(self._connection)
-
-    def begin_auth(self, username: str) -> bool:
-        """Take a certificate of the session that is named, if we took that."""
-        if self._dialler.holder.find(username) is not None:
-            keys = f'cert-authority,principals="{username}",no-pty {self._dialler.identity.user_ca()}'
-            self._connection.set_authorized_keys(asyncssh.import_authorized_keys(keys))
-            self._session_id = username
-        return True
-
-    def auth_completed(self) -> None:
-        """Count the connection among those of its session."""
-        taken = self._dialler.holder.find(self._session_id)
-        if taken is None:
-            self._connection.abort()
-        else:
-            taken.inside.add(self._connection)
-
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
-        """Open a way to a target of this session that the machine's own rules have, too."""
-        taken = self._dialler.holder.find(self._session_id)
-        if (
-            taken is None
-            or not taken.reaches(dest_host, dest_port)
-            or not allows(self._dialler.rules(), dest_host, dest_port, time.time())
-        ):
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not a target of this session")
-        return self._reach(dest_host, dest_port, taken.count)
-
-    async def _reach(self, host: str, port: int, count: Callable[[int, int], None]) -> Any:
-        try:
-            far = await asyncio.wait_for(asyncio.open_connection(host, port), 10)
-        except (OSError, asyncio.TimeoutError) as error:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, type(error).__name__) from None
-
-        async def carry(reader: Any, writer: Any) -> None:
-            ways = (
-                _copy(reader, far[1], lambda size: count(size, 0)),
-                _copy(far[0], writer, lambda size: count(0, size)),
-            )
-            try:
-                await asyncio.gather(*ways)
-            except (OSError, asyncssh.Error):
-                pass
-            finally:
-                for each in (far[1], writer):
-                    with contextlib.suppress(OSError, asyncssh.Error):
-                        each.close()
-
-        return asyncssh.stream.SSHTCPStreamSession(carry)
-
-
-async def _copy(reader: Any, writer: Any, count: Callable[[int], None]) -> None:
-    while True:
-        data = await reader.read(CHUNK)
-        if not data:
-            break
-        count(len(data))
-        writer.write(data)
-        await writer.drain()
-    with contextlib.suppress(OSError, asyncssh.Error):
-        writer.write_eof()
+        session_id = taken.session["id"]
+        log = Log(lambda file: self._say(session=session_id, file=file))
+        return Jail(channel, {**taken.files, "direction": way}, taken.count, log, taken.made)

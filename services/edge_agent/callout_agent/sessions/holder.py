@@ -22,6 +22,7 @@ class Taken:
     bytes_out: int = 0
     active_at: float = 0.0
     told: int = -1
+    made: set[bytes] = field(default_factory=set)
 
     def count(self, bytes_in: int, bytes_out: int) -> None:
         """Note what went through."""

@@ -10,6 +10,9 @@ from typing import Any
 
 import asyncssh
 
+from callout_agent.sessions.filelog import Log
+
+__all__ = ["Jail", "Rate"]
 WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
 
 
@@ -32,9 +35,11 @@ class Rate:
 
 
 class Jail(asyncssh.SFTPServer):
-    """SFTP within one folder. No links are followed, made or told of."""
+    """SFTP within one folder. No links are followed, made or told of. What happens to files is told to a `Log`."""
 
-    def __init__(self, chan: Any, service: Mapping[str, Any], count: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, chan: Any, service: Mapping[str, Any], count: Callable[[int, int], None], log: Log, made: set[bytes]
+    ) -> None:
         self._root = os.path.realpath(service["root"])
         super().__init__(chan, chroot=self._root.encode())
         self._direction = service.get("direction", "both")
@@ -42,7 +47,8 @@ class Jail(asyncssh.SFTPServer):
         self._overwrite = bool(service.get("overwrite"))
         self._rate = Rate(service.get("bytes_per_minute"))
         self._count = count
-        self._made: set[bytes] = set()
+        self._made = made  # of the session, so that what broke off may be resumed over another connection
+        self._log = log
 
     def map_path(self, path: bytes) -> bytes:
         """Return the file that a path means.
@@ -68,7 +74,15 @@ class Jail(asyncssh.SFTPServer):
                 self._made.add(full)
         if pflags & asyncssh.FXF_READ or not writes:
             self._may("out")
-        return super().open(path, pflags, attrs)
+        opened = super().open(path, pflags, attrs)
+        self._log.opened(opened, os.fsdecode(full), os.fsdecode(os.path.relpath(full, self._root.encode())), writes)
+        return opened
+
+    def close(self, file_obj: object) -> Any:
+        """Close a file, and tell how far it is."""
+        closed = super().close(file_obj)
+        self._log.closed(file_obj)
+        return closed
 
     def open56(self, path: bytes, desired_access: int, flags: int, attrs: asyncssh.SFTPAttrs) -> Any:
         """Refuse: version 3 of the protocol is what is spoken here."""
@@ -80,6 +94,8 @@ class Jail(asyncssh.SFTPServer):
         data = super().read(file_obj, offset, size)
         data = await data if asyncio.iscoroutine(data) else data
         self._count(0, len(data))
+        if data:
+            self._log.passed(file_obj, offset + len(data))
         return data
 
     async def write(self, file_obj: object, offset: int, data: bytes) -> int:
@@ -90,6 +106,7 @@ class Jail(asyncssh.SFTPServer):
         written = super().write(file_obj, offset, data)
         written = await written if asyncio.iscoroutine(written) else written
         self._count(len(data), 0)
+        self._log.passed(file_obj, offset + len(data))
         return written
 
     def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:

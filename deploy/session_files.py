@@ -1,0 +1,169 @@
+"""Moves files through a session: resumed by offset over lost connections, done when both ends have the same digest."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncssh
+import httpx
+
+from deploy.session_access import HOST_ALIAS, KEY, Access, NotOpened, told
+
+CHUNK: Final = 256 * 1024
+AHEAD: Final = 32
+TRIED_SECONDS: Final = 90
+PAUSE_SECONDS: Final = 1.0
+JUDGED_SECONDS: Final = 60
+OVER: Final = frozenset({"DONE", "FAILED", "CANCELLED", "EXPIRED"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A file to move: `in` to the machine or `out` of it, by its name below the endpoint's folder."""
+
+    direction: str
+    name: str
+    local: Path
+
+
+class FileMover:
+    """Moves files through one session, one after the other."""
+
+    def __init__(self, http: httpx.AsyncClient, access: Access, case: str, progress: Callable[[str], None]) -> None:
+        self._http = http
+        self._access = access
+        self._path = f"/api/v1/cases/{case}/sessions/{access.session['id']}"
+        self._progress = progress
+
+    async def move(self, move: Move) -> Mapping[str, Any]:
+        """Move a file; return the transfer at its end.
+
+        Raises:
+            NotOpened: it could not be queued, or the way did not come back.
+        """
+        body: dict[str, Any] = {"direction": move.direction, "name": move.name}
+        if move.direction == "in":
+            body |= {"size": move.local.stat().st_size, "sha256": await asyncio.to_thread(_digest, move.local)}
+        session = told(await self._http.post(f"{self._path}/commands/transfer", json=body))
+        known = session["transfers"][-1]
+        ends = time.monotonic() + TRIED_SECONDS
+        while True:
+            try:
+                await self._over_sftp(move)
+                break
+            except (OSError, asyncssh.Error) as error:
+                if isinstance(error, asyncssh.SFTPError) and not isinstance(error, asyncssh.SFTPConnectionLost):
+                    await self._http.post(f"{self._path}/commands/cancel_transfer", json={"transfer_id": known["id"]})
+                    raise NotOpened(f"{move.name}: {error.reason}") from error
+                if time.monotonic() > ends:
+                    raise NotOpened(f"{move.name}: the way to the machine did not come back: {error}") from error
+                self._progress(f"{move.name}: lost, trying again")
+                await asyncio.sleep(PAUSE_SECONDS)
+        if move.direction == "out":
+            came = {"size": move.local.stat().st_size, "sha256": await asyncio.to_thread(_digest, move.local)}
+            told(
+                await self._http.post(
+                    f"{self._path}/commands/verify_transfer", json={**came, "transfer_id": known["id"]}
+                )
+            )
+        return await self._end_of(known["id"])
+
+    async def _end_of(self, transfer_id: str) -> Mapping[str, Any]:
+        ends = time.monotonic() + JUDGED_SECONDS
+        while True:
+            session = told(await self._http.get(self._path))
+            found: Mapping[str, Any] = next(each for each in session["transfers"] if each["id"] == transfer_id)
+            if found["state"] in OVER or time.monotonic() > ends:
+                return found
+            await asyncio.sleep(0.2)
+
+    async def _over_sftp(self, move: Move) -> None:
+        ways = told(await self._http.get(self._path))["connect"]  # the machine may have come to another relay
+        name = self._access.session["id"]
+        folder = self._access.config.parent
+        host, _, port = ways["relay"].rpartition(":")
+        common: dict[str, Any] = {
+            "username": name,
+            "client_keys": [(str(folder / KEY), str(folder / f"{KEY}-cert.pub"))],
+            "known_hosts": asyncssh.import_known_hosts(ways["known_hosts"]),
+            "agent_path": None,
+            "config": None,
+            "keepalive_interval": 5,
+            "keepalive_count_max": 2,
+        }
+        machine = f"{self._access.session['device_id']}.{self._access.session['tenant_id']}"
+        async with (
+            asyncssh.connect(host.strip("[]"), int(port), host_key_alias=HOST_ALIAS, **common) as relay,
+            asyncssh.connect(name, 22, tunnel=relay, host_key_alias=machine, **common) as inner,
+            inner.start_sftp_client() as sftp,
+        ):
+            if move.direction == "in":
+                await _send(sftp, move)
+            else:
+                await _fetch(sftp, move)
+
+
+async def _send(sftp: asyncssh.SFTPClient, move: Move) -> None:
+    """Send what the machine does not have yet."""
+    size = move.local.stat().st_size
+    there = await sftp.stat(move.name) if await sftp.exists(move.name) else None
+    offset = min(there.size or 0, size) if there is not None else 0
+    mode = asyncssh.FXF_WRITE if there is not None else asyncssh.FXF_WRITE | asyncssh.FXF_CREAT
+    async with sftp.open(move.name, mode, encoding=None) as far:
+        with move.local.open("rb") as near:
+            near.seek(offset)
+            await _pump(near.read, far.write, offset, size)
+
+
+async def _pump(read: Callable[[int], bytes], write: Callable[..., Any], offset: int, size: int) -> None:
+    pending: set[asyncio.Task[Any]] = set()
+    try:
+        while offset < size and (data := read(CHUNK)):
+            pending.add(asyncio.ensure_future(write(data, offset)))
+            offset += len(data)
+            if len(pending) >= AHEAD:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        await asyncio.gather(*pending)
+    finally:
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _fetch(sftp: asyncssh.SFTPClient, move: Move) -> None:
+    """Fetch what is not here yet, in order, so that what is here is whole."""
+    offset = move.local.stat().st_size if move.local.exists() else 0
+    async with sftp.open(move.name, asyncssh.FXF_READ, encoding=None) as far:
+        size = (await far.stat()).size or 0
+        with move.local.open("ab") as near:
+            near.truncate(min(offset, size))
+            offset = min(offset, size)
+            async for data in _ahead(far, offset, size):
+                near.write(data)
+
+
+async def _ahead(far: asyncssh.SFTPClientFile, offset: int, size: int) -> Any:  # noqa: ANN401 - yields bytes
+    """Yield the parts of a file in order, several asked for at a time."""
+    asked: list[asyncio.Task[bytes]] = []
+    try:
+        while offset < size or asked:
+            while offset < size and len(asked) < AHEAD:
+                amount = min(CHUNK, size - offset)
+                asked.append(asyncio.ensure_future(far.read(amount, offset)))
+                offset += amount
+            yield await asked.pop(0)
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

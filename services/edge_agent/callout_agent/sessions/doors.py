@@ -1,0 +1,127 @@
+"""The two SSH servers of the machine: one for relays, over the way that it dialled; one in it for technicians."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any, Callable
+
+import asyncssh
+
+from callout_agent.sessions.guard import allows
+
+if TYPE_CHECKING:
+    from callout_agent.sessions.dialler import Dialler
+
+RELAY = "relay"
+SSH_PORT = 22
+CHUNK = 256 * 1024
+CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
+KEEPALIVE_SECONDS = 5
+KEEPALIVES_MAX = 2
+
+
+class Outer(asyncssh.SSHServer):
+    """The relay, as it comes in over the connection that we made."""
+
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+        self._connection: Any = None
+
+    def connection_made(self, conn: Any) -> None:
+        """Note the connection."""
+        self._connection = conn
+
+    def begin_auth(self, username: str) -> bool:
+        """Take nobody but a relay, by its certificate."""
+        if username == RELAY:
+            keys = f'cert-authority,principals="{RELAY}" {self._dialler.identity.user_ca()}'
+            self._connection.set_authorized_keys(asyncssh.import_authorized_keys(keys))
+        return True
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
+        """Lead a technician to the inner server, for a session that was taken."""
+        if dest_port != SSH_PORT or self._dialler.holder.find(dest_host) is None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no such session here")
+        return self._connection.forward_connection("127.0.0.1", self._dialler.port)
+
+
+class Inner(asyncssh.SSHServer):
+    """A technician, end to end: what passed through the relay was ciphertext."""
+
+    def __init__(self, dialler: Dialler) -> None:
+        self._dialler = dialler
+        self._connection: Any = None
+        self._session_id = ""
+
+    def connection_made(self, conn: Any) -> None:
+        """Note the connection."""
+        self._connection = conn
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        taken = self._dialler.holder.find(self._session_id)
+        if taken is not None:
+            taken.inside.discard(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        """Take a certificate of the session that is named, if we took that."""
+        if self._dialler.holder.find(username) is not None:
+            keys = f'cert-authority,principals="{username}",no-pty {self._dialler.identity.user_ca()}'
+            self._connection.set_authorized_keys(asyncssh.import_authorized_keys(keys))
+            self._session_id = username
+        return True
+
+    def auth_completed(self) -> None:
+        """Count the connection among those of its session."""
+        taken = self._dialler.holder.find(self._session_id)
+        if taken is None:
+            self._connection.abort()
+        else:
+            taken.inside.add(self._connection)
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
+        """Open a way to a target of this session that the machine's own rules have, too."""
+        taken = self._dialler.holder.find(self._session_id)
+        if (
+            taken is None
+            or not taken.reaches(dest_host, dest_port)
+            or not allows(self._dialler.rules(), dest_host, dest_port, time.time())
+        ):
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not a target of this session")
+        return self._reach(dest_host, dest_port, taken.count)
+
+    async def _reach(self, host: str, port: int, count: Callable[[int, int], None]) -> Any:
+        try:
+            far = await asyncio.wait_for(asyncio.open_connection(host, port), 10)
+        except (OSError, asyncio.TimeoutError) as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, type(error).__name__) from None
+
+        async def carry(reader: Any, writer: Any) -> None:
+            ways = (
+                _copy(reader, far[1], lambda size: count(size, 0)),
+                _copy(far[0], writer, lambda size: count(0, size)),
+            )
+            try:
+                await asyncio.gather(*ways)
+            except (OSError, asyncssh.Error):
+                pass
+            finally:
+                for each in (far[1], writer):
+                    with contextlib.suppress(OSError, asyncssh.Error):
+                        each.close()
+
+        return asyncssh.stream.SSHTCPStreamSession(carry)
+
+
+async def _copy(reader: Any, writer: Any, count: Callable[[int], None]) -> None:
+    while True:
+        data = await reader.read(CHUNK)
+        if not data:
+            break
+        count(len(data))
+        writer.write(data)
+        await writer.drain()
+    with contextlib.suppress(OSError, asyncssh.Error):
+        writer.write_eof()
