@@ -1,7 +1,6 @@
 """The command line of a service: one process, or several under a small parent that restarts them."""
 
 import argparse
-import gc
 import os
 import signal
 import subprocess
@@ -12,14 +11,13 @@ from collections.abc import Callable
 import structlog
 import uvloop
 
-from shared import logs
+from shared import garbage, logs
 from shared.errors import PermanentError
 from shared.service import Service
 from shared.settings import ServiceSettings
 
 log = structlog.get_logger()
 FAILED, USAGE = 1, 2
-GC_THRESHOLDS = (200_000, 10, 50)
 FIRST_PAUSE_SECONDS, CALM_SECONDS = 0.5, 30
 
 
@@ -40,16 +38,9 @@ def main(settings_class: type[ServiceSettings], build: Callable[..., Service]) -
     workers = arguments.workers or settings.workers
     if workers > 1:
         sys.exit(_Parent(settings.service, workers, settings.http_port).run())
-    _tame_garbage_collection()
+    garbage.tame()
     if not uvloop.run(_run(settings, build)):
         sys.exit(FAILED)
-
-
-def _tame_garbage_collection() -> None:
-    """Look for cycles seldom: a batch makes a great many objects and hardly any cycle."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 async def _run(settings: ServiceSettings, build: Callable[..., Service]) -> bool:

@@ -19,6 +19,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
+from shared import garbage
 from shared.errors import CalloutError
 from shared.flow.room import Hearer
 from shared.flow.settings import FlowSettings, heartbeat_seconds
@@ -274,7 +275,8 @@ class Ear(ConsumerRebalanceListener, ABC, Generic[AnyDesk]):  # type: ignore[mis
         mine = {tp: batch for tp, batch in by_partition.items() if tp in self.units}
         self._at_work = {tp: batch[0].offset for tp, batch in by_partition.items()}
         try:
-            told = await self._work_off(mine)
+            with garbage.put_off():
+                told = await self._work_off(mine)
         finally:
             self._at_work = {}
         seconds = time.perf_counter() - started
