@@ -19,6 +19,7 @@ from services.workflow.domain.case import (
     Shared,
     Ties,
 )
+from services.workflow.domain.recent import Recent
 from services.workflow.domain.timing import Timing
 from shared.contracts.case import BEFORE, CASE_STATE, CaseState
 from shared.contracts.events import Cause
@@ -51,7 +52,7 @@ def to_document(case: Case) -> Document:
         "hash": case.hash,
         "touched": case.touched,
         "deleted": case.deleted,
-        "recent": orjson.dumps(case.recent),
+        "recent": case.recent.text,
     }
     for name in INSTANTS:
         instant = getattr(case, name)
@@ -97,7 +98,7 @@ def from_document(document: Document) -> Case:
         ties=_read_ties(document),
         papers=_read_papers(document),
         shared=Shared(**document["shared"]) if "shared" in document else None,
-        recent=tuple(map(tuple, orjson.loads(document["recent"]))),
+        recent=Recent(document["recent"]),
         timing=_read_timing(document),
     )
 

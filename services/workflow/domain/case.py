@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from services.workflow.domain.recent import NONE_YET, Recent
 from services.workflow.domain.timing import Timing
 from shared.contracts.case import Actor, Before, CaseState
 from shared.contracts.events import Cause
@@ -11,7 +12,6 @@ from shared.contracts.measures import CaseMeasures, SlaShare
 from shared.contracts.words import LinkKind, NoteVisibility, RefusalCode, Role
 
 NO_HASH: Final = "0" * 64
-RECENT_MAX: Final = 128
 MACHINES: Final = frozenset({Role.DEVICE, Role.SYSTEM})
 
 
@@ -111,8 +111,7 @@ class Case:
     """A case with what later decisions need beside its public state; without a state it is a stub.
 
     `hash` and `shared` belong to whoever tells the events: the domain carries them along. `ended_at` is set as long as
-    the case is closed, cancelled, archived or deleted. `recent` holds (command id, seq, version) of the last accepted
-    commands.
+    the case is closed, cancelled, archived or deleted.
     """
 
     id: str
@@ -123,7 +122,7 @@ class Case:
     flapping_at: datetime | None = None
     ended_at: datetime | None = None
     parked: tuple[Parked, ...] = ()
-    recent: tuple[tuple[str, int, int], ...] = ()
+    recent: Recent = NONE_YET
     deleted: bool = False
     papers: Papers = NO_PAPERS
     timing: Timing | None = None

@@ -115,10 +115,8 @@ def decide(
 
 def _repeated(case: Case, state: CaseState, command: CaseCommand, cause: Cause) -> Repeated | None:
     """Return what a command that was accepted before came to; to strangers there is no such case."""
-    for command_id, seq, version in case.recent:
-        if command_id == cause.id and is_visible(state, command):
-            return Repeated(seq, version)
-    return None
+    known = case.recent.find(cause.id)
+    return Repeated(*known) if known is not None and is_visible(state, command) else None
 
 
 def _judge(scene: Scene, name: str, command: CaseCommand, cause: Cause) -> Accepted | Refused:

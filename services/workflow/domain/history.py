@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, FileRef, Merged, NoteRef, Papers, Ties
+from services.workflow.domain.case import MACHINES, Accepted, Case, FileRef, Merged, NoteRef, Papers, Ties
 from services.workflow.domain.decide import PARKABLE, decide
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.family import with_inbound, without_inbound
@@ -34,7 +34,7 @@ class Told:
 
 def remember(case: Case, told: Told) -> Case:
     """Return the case after its next event, with the state and the hash still those before."""
-    known: dict[str, Any] = {"recent": _recent(case.recent, told)}
+    known: dict[str, Any] = {"recent": case.recent.add_event(told.cause_id, told.seq, told.version)}
     if told.actor.role not in MACHINES:
         known["touched"] = True
     brings = BROUGHT.get(told.name)
@@ -45,14 +45,6 @@ def wait(stub: Case, name: str, command: CaseCommand, *, cause: Cause, now: date
     """Return the stub of a case that is not created yet after one more command; most commands leave it as it is."""
     decision = decide(stub, name, command, cause=cause, now=now, number=None) if name in PARKABLE else None
     return decision.case if isinstance(decision, Accepted) else stub
-
-
-def _recent(recent: tuple[tuple[str, int, int], ...], told: Told) -> tuple[tuple[str, int, int], ...]:
-    """Return the last accepted commands with this one; one command may bring several events, of one version."""
-    this = (told.cause_id, told.seq, told.version)
-    if recent and recent[-1][2] == told.version:
-        return (*recent[:-1], this)
-    return (*recent[1 - RECENT_MAX :], this)
 
 
 def _created(case: Case, told: Told) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, Final
 
-from services.workflow.domain.case import MACHINES, RECENT_MAX, Accepted, Case, Event, Outcome, Send
+from services.workflow.domain.case import MACHINES, Accepted, Case, Event, Outcome, Send
 from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.reliability import measured
@@ -127,7 +127,7 @@ def commit(case: Case, events: tuple[Event, ...], tenant: Tenant, sends: tuple[S
         state=state,
         timing=timing,
         touched=touched,
-        recent=(*case.recent[1 - RECENT_MAX :], (cause.id, state.seq, state.version)),
+        recent=case.recent.add(cause.id, state.seq, state.version),
     )
     outcome = Outcome(command_id=cause.id, actor=actor, seq=state.seq, version=state.version)
     ends = tuple(measured(event.state, case.cleared_at, tenant) for event in events if event.name in MEASURED)

@@ -117,7 +117,7 @@ def test_more_commands_than_a_case_remembers_leave_the_last_ones() -> None:
         course.say("occur", Role.DEVICE, START, {"last_at": rfc3339(START)}, f"occur-{number}")
     [rebuilt] = again(course.told)
     assert rebuilt == course.case
-    assert len(rebuilt.recent) == 128
+    assert len(rebuilt.recent.entries) == 128
 
 
 def test_a_history_that_does_not_fit_is_told_and_read_on() -> None:

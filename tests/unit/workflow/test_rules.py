@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from services.workflow.domain import Accepted, Case, Refused, Repeated, decide
-from services.workflow.domain.case import RECENT_MAX
 from services.workflow.domain.decide import PARKED_BYTES_MAX, PARKED_MAX
+from services.workflow.domain.recent import RECENT_MAX
 from shared.contracts.words import Condition, RefusalCode, State, Visibility
 from tests.unit.workflow.builders import (
     AGENT,
@@ -44,7 +44,7 @@ def test_when_a_command_is_accepted_then_version_and_seq_rise_by_one_and_its_out
         ("started", 2, 2),
     ]
     assert state_of(second.case) == second.events[-1].state
-    assert second.case.recent == (("a", 1, 1), ("b", 2, 2))
+    assert second.case.recent.entries == [("a", 1, 1), ("b", 2, 2)]
     assert second.events[0].cause.id == "b"
     assert second.events[0].actor == AGENT
 
@@ -73,8 +73,8 @@ def test_when_many_commands_were_accepted_then_the_latest_ids_are_remembered():
     case = by_device()
     for number in range(RECENT_MAX + 5):
         case = after(case, "assign", id_=f"id-{number}")
-    assert len(case.recent) == RECENT_MAX
-    assert case.recent[0][0] == "id-5"
+    assert len(case.recent.entries) == RECENT_MAX
+    assert case.recent.entries[0][0] == "id-5"
     assert isinstance(told(case, "assign", id_="id-4"), Accepted)
     assert isinstance(told(case, "assign", id_="id-5"), Repeated)
 
