@@ -11,6 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from deploy.chains import ERASED
 from deploy.dead_letters.letter import Letter
 from deploy.dead_letters.settled import Settled
+from deploy.file_erasure import forget_file
 from deploy.topic_moving import Kept, as_it_is
 from services.workflow.domain.erasure import NO_DEEDS, Deeds, Person, forget, forget_state, is_about, note_deeds
 
@@ -62,6 +63,9 @@ class Decider(Protocol):
 
     def snapshot(self, record: ConsumerRecord) -> Kept | None:
         """Decide on a snapshot."""
+
+    def of_file(self, record: ConsumerRecord) -> Kept | None:
+        """Decide on an event of a file."""
 
     def letter(self, record: ConsumerRecord) -> Kept | None:
         """Decide on a dead letter."""
@@ -137,6 +141,16 @@ class Erasing:
             and forget_state(state["case"], self.person, self.deeds.get(case_of(record), NO_DEEDS)) is not state["case"]
         )
 
+    def of_file(self, record: ConsumerRecord) -> Kept:
+        """Decide on an event of a file: who stored it goes, and what its name tells of them."""
+        if record.value is None:
+            return as_it_is(record)
+        body = orjson.loads(record.value)
+        forgotten = forget_file(body, self.person)
+        if forgotten is body or (self.cases and body.get("case_id") not in self.cases):
+            return as_it_is(record)
+        return Kept(record.key, orjson.dumps(forgotten), record.headers)
+
     def letter(self, record: ConsumerRecord) -> Kept | None:
         """Decide on a dead letter: what names the person goes whole, and what is settled."""
         if self.settled.find(Letter(record)) or self.is_named(record):
@@ -182,6 +196,11 @@ class Plan:
         """Take in an event of a redacted topic."""
         self._note("redacted", record, self._decider.concerns(record))
 
+    def of_file(self, record: ConsumerRecord) -> None:
+        """Take in an event of a file."""
+        kept = self._decider.of_file(record)
+        self._note("told_of_files", record, kept is None or kept.value is not record.value)
+
     def snapshot(self, record: ConsumerRecord) -> None:
         """Take in a snapshot."""
         self._decider.last.note(record)
@@ -193,7 +212,7 @@ class Plan:
 
     def partitions(self) -> dict[TopicPartition, int]:
         """Return the partitions in the order in which they are written anew, the history last."""
-        kinds = ("letters", "snapshots", "redacted", "events")
+        kinds = ("letters", "told_of_files", "snapshots", "redacted", "events")
         return {partition: self._seen[partition] for kind in kinds for partition in sorted(self._found[kind])}
 
     def _note(self, what: str, record: ConsumerRecord, goes: bool) -> bool:

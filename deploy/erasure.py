@@ -21,6 +21,7 @@ from deploy.dead_letters.letter import SUFFIX
 from deploy.dead_letters.mailbox import Mailbox
 from deploy.dead_letters.selection import Selection
 from deploy.erasing import Decider, Erasing, Plan, case_of
+from deploy.file_erasure import FileErasure, is_kept, remove_files_of
 from deploy.inspection import redacted_topics
 from deploy.rebuild_views import rebuild_views
 from deploy.recovery import ground
@@ -34,7 +35,7 @@ from deploy.topic_reader import TopicReader
 from deploy.topics import Catalogue
 from services.workflow.domain.erasure import Person
 from services.workflow.domain.evolution import evolve
-from shared.contracts.catalogue import CASE_EVENTS, CASE_SNAPSHOTS
+from shared.contracts.catalogue import ATTACHMENT_EVENTS, CASE_EVENTS, CASE_SNAPSHOTS
 
 Report = Callable[[str], None]
 #: When a case's clocks are looked at next, and what they told: the history does not say.
@@ -46,9 +47,10 @@ DELETABLE: Final = {"cleanup_policy": "compact,delete", "retention_ms": "-1"}
 
 @dataclass(slots=True, kw_only=True)
 class Erased:
-    """What named the person: cases, events, redacted events, snapshots, letters; and the documents that were written.
+    """What named the person: cases, events, redacted events, snapshots, letters, events of files.
 
-    `finished` are partitions of which an earlier run had left the deletion undone.
+    `documents` were written. `files` the attachment service forgets when it is started again. `finished` are partitions
+    of which an earlier run had left the deletion undone.
     """
 
     cases: int = 0
@@ -57,6 +59,8 @@ class Erased:
     snapshots: int = 0
     letters: int = 0
     documents: int = 0
+    told_of_files: int = 0
+    files: int = 0
     finished: int = 0
 
 
@@ -66,6 +70,7 @@ async def erase_person(
     person: Person,
     *,
     cases: Collection[str] = (),
+    keep_files: bool = False,
     dry_run: bool = False,
     report: Report = lambda _: None,
 ) -> Erased:
@@ -78,7 +83,13 @@ async def erase_person(
     async with Mailbox(bootstrap_servers, Selection()) as mailbox:
         erasing.settled = await mailbox.settled()
     run = _Run(bootstrap_servers, mongodb_uri, erasing, report)
-    if not await run.begin(dry_run=dry_run):
+    files = FileErasure(person=person, cases=frozenset(cases), keeps_files=keep_files)
+    going_on = await run.begin(dry_run=dry_run)
+    async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client:
+        if await is_kept(client):
+            told = files.carry_out(client, bootstrap_servers) if going_on else files.count(client)
+            run.erased.files = await told
+    if not going_on:
         return run.erased
     await run.write()
     report("writing the documents")
@@ -108,7 +119,7 @@ async def erase_expired(
     if not await run.begin(dry_run=dry_run):
         return run.erased
     report("deleting the documents")  # first: which cases go, the history knows
-    run.erased.documents = await _delete_documents(mongodb_uri, retiring.gone)
+    run.erased.documents = await _delete_documents(bootstrap_servers, mongodb_uri, retiring.gone)
     await run.write()
     if retiring.gone:
         report("making the views again")
@@ -132,8 +143,10 @@ class _Run:
         """End what an earlier run left undone, and look; return whether to go on."""
         self.redacted = await redacted_topics(self._servers)
         async with TopicAdmin(self._servers) as admin:
-            dead = sorted(name for name in await admin.partition_counts() if name.endswith(SUFFIX))
-        topics = [CASE_EVENTS.name, CASE_SNAPSHOTS.name, *self.redacted, *dead]
+            counts = await admin.partition_counts()
+        dead = sorted(name for name in counts if name.endswith(SUFFIX))
+        files = [name for name in (ATTACHMENT_EVENTS.name,) if name in counts]
+        topics = [CASE_EVENTS.name, CASE_SNAPSHOTS.name, *self.redacted, *files, *dead]
         await fence(self._servers)
         await _refuse_if_not_still(topics, self._servers)
         if not dry_run:
@@ -142,7 +155,7 @@ class _Run:
                 self.erased.finished = len(await mover.finish(partitions))
         self._report("reading the history")
         await _each(self._servers, [CASE_EVENTS.name], self._decider.learn)
-        self._plan = await _look(self._servers, self._decider, self.redacted, dead, self.erased)
+        self._plan = await _look(self._servers, self._decider, self.redacted, [*files, *dead], self.erased)
         return not dry_run
 
     async def write(self) -> None:
@@ -156,14 +169,15 @@ class _Run:
 
 
 async def _look(
-    bootstrap_servers: str, decider: Decider, redacted: Sequence[str], dead: Sequence[str], erased: Erased
+    bootstrap_servers: str, decider: Decider, redacted: Sequence[str], others: Sequence[str], erased: Erased
 ) -> dict[TopicPartition, int]:
     """Count what goes; return the partitions where that is, those of the history last, and their records."""
     plan = Plan(decider)
     await _each(bootstrap_servers, [CASE_EVENTS.name], plan.event)
     await _each(bootstrap_servers, redacted, plan.redacted)
     await _each(bootstrap_servers, [CASE_SNAPSHOTS.name], plan.snapshot)
-    await _each(bootstrap_servers, dead, plan.letter)
+    for topic in others:
+        await _each(bootstrap_servers, [topic], plan.of_file if topic == ATTACHMENT_EVENTS.name else plan.letter)
     erased.cases = len(plan.cases)
     for what, number in plan.counts.items():
         setattr(erased, what, number)
@@ -174,6 +188,8 @@ async def _look(
 def _decide(decider: Decider, topic: str, redacted: Collection[str]) -> Callable[[ConsumerRecord], Kept | None]:
     if topic == CASE_EVENTS.name or topic in redacted:
         return decider.event
+    if topic == ATTACHMENT_EVENTS.name:
+        return decider.of_file
     return decider.snapshot if topic == CASE_SNAPSHOTS.name else decider.letter
 
 
@@ -254,10 +270,12 @@ def _names(document: dict[str, Any]) -> Iterable[str]:
     return (name for name in document if name not in BOOKKEEPING)
 
 
-async def _delete_documents(mongodb_uri: str, cases: Collection[str]) -> int:
-    """Delete the documents of cases; return how many there were."""
+async def _delete_documents(bootstrap_servers: str, mongodb_uri: str, cases: Collection[str]) -> int:
+    """Delete the documents of cases, and have their files thrown away; return how many documents there were."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongodb_uri)
     async with client:
+        if await is_kept(client):
+            await remove_files_of(client, cases, bootstrap_servers)
         stored = ground.database_of(client, SERVICE)[CASES]
         return sum([(await stored.delete_many({"_id": {"$in": part}})).deleted_count for part in in_parts(cases)])
 

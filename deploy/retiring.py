@@ -60,6 +60,10 @@ class Retiring:
         """Tell whether a dead letter goes: they go by themselves."""
         return False
 
+    def of_file(self, record: ConsumerRecord) -> Kept:
+        """Keep an event of a file: they go by themselves."""
+        return as_it_is(record)
+
     def letter(self, record: ConsumerRecord) -> Kept | None:
         """Keep a dead letter."""
         return as_it_is(record)

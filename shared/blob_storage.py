@@ -84,6 +84,17 @@ class GridFiles:
         if place < stop:
             raise TransientError(f"{key} ends at {place} of {stop}")
 
+    async def has(self, key: str, size: int) -> bool:
+        """Tell whether all bytes of a file are there."""
+        count = -(-size // CHUNK_BYTES)
+        if not count:
+            return True
+        chunks, last = {"files_id": key, "n": {"$lt": count}}, {"files_id": key, "n": count - 1}
+        end = await answered(self._chunks.find_one(last, {"data": 1}))
+        if end is None or len(end["data"]) != size - (count - 1) * CHUNK_BYTES:
+            return False
+        return bool(await answered(self._chunks.count_documents(chunks)) == count)
+
     async def delete(self, key: str) -> None:
         """Forget a file, whole or not."""
         await answered(self._files.delete_one({"_id": key}))

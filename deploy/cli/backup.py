@@ -15,6 +15,7 @@ from deploy.recovery.ground import NotNowError
 from deploy.recovery.restore import Restored, restore
 
 SHOWN_MAX: Final = 20
+FILES: Final = "callout_attachment"
 
 
 def backup(
@@ -46,12 +47,15 @@ def backup(
         for database, found in manifest.collections.items()
         for name, stored in found.items()
     }
+    elsewhere = counts.get(f"{FILES}.contents", 0) - counts.get(f"{FILES}.blobs.files", 0)
     if as_json:
-        print_json({"folder": str(folder), "at": manifest.at, "documents": counts})
+        print_json({"folder": str(folder), "at": manifest.at, "documents": counts, "files_elsewhere": elsewhere})
         return
     typer.echo(f"{sum(counts.values()):,} documents as of {manifest.at} are in {folder}:")
     for name, count in counts.items():
         typer.echo(f"  {name}: {count:,}")
+    if elsewhere > 0:
+        typer.echo(f"The bytes of {elsewhere:,} files lie in an S3-compatible store: back up its bucket as well.")
 
 
 def restore_(

@@ -19,7 +19,8 @@ from deploy.recovery.ground import NotNowError
 from deploy.sending import send_together
 from deploy.tenant_config import read_config
 from deploy.topic_moving import ChangedError
-from services.workflow.domain.erasure import NOBODY, Person
+from services.workflow.domain.erasure import Person
+from shared.contracts.words import NOBODY
 
 COUNTED = {
     "cases": "cases",
@@ -27,6 +28,8 @@ COUNTED = {
     "redacted": "events of redacted topics",
     "snapshots": "snapshots",
     "letters": "dead letters",
+    "told_of_files": "events of files",
+    "files": "files",
 }
 
 Run = Callable[..., Coroutine[Any, Any, Erased]]
@@ -42,6 +45,9 @@ def erase(
     case: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="In this case only; may be repeated. All, if none is given.")
     ] = None,
+    keep_files: Annotated[
+        bool, typer.Option("--keep-files", help="Files that they stored stay, without them; else they go.")
+    ] = False,
     retention: Annotated[
         bool,
         typer.Option("--retention", help="Whole cases that ended longer ago than `retention_days`."),
@@ -53,19 +59,20 @@ def erase(
 ) -> None:
     """Erase a person, or cases that were kept long enough, while the services are stopped; to begin again is safe.
 
-    What names the person goes from events, redacted topics, snapshots, dead letters, documents and views; what was
-    done, and when, stays. An erased event keeps the digest of the body it had, so that `callout verify` finds the
-    history whole and counts it as `erased`. Commands, outcomes and signals go by themselves within seven days.
+    What names the person goes from events, redacted topics, snapshots, dead letters, documents and views; files that
+    they stored go when the services are started again. What was done, and when, stays. An erased event keeps the digest
+    of the body it had, so that `callout verify` finds the history whole and counts it as `erased`. Commands, outcomes
+    and signals go by themselves within seven days.
 
     Examples: `callout erase --tenant acme --person ann --word "Ann Meyer" --dry-run` · `callout erase --retention`
     """
     stack, report = find_stack(), Console(stderr=True)
     if retention:
-        if person or word or case:
-            raise Failure(ExitCode.USAGE, "--retention takes whole cases: no --person, --word or --case.")
+        if person or word or case or keep_files:
+            raise Failure(ExitCode.USAGE, "--retention takes whole cases: no --person, --word, --case, --keep-files.")
         run = _expired(stack, tenant)
     else:
-        run = _person(stack, tenant, person, frozenset(word or ()), frozenset(case or ()))
+        run = _person(stack, tenant, person, frozenset(word or ()), frozenset(case or ()), keep_files=keep_files)
     found = _try(run, report, dry_run=True)
     if not as_json:
         _tell(found)
@@ -87,13 +94,19 @@ def erase(
 
 
 def _person(
-    stack: Connection, tenant: str | None, person: str | None, words: frozenset[str], cases: frozenset[str]
+    stack: Connection,
+    tenant: str | None,
+    person: str | None,
+    words: frozenset[str],
+    cases: frozenset[str],
+    *,
+    keep_files: bool,
 ) -> Run:
     if not tenant or not person or person == NOBODY or not all(words):
         raise Failure(ExitCode.USAGE, "Say whom: --tenant and --person, and a --word is not empty; or --retention.")
     whom = Person(tenant_id=tenant, id=person, words=words)
     named = frozenset(map(str.lower, cases))
-    return partial(erase_person, stack.bootstrap_servers, stack.mongodb_uri, whom, cases=named)
+    return partial(erase_person, stack.bootstrap_servers, stack.mongodb_uri, whom, cases=named, keep_files=keep_files)
 
 
 def _expired(stack: Connection, tenant: str | None) -> Run:

@@ -17,8 +17,11 @@ from bson.raw_bson import RawBSONDocument
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 RAW: Final = CodecOptions(document_class=RawBSONDocument)
-#: As fast as the database reads, and a third of the size.
+#: As fast as the database reads, and a third of the size; bytes of files are packed already, mostly.
 LEVEL: Final = 1
+LEVEL_OF_BYTES: Final = 0
+#: Collections of bytes of files, in the form of GridFS.
+BYTES: Final = ".chunks"
 
 Offsets = dict[TopicPartition, int]
 
@@ -126,7 +129,8 @@ async def write_documents(path: Path, documents: AsyncIterator[RawBSONDocument])
     digest, count = hashlib.sha256(), 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=LEVEL, mtime=0) as packed:
+        level = LEVEL_OF_BYTES if BYTES in path.name else LEVEL
+        with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=level, mtime=0) as packed:
             async for document in documents:
                 digest.update(document.raw)
                 packed.write(document.raw)

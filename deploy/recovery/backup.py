@@ -2,7 +2,8 @@
 
 Order is what makes it whole: first where topics end, then positions, then the documents, all databases as of one
 moment. So a document knows at least what its service had told by those positions; what it knows beyond them, its marks
-say. Topics are not part of it: they are replicated, and the store can be brought forward from them.
+say. Bytes of files come last, as they are read: they are too many for a moment, and never change once they are whole.
+Topics are not part of it: they are replicated, and the store can be brought forward from them.
 """
 
 import shutil
@@ -18,8 +19,10 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
 
 from deploy.recovery.archive import (
+    BYTES,
     RAW,
     BackupError,
     Manifest,
@@ -40,6 +43,7 @@ GROUPS: Final = "callout."
 #: Collections that a half done repair left behind.
 PASSING: Final = frozenset({"cases_made_again"})
 SNAPSHOT_TOO_OLD: Final = 239
+MAJORITY: Final = ReadConcern("majority")
 
 Report = Callable[[int, int], None]
 
@@ -133,20 +137,28 @@ async def _documents(mongodb_uri: str, folder: Path, report: Report) -> dict[str
         ]
         total = sum([await client[database][name].estimated_document_count() for database, name in names])
         done = 0
+
+        async def write(database: str, name: str, session: AsyncClientSession | None) -> None:
+            nonlocal done
+            documents = _read(client, session, database, name)
+            stored[database][name] = await write_documents(path_of(folder, database, name), documents)
+            done += stored[database][name].documents
+            report(done, total)
+
         async with client.start_session(snapshot=True) as session:
             for database, name in names:
-                path = path_of(folder, database, name)
-                documents = _read(client, session, database, name)
-                stored[database][name] = await write_documents(path, documents)
-                done += stored[database][name].documents
-                report(done, total)
+                if not name.endswith(BYTES):
+                    await write(database, name, session)
+        for database, name in names:
+            if name.endswith(BYTES):
+                await write(database, name, None)
     return dict(stored)
 
 
 async def _read(
-    client: AsyncMongoClient[RawBSONDocument], session: AsyncClientSession, database: str, name: str
+    client: AsyncMongoClient[RawBSONDocument], session: AsyncClientSession | None, database: str, name: str
 ) -> AsyncIterator[RawBSONDocument]:
-    collection = client[database].get_collection(name, codec_options=RAW)
+    collection = client[database].get_collection(name, codec_options=RAW, read_concern=None if session else MAJORITY)
     async for document in collection.find(session=session).batch_size(1_000):
         yield document
 

@@ -185,12 +185,12 @@ def database_of(client: AsyncMongoClient[dict[str, Any]], service: str) -> Datab
     )
 
 
-def in_parts(documents: Iterable[Any]) -> Iterable[list[Any]]:
+def in_parts(documents: Iterable[Any], at_once: int = AT_ONCE) -> Iterable[list[Any]]:
     """Yield items some at once."""
     part: list[Any] = []
     for document in documents:
         part.append(document)
-        if len(part) == AT_ONCE:
+        if len(part) == at_once:
             yield part
             part = []
     if part:

@@ -16,8 +16,16 @@ from pymongo import AsyncMongoClient
 
 from deploy.adoption import database_name, group_id
 from deploy.inspection import redacted_topics
-from deploy.recovery import forward, ground, keys
-from deploy.recovery.archive import Manifest, Offsets, check_documents, path_of, read_documents, read_manifest
+from deploy.recovery import files, forward, ground, keys
+from deploy.recovery.archive import (
+    BYTES,
+    Manifest,
+    Offsets,
+    check_documents,
+    path_of,
+    read_documents,
+    read_manifest,
+)
 from deploy.recovery.backup import PREFIX, cluster_of
 from deploy.recovery.figures import bring_figures_forward
 from deploy.recovery.ground import DURABLE, NotNowError, move_back, positions_now
@@ -28,6 +36,8 @@ from shared.flow.sources import RESTORING
 WORKFLOW: Final = "workflow"
 INTAKE: Final = "intake"
 SOURCES: Final = "sources"
+#: Half a MiB each.
+CHUNKS_AT_ONCE: Final = 16
 
 #: Told what is done now, how much of it, and how much there is.
 Report = Callable[[str, int, int], None]
@@ -65,6 +75,7 @@ async def restore(
         documents = await _load(client, folder, manifest, report)
         restored = await _bring_forward(client, folder, manifest, bootstrap_servers, report)
         again = await _hear_again(client, manifest, bootstrap_servers)
+        await files.let_mend(client, manifest, bootstrap_servers)
         await _allow_work(client, manifest)
         return Restored(manifest=manifest, documents=documents, hearing_again=again, **restored)
 
@@ -135,7 +146,8 @@ async def _load(client: Client, folder: Path, manifest: Manifest, report: Report
     done = 0
     for database, name in found:
         target = client[database].get_collection(name, write_concern=DURABLE)
-        for part in ground.in_parts(read_documents(path_of(folder, database, name))):
+        at_once = CHUNKS_AT_ONCE if name.endswith(BYTES) else ground.AT_ONCE
+        for part in ground.in_parts(read_documents(path_of(folder, database, name)), at_once):
             await target.insert_many(part, ordered=False)
             done += len(part)
             report("writing documents", done, total)
@@ -206,6 +218,8 @@ async def _hear_again(client: Client, manifest: Manifest, bootstrap_servers: str
 async def _lower_floors(client: Client, database: str, names: Set[str], floors: dict[str, int]) -> None:
     """Let records come again that documents had thought to be past."""
     for name in names:
+        if name.endswith(BYTES):
+            continue
         async for document in client[database][name].find({"marks": {"$exists": True}}):
             marks = [
                 mark | {"floor": min(mark["floor"], floors.get(mark["source"], mark["floor"]))}

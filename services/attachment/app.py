@@ -1,8 +1,11 @@
 """What attachment is made of."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+from aiokafka import TopicPartition
 
 from services.attachment.blobs import Blobs, BlobStore, GridStore
 from services.attachment.clamd import Clamd
@@ -10,6 +13,7 @@ from services.attachment.examiner import Examiner
 from services.attachment.giving import Giving
 from services.attachment.handlers import CaseEvents, Commands
 from services.attachment.http.app import make_app
+from services.attachment.mending import Mending
 from services.attachment.receiving import Receiving
 from services.attachment.sender import Sender
 from services.attachment.settings import AttachmentSettings
@@ -102,6 +106,7 @@ class _Rooms:
             blobs,
             files,
             bytes_,
+            Mending(atomic("restored"), files, blobs, self.sender, lambda until: _heard(commands, until)),
             owns=lambda: commands.owns(0),
             interval_seconds=settings.sweep_interval_seconds,
         )
@@ -147,6 +152,17 @@ def _store(settings: AttachmentSettings, files: GridFiles) -> BlobStore:
         access_key_id=settings.s3_access_key_id,
         secret_access_key=settings.s3_secret_access_key.get_secret_value(),
     )
+
+
+async def _heard(commands: Subscription[Any], until: Mapping[int, int]) -> bool:
+    """Tell whether commands were heard as far as that, in whichever process."""
+    consumer = commands.subscriber.consumer
+    if consumer is None:
+        return False
+    for number, place in until.items():
+        if (await consumer.committed(TopicPartition(ATTACHMENT_COMMANDS.name, number)) or 0) < place:
+            return False
+    return True
 
 
 def _is_home(commands: Subscription[Any], file_id: str) -> bool:

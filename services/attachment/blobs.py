@@ -15,6 +15,9 @@ class BlobStore(Protocol):
     async def keep(self, key: str, size: int) -> None:
         """Keep a file whose bytes all came in under this key; a repetition changes nothing."""
 
+    async def has(self, key: str, size: int) -> bool:
+        """Tell whether all bytes of a file are there."""
+
     def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `stop`."""
 
@@ -31,6 +34,10 @@ class GridStore:
     async def keep(self, key: str, size: int) -> None:
         """Keep a file."""
         await self._files.finish(key, size)
+
+    async def has(self, key: str, size: int) -> bool:
+        """Tell whether all bytes of a file are there."""
+        return await self._files.has(key, size)
 
     def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `stop`."""
@@ -87,8 +94,10 @@ class Blobs:
     async def keep(self, tenant_id: str, sha256: str, size: int, key: str, file_id: str) -> None:
         """Have a file refer to its bytes, which came in under `key`: kept now, unless they were kept before."""
         known = await self.find(tenant_id, sha256)
-        if known is None:
+        if known is None or not await self._store.has(known.key, size):
             await self._store.keep(key, size)
+            if known is not None:  # a restore did not bring these back
+                await self._blobs.change({"_id": blob_id(tenant_id, sha256), "key": known.key}, set_={"key": key})
         fresh = {"tenant_id": tenant_id, "sha256": sha256, "size": size, "key": key, "schema": 1}
         held = await self._blobs.change(
             {"_id": blob_id(tenant_id, sha256)},
@@ -101,6 +110,18 @@ class Blobs:
                 await self._store.keep(key, size)
             return
         await self._throw_away(key)
+
+    async def mend(self, tenant_id: str, sha256: str, size: int, file_id: str) -> bool:
+        """Have a file refer to its bytes again, after a restore; tell whether they are there."""
+        known = await self.find(tenant_id, sha256)
+        if known is not None and await self._store.has(known.key, size):
+            same = {"_id": blob_id(tenant_id, sha256), "key": known.key}
+            await self._blobs.change(same, include={"refs": file_id}, set_={"empty_since": None})
+            return True
+        if not await self._store.has(file_id, size):
+            return False
+        await self.keep(tenant_id, sha256, size, file_id, file_id)
+        return True
 
     async def find(self, tenant_id: str, sha256: str) -> Blob | None:
         """Return where bytes are kept."""

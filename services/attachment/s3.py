@@ -44,6 +44,17 @@ class S3Store:
             raise TransientError(f"the store of files does not take it: {type(error).__name__}") from error
         await self._files.delete(key)
 
+    async def has(self, key: str, size: int) -> bool:
+        """Tell whether all bytes of a file are there.
+
+        Raises:
+            TransientError: the store is away.
+        """
+        try:
+            return await self._size(key) == size
+        except BaseError as error:
+            raise TransientError(f"the store of files does not answer: {type(error).__name__}") from error
+
     async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `stop`.
 

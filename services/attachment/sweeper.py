@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from services.attachment.blobs import Blobs
+from services.attachment.mending import Mending
 from services.attachment.receiving import Receiving
 from shared.blob_storage import GridFiles
 from shared.storage import Documents
@@ -30,6 +31,7 @@ class Sweeper:
         blobs: Blobs,
         files: Documents,
         bytes_: GridFiles,
+        mending: Mending,
         *,
         owns: Callable[[], bool],
         interval_seconds: float,
@@ -38,6 +40,7 @@ class Sweeper:
         self._blobs = blobs
         self._files = files
         self._bytes = bytes_
+        self._mending = mending
         self._owns = owns
         self._interval_seconds = interval_seconds
         self._looked_at_all = float("-inf")
@@ -57,6 +60,8 @@ class Sweeper:
 
     async def sweep(self, now: datetime) -> int:
         """Look once; return how much was ended."""
+        if not await self._mending.done():
+            return 0
         settled = await self._receiving.sweep(now)
         await self._release(now)
         if time.monotonic() - self._looked_at_all > ALL_SECONDS:

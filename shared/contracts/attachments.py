@@ -7,9 +7,9 @@ from pydantic import Field, StringConstraints
 from shared.contracts import limits
 from shared.contracts.case import Actor
 from shared.contracts.fields import CaseId, Id, Instant, Model, TenantId, Word
-from shared.contracts.words import AttachmentState, NoteVisibility, Scan
+from shared.contracts.words import AttachmentState, NoteVisibility, Removal, Scan
 
-EVENTS: Final = ("stored", "scanned", "linked", "unlinked", "removed", "expired")
+EVENTS: Final = ("stored", "scanned", "linked", "unlinked", "removed", "expired", "forgotten")
 
 AttachmentId = Annotated[str, StringConstraints(pattern=limits.UUID_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=limits.SHA256_PATTERN)]
@@ -73,7 +73,19 @@ class RecordScan(AttachmentCommand):
 
 
 class Remove(AttachmentCommand):
-    """Throw a file away that is in no case."""
+    """Throw a file away that is in no case; with a reason, which only the system has, one in a case too.
+
+    `erased`: its owner was erased. `retention`: its case was kept long enough. `lost`: a restore brought no bytes back.
+    """
+
+    reason: Removal | None = None
+
+
+class Forget(AttachmentCommand):
+    """Leave out who stored a file (`owner`), and call it by a name that names nobody; also one that is gone."""
+
+    owner: bool = False
+    name: FileName | None = None
 
 
 class Wake(AttachmentCommand):
@@ -88,6 +100,7 @@ COMMANDS: Final[dict[str, type[AttachmentCommand]]] = {
     "unlink": Unlink,
     "record_scan": RecordScan,
     "remove": Remove,
+    "forget": Forget,
     "wake": Wake,
 }
 
@@ -95,7 +108,7 @@ COMMANDS: Final[dict[str, type[AttachmentCommand]]] = {
 class AttachmentEvent(Model):
     """What happened to a file, and what it is after that.
 
-    `reason` of `removed` and `expired` is for people. `finding` names what a scanner found in an infected file.
+    `finding` names what a scanner found in an infected file, `reason` why the system removed one.
     """
 
     attachment_id: AttachmentId
@@ -116,3 +129,4 @@ class AttachmentEvent(Model):
     note_id: Id | None = None
     visibility: NoteVisibility | None = None
     expires_at: Instant | None = None
+    reason: Removal | None = None

@@ -2,6 +2,12 @@
 
 from enum import StrEnum
 from operator import attrgetter
+from typing import Final
+
+#: Who is named in place of an erased person: all of them alike, so that nobody can be followed by it.
+NOBODY: Final = "~erased"
+#: What is read in place of an erased text.
+NOTHING: Final = "[erased]"
 
 
 class Word(StrEnum):
@@ -209,6 +215,14 @@ class Scan(Word):
     CLEAN = "clean"
     INFECTED = "infected"
     UNSCANNED = "unscanned"
+
+
+class Removal(Word):
+    """Why a file was thrown away by the system, even out of a case."""
+
+    ERASED = "erased"
+    RETENTION = "retention"
+    LOST = "lost"
 
 
 class NoticeChannel(Word):

@@ -18,9 +18,10 @@ ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "unlink": {"case_id": CASE_ID},
     "record_scan": {"sha256": DIGEST, "scan": "clean", "scanner": "ClamAV 1.4.3/27500", "thumbnail": True},
     "remove": {},
+    "forget": {"owner": True, "name": "[erased]"},
     "wake": {"due_at": LATER},
 }
-OURS: Final = frozenset({"record_scan", "wake"})
+OURS: Final = frozenset({"record_scan", "forget", "wake"})
 
 
 def attachment_command(name: str) -> dict[str, Any]:
@@ -39,5 +40,6 @@ ATTACHMENT_EVENT: Final[dict[str, dict[str, Any]]] = {
     "linked": _event(ANN, "linked", **SCANNED, **LINKED),
     "unlinked": _event(ANN, "scanned", **SCANNED, expires_at=LATER),
     "removed": _event(ANN, "removed", **{**SCANNED, "thumbnail": False}),
+    "forgotten": _event(SYSTEM, "removed", **SCANNED) | {"owner": {**ANN, "id": "~erased"}, "name": "[erased]"},
     "expired": _event(SYSTEM, "expired", **{**SCANNED, "thumbnail": False}),
 }

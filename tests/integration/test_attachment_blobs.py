@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -16,11 +16,13 @@ import httpx
 import pytest
 
 from services.attachment.blobs import Blobs, BlobStore, GridStore
+from services.attachment.mending import Mending
 from services.attachment.s3 import S3Store
 from shared.atomic_storage import AtomicDocuments
 from shared.blob_storage import CHUNK_BYTES, GridFiles
+from shared.contracts.attachments import Remove
 from shared.errors import Conflict
-from shared.storage import Database, connect
+from shared.storage import Database, Write, connect
 from tests.stack import RunningStack, wait_until
 
 pytestmark = pytest.mark.integration
@@ -154,6 +156,67 @@ async def test_the_same_bytes_are_kept_once_and_swept_when_nothing_refers_to_the
         await blobs.sweep(now + hours * LATER)
     assert await blobs.find("acme", digest) is None
     assert await files.keys() == set()
+
+
+class Told:
+    """Keeps the commands that would be sent."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, str, str | None]] = []
+
+    async def send(self, name: str, body: Remove, *, id_: str) -> None:
+        self.commands.append((name, body.attachment_id, body.reason))
+
+
+async def test_after_a_restore_files_and_bytes_come_together_again_and_what_is_lost_is_told(
+    store: BlobStore, files: GridFiles, database: Database
+) -> None:
+    atomic = {
+        name: AtomicDocuments(database, name) for name in ("contents", "trash", "uploads", "thumbnails", "restored")
+    }
+    blobs = Blobs(store, *(atomic[name] for name in list(atomic)[:4]), settle=timedelta(0))
+    attachments, told, heard = database.documents("attachments"), Told(), {3: 10}
+    data = {name: os.urandom(600_000) for name in ("restored", "since", "lost", "ended")}
+    ids = {name: str(uuid4()) for name in data}
+
+    def known(name: str, **more: object) -> Write:
+        facts = {"tenant_id": "acme", "sha256": hashlib.sha256(data[name]).hexdigest(), "size": len(data[name])}
+        return Write(ids[name], 0, {"_id": ids[name], **facts, **more})
+
+    for name in ("restored", "since"):
+        await came_in(files, ids[name], data[name])
+        await store.keep(ids[name], len(data[name]))
+    for name in ("restored", "lost"):  # what contents say is of the moment of the backup
+        await atomic["contents"].insert(
+            {"_id": f"acme/{hashlib.sha256(data[name]).hexdigest()}", "key": ids[name], "refs": [], "schema": 1}
+            | {"tenant_id": "acme", "size": len(data[name]), "empty_since": datetime.now(UTC)}
+        )
+    ended = known("ended", ended_at=datetime.now(UTC))
+    await attachments.replace([known("restored"), known("since"), known("lost"), ended])
+
+    async def has_heard(until: Mapping[int, int]) -> bool:
+        return all(heard[number] >= place for number, place in until.items())
+
+    mending = Mending(atomic["restored"], attachments, blobs, told, has_heard)  # type: ignore[arg-type]
+    assert await mending.done()
+    await atomic["restored"].insert({"_id": "restored", "until": {"3": 11}})
+    assert not await mending.done()
+    assert told.commands == []
+    heard[3] = 11
+    assert await mending.done()
+    assert told.commands == [("remove", ids["lost"], "lost")]
+    await blobs.sweep(datetime.now(UTC) + LATER)
+    for name in ("restored", "since"):
+        blob = await blobs.find("acme", hashlib.sha256(data[name]).hexdigest())
+        assert blob is not None
+        assert await read(store, blob.key, 0, len(data[name])) == data[name]
+    # The same bytes come in again where only their entry was brought back.
+    again, digest = uuid4().hex, hashlib.sha256(data["lost"]).hexdigest()
+    await came_in(files, again, data["lost"])
+    await blobs.keep("acme", digest, len(data["lost"]), again, again)
+    blob = await blobs.find("acme", digest)
+    assert blob is not None
+    assert (blob.key, await read(store, blob.key, 0, len(data["lost"]))) == (again, data["lost"])
 
 
 async def test_a_writer_that_was_overtaken_can_write_no_more(files: GridFiles) -> None:

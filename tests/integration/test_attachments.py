@@ -27,6 +27,7 @@ from tests.stack import RunningStack, wait_until
 
 pytestmark = pytest.mark.integration
 
+DETACHED = "callout.case.detached.v1"
 FILES, UPLOADS = "/api/v1/attachments", "/api/v1/attachments/uploads"
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = {**TUS, "Content-Type": "application/offset+octet-stream"}
@@ -39,6 +40,7 @@ FAST = {
     "ATTACHMENT_CLOCK_INTERVAL_SECONDS": "0.5",
     "ATTACHMENT_FILE_BYTES_MAX": str(64 * 1024 * 1024),
     "ATTACHMENT_QUOTA_BYTES": str(200 * 1024 * 1024),
+    "GATEWAY_METADATA_REFRESH_SECONDS": "1",
 }
 
 
@@ -399,6 +401,98 @@ async def test_files_of_internal_notes_are_for_the_staff_alone(ann: httpx.AsyncC
         assert await files_of(olga, case) == [files[1]["id"]]
         told = [(await http.get(f"{FILES}/{file['id']}/content")).status_code for http in (tom, olga) for file in files]
     assert told == [200, 200, 404, 200]
+
+
+async def test_what_is_another_tenants_cannot_be_told_from_what_is_not_there(
+    ann: httpx.AsyncClient, stack: RunningStack
+) -> None:
+    unknown = "0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b"
+    body = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+    asked: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("GET", f"{FILES}/{{}}", {}),
+        ("DELETE", f"{FILES}/{{}}", {}),
+        ("GET", f"{FILES}/{{}}/content", {}),
+        ("GET", f"{FILES}/{{}}/content", {"headers": {"Range": "bytes=99999-"}}),
+        ("GET", f"{FILES}/{{}}/content", {"headers": {"If-None-Match": "*"}}),
+        ("GET", f"{FILES}/{{}}/thumbnail", {}),
+        ("POST", f"{FILES}/{{}}/links", {"json": {}}),
+        ("HEAD", f"{UPLOADS}/{{}}", {"headers": TUS}),
+        ("PATCH", f"{UPLOADS}/{{}}", {"headers": {**TUS, **body}, "content": b"x"}),
+        ("DELETE", f"{UPLOADS}/{{}}", {"headers": TUS}),
+    )
+    case, free = await new_case(ann), await stored(ann)
+    linked = await stored(ann, b"In a case.", "a.txt")
+    await attach(ann, case, linked)
+    await until_state(ann, linked["id"], "linked")
+    begun_ = (await begun(ann, 10)).rpartition("/")[2]
+
+    async def told(http: httpx.AsyncClient, method: str, path: str, more: dict[str, Any], id_: str) -> Any:
+        answer = await http.request(method, path.format(id_), **more)
+        names = answer.headers.keys() - {"date", "traceparent"}
+        return answer.status_code, sorted(names), answer.text.replace(id_, "~")
+
+    async with Client(stack, tenant="other") as other, Client(stack, user="eve") as eve:
+        for method, path, more in asked:
+            for http, secret in ((other, free["id"]), (other, linked["id"]), (other, begun_), (eve, free["id"])):
+                answers = [await told(http, method, path, more, id_) for id_ in (secret, unknown)]
+                assert answers[0] == answers[1], (method, path)
+                assert answers[0][0] == 404
+        theirs = await new_case(other)
+        for id_ in (free["id"], linked["id"], unknown):
+            assert (await attach(other, theirs, {"id": id_, "name": "mine"})).status_code == 200
+        for _ in range(200):
+            history = (await other.get(f"/api/v1/cases/{theirs['id']}/history")).json()["items"]
+            if len(gone := [each["data"] for each in history if each["type"] == DETACHED]) == 3:
+                break
+            await asyncio.sleep(0.05)
+        assert await files_of(other, theirs) == []
+        actors = {(event["actor"]["id"], event["actor"]["role"]) for event in gone}
+        assert actors == {("attachment", "system")}
+    assert (await ann.get(f"{FILES}/{free['id']}/content")).content == PDF
+    assert await files_of(ann, case) == [linked["id"]]
+
+
+async def test_a_counterpart_has_the_files_of_external_notes_and_gives_its_own(
+    ann: httpx.AsyncClient, stack: RunningStack
+) -> None:
+    file = read_tenant_file("tenant: acme\ncounterpart: {maker: {}}", "tenant.yaml")
+    await apply_changes(stack.bootstrap_servers, changes({}, file, prune=False), AuditTrail(reason=None))
+    case = await new_case(ann)
+    assert (await ann.post(command(case, "share"), json={"counterpart_tenant_id": "maker"})).status_code == 200
+    files = [await stored(ann, f"{n}".encode(), f"{n}.txt") for n in range(2)]
+    for each, visibility in zip(files, ("internal", "external"), strict=True):
+        named = [{"id": each["id"], "name": each["name"]}]
+        note = {"text": "See there.", "visibility": visibility, "attachments": named}
+        assert (await ann.post(f"/api/v1/cases/{case['id']}/notes", json=note)).status_code == 200
+        await until_state(ann, each["id"], "linked")
+    async with (
+        Client(stack, tenant="maker", user="max") as maker,
+        Client(stack, tenant="stranger", user="max") as stranger,
+        httpx.AsyncClient(base_url=stack.http_urls[0]) as nobody,
+    ):
+        for _ in range(300):
+            answer = await maker.get(f"/api/v1/cases/{case['id']}/attachments")
+            if answer.status_code == 200 and answer.json()["items"]:
+                break
+            await asyncio.sleep(0.05)
+        assert [item["id"] for item in answer.json()["items"]] == [files[1]["id"]]
+        told = [
+            (await http.get(f"{FILES}/{each['id']}/content")).status_code
+            for http in (maker, stranger)
+            for each in files
+        ]
+        assert told == [404, 200, 404, 404]
+        assert [(await maker.post(f"{FILES}/{each['id']}/links", json={})).status_code for each in files] == [404, 201]
+        given = await stored(maker, b"From the maker.", "answer.txt")
+        assert (await attach(maker, case, given)).status_code == 200
+        await until_state(maker, given["id"], "linked")
+        assert (await ann.get(f"{FILES}/{given['id']}/content")).content == b"From the maker."
+        # What is detached is for its owner alone again, and links to it lead nowhere.
+        url = (await maker.post(f"{FILES}/{files[1]['id']}/links", json={})).json()["url"]
+        assert (await ann.post(command(case, "detach"), json={"attachment_id": files[1]["id"]})).status_code == 200
+        await until_state(ann, files[1]["id"], "scanned")
+        assert (await maker.get(f"{FILES}/{files[1]['id']}/content")).status_code == 404
+        assert (await nobody.get(url)).status_code == 404
 
 
 async def test_forms_names_types_and_room_are_bounded(ann: httpx.AsyncClient, stack: RunningStack, kept: Any) -> None:

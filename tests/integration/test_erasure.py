@@ -15,7 +15,8 @@ from pymongo import MongoClient
 
 from deploy import erasure
 from deploy.topic_moving import Mover
-from services.workflow.domain.erasure import NOBODY, NOTHING, Person
+from services.workflow.domain.erasure import Person
+from shared.contracts.words import NOBODY, NOTHING
 from tests.chaos.reader import read_topic
 from tests.integration.test_recovery import Site
 from tests.stack import COMMAND, PROJECT, clean_environment, wait_until

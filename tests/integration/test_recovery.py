@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,12 +25,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(480)]
 OURS = ("callout_intake", "callout_workflow")
 DATABASES = (*OURS, "callout_gateway")
 QUIET_SECONDS = 40
+TWO_EACH = ("intake,workflow,gateway", "--workers", "intake=2", "--workers", "workflow=2")
 
 
 class Site:
     """Servers, and services on them that come and go."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *services: str, environment: Mapping[str, str] | None = None) -> None:
+        self._only = services or TWO_EACH
+        self._environment = dict(environment or {})
         self.servers = RunningStack(folder / "servers", "--only", "infra")
         self._folder = folder
         self._services: RunningStack | None = None
@@ -46,11 +49,17 @@ class Site:
         self.servers.stop()
 
     def start(self) -> None:
-        """Start the services, two processes each."""
+        """Start the services, two processes each if no others were named."""
         where = {name: self.servers.values[name] for name in ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI")}
-        two = ("--only", "intake,workflow,gateway", "--workers", "intake=2", "--workers", "workflow=2")
-        self._services = RunningStack(self._folder / "services", *two, environment=where)
+        settings = self._environment | where
+        self._services = RunningStack(self._folder / "services", "--only", *self._only, environment=settings)
         self._services.start()
+
+    @property
+    def services(self) -> RunningStack:
+        """The services that run."""
+        assert self._services is not None
+        return self._services
 
     def stop(self) -> None:
         """Stop the services in order."""

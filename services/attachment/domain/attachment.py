@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from shared.contracts.attachments import AttachmentEvent
 from shared.contracts.case import Actor
-from shared.contracts.words import AttachmentState, NoteVisibility, Scan
+from shared.contracts.words import AttachmentState, NoteVisibility, Removal, Scan
 
 ENDED: Final = frozenset({AttachmentState.REMOVED, AttachmentState.EXPIRED})
 
@@ -58,6 +58,7 @@ class Event:
     actor: Actor
     at: datetime
     after: Attachment
+    reason: Removal | None = None
 
     def body(self) -> AttachmentEvent:
         """Return the event as it is told."""
@@ -81,6 +82,7 @@ class Event:
             note_id=after.note_id,
             visibility=after.visibility,
             expires_at=after.expires_at,
+            reason=self.reason,
         )
 
 
@@ -96,7 +98,7 @@ class Outcome:
     detach: tuple[str, str] | None = None
 
 
-def changed(before: Attachment, name: str, actor: Actor, now: datetime, **fields: Any) -> Outcome:  # noqa: ANN401
+def changed(before: Attachment, event: str, actor: Actor, now: datetime, /, **fields: Any) -> Outcome:  # noqa: ANN401
     """Return a changed file, and the event that says so."""
     after = replace(before, **fields)
-    return Outcome(attachment=after, events=(Event(name=name, actor=actor, at=now, after=after),))
+    return Outcome(attachment=after, events=(Event(name=event, actor=actor, at=now, after=after),))

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.attachment.domain.attachment import Attachment, Event, Outcome, changed
-from shared.contracts.attachments import AttachmentCommand, Link, RecordScan, Register, Unlink
-from shared.contracts.words import AttachmentState, Role, Scan
+from services.attachment.domain.attachment import ENDED, Attachment, Event, Outcome, changed
+from shared.contracts.attachments import AttachmentCommand, Forget, Link, RecordScan, Register, Remove, Unlink
+from shared.contracts.words import NOBODY, AttachmentState, Removal, Role, Scan
 
 UNLINKED_FOR: Final = timedelta(days=40)
 NOTHING: Final = Outcome()
@@ -24,7 +24,8 @@ FROM: Final[Mapping[str, frozenset[AttachmentState]]] = {
     "link": AT_REST,
     "unlink": frozenset({AttachmentState.LINKED}),
     "record_scan": ALIVE,
-    "remove": AT_REST,
+    "remove": ALIVE,
+    "forget": ALIVE | ENDED,
     "wake": AT_REST,
 }
 
@@ -116,9 +117,26 @@ def _record_scan(own: Attachment, command: Any, now: datetime) -> Outcome:  # no
 
 
 def _remove(own: Attachment, command: Any, now: datetime) -> Outcome:  # noqa: ANN401 - `Remove`
-    if not own.is_of(command.actor) and command.actor.role is not Role.SYSTEM:
+    remove: Remove = command
+    by_system = remove.actor.role is Role.SYSTEM
+    linked = own.state is AttachmentState.LINKED
+    if (linked and not (by_system and remove.reason)) or not (by_system or own.is_of(remove.actor)):
         return NOTHING
-    return _ended(own, "removed", AttachmentState.REMOVED, command, now)
+    reason = remove.reason if by_system else None
+    outcome = _ended(own, "removed", AttachmentState.REMOVED, remove, now, reason)
+    # A case that was kept long enough is there no more.
+    if linked and own.case_id and own.case_tenant_id and reason is not Removal.RETENTION:
+        return replace(outcome, detach=(own.case_id, own.case_tenant_id))
+    return outcome
+
+
+def _forget(own: Attachment, command: Any, now: datetime) -> Outcome:  # noqa: ANN401 - `Forget`
+    forget: Forget = command
+    owner = replace(own.owner, id=NOBODY) if forget.owner else own.owner
+    name = own.name if forget.name is None else forget.name
+    if forget.actor.role is not Role.SYSTEM or (owner, name) == (own.owner, own.name):
+        return NOTHING
+    return changed(own, "forgotten", forget.actor, now, owner=owner, name=name)
 
 
 def _wake(own: Attachment, command: Any, now: datetime) -> Outcome:  # noqa: ANN401 - `Wake`
@@ -127,13 +145,22 @@ def _wake(own: Attachment, command: Any, now: datetime) -> Outcome:  # noqa: ANN
     return _ended(own, "expired", AttachmentState.EXPIRED, command, now)
 
 
-def _ended(own: Attachment, name: str, state: AttachmentState, command: AttachmentCommand, now: datetime) -> Outcome:
-    return changed(own, name, command.actor, now, state=state, ended_at=now, expires_at=None, thumbnail=False)
+def _ended(
+    own: Attachment,
+    name: str,
+    state: AttachmentState,
+    command: AttachmentCommand,
+    now: datetime,
+    reason: Removal | None = None,
+) -> Outcome:
+    outcome = changed(own, name, command.actor, now, state=state, ended_at=now, expires_at=None, thumbnail=False)
+    return replace(outcome, events=tuple(replace(event, reason=reason) for event in outcome.events))
 
 
 DECISIONS: Final[Mapping[str, Callable[[Attachment, Any, datetime], Outcome]]] = {
     "unlink": _unlink,
     "record_scan": _record_scan,
     "remove": _remove,
+    "forget": _forget,
     "wake": _wake,
 }

@@ -9,12 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
-from shared.contracts.words import HoldReason
+from shared.contracts.words import NOBODY, NOTHING, HoldReason
 
-#: Who is named in place of an erased person: all of them alike, so that nobody can be followed by it.
-NOBODY: Final = "~erased"
-#: What is read in place of an erased text.
-NOTHING: Final = "[erased]"
 #: The words of a command that whoever gave it wrote.
 OWN_WORDS: Final = frozenset({"text", "reason", "comment"})
 #: What is given as a reason without being anybody's words.

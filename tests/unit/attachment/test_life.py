@@ -11,7 +11,7 @@ from services.attachment.domain import Attachment, Outcome, decide
 from services.attachment.domain.life import FROM, UNLINKED_FOR
 from shared.contracts.attachments import COMMANDS
 from shared.contracts.case import Actor
-from shared.contracts.words import AttachmentState, NoteVisibility, Role, Scan
+from shared.contracts.words import NOBODY, AttachmentState, NoteVisibility, Removal, Role, Scan
 
 NOW = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
 FILE = "01a53b8e-0c55-7d3e-8a8e-2f4c5d6e7f80"
@@ -27,9 +27,11 @@ LEAST: dict[str, dict[str, Any]] = {
     "unlink": {"case_id": CASE},
     "record_scan": {"sha256": DIGEST, "scan": Scan.CLEAN},
     "remove": {},
+    "forget": {"owner": True},
     "wake": {"due_at": NOW},
 }
 LET_GO = (CASE, "acme")
+OURS = frozenset({"record_scan", "forget", "wake"})
 
 
 def told(own: Attachment | None, name: str, by: Actor = ANN, /, now: datetime = NOW, **arguments: Any) -> Outcome:
@@ -69,8 +71,9 @@ def test_when_it_comes_into_a_case_then_it_no_longer_expires():
 @pytest.mark.parametrize("state", AttachmentState)
 def test_a_command_from_a_state_that_is_not_its_own_changes_nothing(state: AttachmentState, name: str):
     own = BY_STATE.get(state)
-    outcome = told(own, name, SYSTEM if name in {"record_scan", "wake"} else ANN, now=NOW + timedelta(days=99))
-    may = state in FROM[name] and not (name == "record_scan" and own is not None and own.scan is Scan.CLEAN)
+    outcome = told(own, name, SYSTEM if name in OURS else ANN, now=NOW + timedelta(days=99))
+    known = name == "record_scan" and own is not None and own.scan is Scan.CLEAN
+    may = state in FROM[name] and not known and (name, state) != ("remove", AttachmentState.LINKED)
     assert (outcome.attachment is not None) is may
     assert bool(outcome.events) is may
 
@@ -137,6 +140,37 @@ def test_only_its_owner_removes_a_file_and_only_outside_of_cases():
     assert told(SCANNED, "remove", EVE) == Outcome()
     assert told(LINKED, "remove") == Outcome()
     assert after(SCANNED, "remove", SYSTEM).ended
+
+
+@pytest.mark.parametrize(
+    ("reason", "detach"), [(Removal.LOST, LET_GO), (Removal.ERASED, LET_GO), (Removal.RETENTION, None)]
+)
+def test_with_a_reason_the_system_removes_a_file_out_of_its_case(reason: Removal, detach: tuple[str, str] | None):
+    outcome = told(LINKED, "remove", SYSTEM, reason=reason)
+    assert outcome.attachment is not None
+    assert (outcome.attachment.state, outcome.attachment.ended_at) == (AttachmentState.REMOVED, NOW)
+    assert (outcome.detach, [event.body().reason for event in outcome.events]) == (detach, [reason])
+    assert told(outcome.attachment, "unlink") == Outcome()
+
+
+def test_a_reason_of_anybody_else_counts_for_nothing():
+    assert told(LINKED, "remove", ANN, reason=Removal.LOST) == Outcome()
+    assert told(SCANNED, "remove", EVE, reason=Removal.LOST) == Outcome()
+    assert told(SCANNED, "remove", ANN, reason=Removal.LOST).events[0].reason is None
+
+
+@pytest.mark.parametrize("own", [STORED, LINKED, REMOVED, EXPIRED])
+def test_who_stored_a_file_and_what_its_name_tells_can_be_forgotten(own: Attachment):
+    forgotten = after(own, "forget", SYSTEM, name="[erased].jpg")
+    assert forgotten == replace(own, owner=replace(ANN, id=NOBODY), name="[erased].jpg")
+    assert told(forgotten, "forget", SYSTEM, name="[erased].jpg") == Outcome()
+    assert told(own, "forget", ANN) == Outcome()
+
+
+def test_a_forgotten_file_is_nobodys_any_more():
+    forgotten = after(SCANNED, "forget", SYSTEM)
+    assert told(forgotten, "remove") == Outcome()
+    assert told(forgotten, "link") == Outcome(detach=LET_GO)
 
 
 def test_a_wake_that_comes_early_does_nothing():

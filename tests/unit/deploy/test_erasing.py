@@ -10,7 +10,8 @@ import pytest
 
 from deploy.erasing import Erasing
 from deploy.retiring import Retiring
-from services.workflow.domain.erasure import NOBODY, Person
+from services.workflow.domain.erasure import Person
+from shared.contracts.words import NOBODY
 from tests.contract.golden_cases import CASE, event
 
 CASE_ID = CASE["id"]
@@ -112,3 +113,36 @@ def test_a_case_that_ended_later_or_of_a_tenant_that_keeps_all_stays() -> None:
 def test_a_case_that_goes_on_stays() -> None:
     assert not retired(lying("archived", state="ARCHIVED"), lying("reopened", state="IN_PROGRESS")).gone
     assert NOW - timedelta(days=30) > datetime.fromisoformat(event("reopened")["at"])
+
+
+def file_event(owner: str = "ann", tenant: str = "acme", name: str = "spindle.jpg", **more: Any) -> Any:
+    person = {"id": owner, "tenant_id": tenant, "role": "agent"}
+    body = {"tenant_id": tenant, "owner": person, "actor": person, "name": name, **more}
+    return Lying(json.dumps(body).encode(), topic="attachment.events.v1")
+
+
+def test_an_event_of_a_file_names_its_owner_no_longer_and_keeps_its_name() -> None:
+    kept = of_ann().of_file(file_event())
+    assert kept is not None
+    body = json.loads(kept.value or b"")
+    assert (body["owner"]["id"], body["actor"]["id"], body["name"]) == (NOBODY, NOBODY, "spindle.jpg")
+
+
+@pytest.mark.parametrize(("tenant", "case_tenant"), [("acme", None), ("maker", "acme")])
+def test_a_word_goes_from_names_of_files_of_the_tenant_and_in_its_cases(tenant: str, case_tenant: str | None) -> None:
+    kept = of_ann("Ann Meyer").of_file(file_event("bob", tenant, "CV ann meyer.pdf", case_tenant_id=case_tenant))
+    assert json.loads(kept.value or b"")["name"] == "CV [erased].pdf"
+
+
+def test_events_of_other_files_stay_as_they_are() -> None:
+    erasing = of_ann("Ann Meyer", cases=frozenset({CASE_ID}))
+    for record in (
+        file_event("bob"),
+        file_event("ann", "maker", "Ann Meyer"),
+        file_event("ann"),
+        file_event("ann", case_id="another"),
+    ):
+        assert erasing.of_file(record).value is record.value
+    assert NOBODY in (erasing.of_file(file_event("ann", case_id=CASE_ID)).value or b"").decode()
+    retiring = Retiring({"acme": 30}, NOW)
+    assert retiring.of_file(record := file_event()).value is record.value

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from services.workflow.domain.erasure import NOBODY, NOTHING, Deeds, Person, forget, forget_state, is_about, note_deeds
+from services.workflow.domain.erasure import Deeds, Person, forget, forget_state, is_about, note_deeds
 from shared.contracts.case import CASE_STATE
 from shared.contracts.events import CaseEvent
+from shared.contracts.words import NOBODY, NOTHING
 from tests.contract.golden_cases import CASE, event
 from tests.unit.workflow.test_redaction import ANN, SECRET, Run, room, runs
 

@@ -1,0 +1,106 @@
+"""Files when the database is lost and a backup put back, and when who stored them is erased; on the real stack."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pymongo import MongoClient
+
+from tests.chaos.reader import read_topic
+from tests.integration.test_attachments import FAST, FILES, attach, files_of, stored, until_state
+from tests.integration.test_gateway import Client, new_case
+from tests.integration.test_recovery import DATABASES, Site
+from tests.stack import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+KEPT = "callout_attachment"
+NAME = "Ann Meyer"
+WHOM = ("--tenant", "acme", "--person", "ann", "--word", NAME)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("files"), "workflow,attachment,gateway", environment=FAST) as site:
+        yield site
+
+
+@pytest.fixture
+def kept(site: Site) -> Iterator[Any]:
+    """The attachment service's database."""
+    with MongoClient(site.servers.mongodb_uri, tz_aware=True) as client:
+        yield client[KEPT]
+
+
+async def put(http: httpx.AsyncClient, case: dict[str, Any], data: bytes, name: str) -> dict[str, Any]:
+    """Store a file and put it into a case."""
+    file = await stored(http, data, name)
+    assert (await attach(http, case, file)).status_code == 200
+    await until_state(http, file["id"], "linked")
+    return file
+
+
+async def bytes_of(http: httpx.AsyncClient, file: dict[str, Any]) -> bytes | int:
+    answer = await http.get(f"{FILES}/{file['id']}/content")
+    return answer.content if answer.status_code == 200 else answer.status_code
+
+
+async def until_files_are(http: httpx.AsyncClient, case: dict[str, Any], *files: dict[str, Any]) -> None:
+    for _ in range(300):
+        if await files_of(http, case) == [file["id"] for file in files]:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(await files_of(http, case))
+
+
+async def test_files_outlast_a_lost_database_and_those_of_an_erased_person_go(
+    site: Site, kept: Any, tmp_path: Path
+) -> None:
+    site.start()
+    before, since = os.urandom(1_300_000), os.urandom(600_000)
+    async with Client(site.services) as ann, Client(site.services, user="bob") as bob:
+        case = await new_case(ann)
+        first, removed = await put(ann, case, before, "first.bin"), await stored(ann, os.urandom(500_000), "second.bin")
+        await until_state(ann, removed["id"], "scanned")
+        assert site.callout("backup", str(tmp_path / "backup"))["files_elsewhere"] == 0
+        lost = await put(ann, case, since, "came after the backup.bin")
+        same = await put(bob, case, before, f"the same as {NAME} has.bin")
+        assert (await ann.delete(f"{FILES}/{removed['id']}")).status_code == 204
+        await until_files_are(ann, case, first, lost, same)
+    site.stop()
+    site.lose(*DATABASES, KEPT)
+    site.callout("restore", str(tmp_path / "backup"))
+
+    site.start()
+    async with Client(site.services) as ann, Client(site.services, user="bob") as bob:
+        wait_until(lambda: kept["restored"].count_documents({}) == 0, seconds=60)
+        # Of what came after the backup the bytes are there only as far as they had come before.
+        await until_files_are(ann, case, first, same)
+        assert [await bytes_of(ann, file) for file in (first, same)] == [before, before]
+        assert [await bytes_of(ann, file) for file in (lost, removed)] == [404, 404]
+        again = await put(ann, case, since, "once more.bin")
+        assert await bytes_of(bob, again) == since
+    site.callout("verify", "--settle", "60")
+    site.stop()
+
+    counted = site.callout("erase", *WHOM, "--dry-run")
+    assert counted["files"] == 5
+    assert counted["told_of_files"] > 5
+    assert site.callout("erase", *WHOM, "--yes")["files"] == 5
+    told = await read_topic(site.servers.bootstrap_servers, "attachment.events.v1")
+    assert not [record for record in told if b'"ann"' in record.value or NAME.encode() in record.value]
+    site.start()
+    async with Client(site.services, user="bob") as bob:
+        await until_files_are(bob, case, same)
+        assert await bytes_of(bob, same) == before
+        assert (await bob.get(f"{FILES}/{same['id']}")).json()["name"] == "the same as [erased] has.bin"
+        assert [await bytes_of(bob, file) for file in (first, again)] == [404, 404]
+    wait_until(lambda: kept["contents"].distinct("refs") == [same["id"]], seconds=30)
+    left = [str(document) for name in ("attachments", "uploads", "links") for document in kept[name].find()]
+    assert not [document for document in left if "'ann'" in document or NAME in document]
+    assert kept["contents"].count_documents({}) == 1
+    site.stop()
