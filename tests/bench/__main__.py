@@ -17,6 +17,7 @@ from tests.bench import (
     drain,
     due,
     export,
+    files,
     fleet,
     gateway,
     latency,
@@ -51,6 +52,7 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "fleet": fleet.fleet,
     "gateway": gateway.gateway,
     "export": export.export,
+    "files": files.files,
     "notices": notices.notices,
     # Last, for they leave much behind: documents, and data of many tenants.
     "due": due.due,

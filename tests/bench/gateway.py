@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -90,24 +90,27 @@ def _figures(times: Times) -> dict[str, float]:
 
 
 @asynccontextmanager
-async def started(servers: Servers, *, workflow: bool) -> AsyncIterator[tuple[Door, Worker]]:
+async def started(
+    servers: Servers, *, workflow: bool, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[Door, Worker]]:
     """Run a gateway (and workflow) as an operator would; a door where somebody of `bench` stands, and its process."""
     issuer = DevelopmentIssuer(servers.logs / "issuer")
     issuer.prepare()
     port = free_port()
-    settings = {
+    environment = {
         **issuer.environment(),
         "GATEWAY_API_PORT": str(port),
         "GATEWAY_REQUESTS_PER_SECOND": "100000",
         "GATEWAY_REQUESTS_BURST": "1000000",
         "GATEWAY_WAIT_SECONDS": "60",
+        **(settings or {}),
     }
     async with AsyncExitStack() as stack:
         if workflow:
             log = servers.logs / "workflow-http.log"
             await stack.enter_context(Worker("workflow", servers.environment(), log)).ready(PARTITIONS)
         gateway = stack.enter_context(
-            Worker("gateway", servers.environment(), servers.logs / f"gateway-{port}.log", **settings)
+            Worker("gateway", servers.environment(), servers.logs / f"gateway-{port}.log", **environment)
         )
         await gateway.ready(PARTITIONS)
         token = issuer.token(tenant="bench", user="ann", role="agent", seconds=36_000)

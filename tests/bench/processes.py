@@ -27,11 +27,13 @@ class NotReady(AssertionError):
 class Process:
     """One process; as a context it ends when left."""
 
-    def __init__(self, *arguments: str, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, log: Path, environment: Mapping[str, str] | None = None, python: str = sys.executable
+    ) -> None:
         self.log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                (sys.executable, *arguments),
+                (python, *arguments),
                 cwd=PROJECT,
                 env={**clean_environment(), **(environment or {})},
                 stdin=subprocess.PIPE,

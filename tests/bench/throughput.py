@@ -51,6 +51,8 @@ class Sizes:
     fleet: int = 10_000
     notices: int = 3_000
     webhooks: int = 8_000
+    file_bytes: int = 64 * 1024 * 1024
+    large_file_bytes: int = 256 * 1024 * 1024
 
     @classmethod
     def long(cls) -> "Sizes":
@@ -62,6 +64,7 @@ class Sizes:
             views=(10_000, 100_000, 1_000_000),
             exported=1_000_000,
             http_seconds=20,
+            large_file_bytes=2 * 1024 * 1024 * 1024,
         )
 
     @classmethod
@@ -87,6 +90,8 @@ class Sizes:
             side_by_side=80,
             due=1_000,
             fleet=300,
+            file_bytes=4 * 1024 * 1024,
+            large_file_bytes=16 * 1024 * 1024,
         )
 
 

@@ -16,12 +16,13 @@ from pymongo import MongoClient
 
 from tests.bench import loads
 from tests.bench.alerta.clients import Recount
-from tests.bench.alerta.installation import install
 from tests.bench.alerta.trials import CLIENTS, Signal, Trial
 from tests.bench.backlog import Servers
+from tests.bench.installation import install
 from tests.bench.processes import STOP_SECONDS, NotReady
 from tests.stack import clean_environment
 
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 WORKERS = 2
 READY_SECONDS = 60
 ANSWER_SECONDS = 30
@@ -81,7 +82,7 @@ class Alerta:
 @asynccontextmanager
 async def alerta(servers: Servers) -> AsyncIterator[Alerta]:
     """Run Alerta on an empty database of its own."""
-    environment = await asyncio.to_thread(install)
+    environment = await asyncio.to_thread(install, "alerta", REQUIREMENTS)
     folder = servers.logs / "alerta"
     folder.mkdir(exist_ok=True)
     port = _free_port()

@@ -1,0 +1,1 @@
+"""tuspyserver, and a raw floor, beside our own way of files."""
