@@ -4,6 +4,7 @@ A file is chunks of one size and, once it is whole, an entry that tools of GridF
 long as the file grows: by its writer, and by a later one (`epoch`); what an earlier one still sends is refused.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -66,23 +67,31 @@ class GridFiles:
         Raises:
             TransientError: if they are not all there.
         """
-        first, place = start // CHUNK_BYTES, start
-        wanted = {"files_id": key, "n": {"$gte": first, "$lte": max(first, (stop - 1) // CHUNK_BYTES)}}
-        cursor = self._chunks.find(wanted, {"data": 1, "n": 1}).sort("n", 1).batch_size(CHUNKS_AT_ONCE)
+        place, last = start, (stop - 1) // CHUNK_BYTES
+        ahead = asyncio.create_task(self._some(key, start // CHUNK_BYTES, last))
         try:
-            async for chunk in cursor:
-                begins = chunk["n"] * CHUNK_BYTES
-                data = memoryview(chunk["data"])[place - begins : stop - begins]
-                if begins > place or not data:
-                    break
-                place += len(data)
-                yield bytes(data)
-        except PyMongoError as error:
-            raise passing(error) from error
+            while place < stop:
+                chunks = await ahead
+                if chunks and chunks[-1]["n"] < last:
+                    ahead = asyncio.create_task(self._some(key, chunks[-1]["n"] + 1, last))
+                for chunk in chunks:
+                    begins, data = chunk["n"] * CHUNK_BYTES, chunk["data"]
+                    part = data[max(place - begins, 0) : stop - begins]
+                    if begins > place or not part:
+                        raise TransientError(f"{key} ends at {place} of {stop}")
+                    place += len(part)
+                    yield part
+                if not chunks:
+                    raise TransientError(f"{key} ends at {place} of {stop}")
         finally:
-            await cursor.close()
-        if place < stop:
-            raise TransientError(f"{key} ends at {place} of {stop}")
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _some(self, key: str, first: int, last: int) -> list[dict[str, Any]]:
+        """Return the next chunks, in order, while the ones before are on their way to who reads."""
+        until = min(last, first + CHUNKS_AT_ONCE - 1)
+        cursor = self._chunks.find({"files_id": key, "n": {"$gte": first, "$lte": until}}, {"data": 1, "n": 1})
+        return list(await answered(cursor.sort("n", 1).to_list(None)))
 
     async def has(self, key: str, size: int) -> bool:
         """Tell whether all bytes of a file are there."""

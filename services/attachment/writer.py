@@ -1,19 +1,19 @@
 """Writes the bytes of one upload as they come: in flat memory, some chunks on their way at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from shared.blob_storage import CHUNK_BYTES, GridFiles
 
 CHUNKS_PER_COMMIT: Final = 16
-IN_FLIGHT: Final = 3
+IN_FLIGHT: Final = 6
 #: Of all uploads of a process together.
-IN_FLIGHT_OF_ALL: Final = 24
+IN_FLIGHT_OF_ALL: Final = 32
 
 
 class Writer:
-    """Takes bytes from `offset` on; `commit` notes how far they are safe.
+    """Takes bytes from `offset` on; `commit` notes how far they are safe, while more of them come.
 
     `hasher` follows all that was taken, so that it needs no second look where an upload is not cut off.
     """
@@ -35,9 +35,12 @@ class Writer:
         self._epoch = epoch
         self._commit = commit
         self._room = room
-        self._buffer = bytearray(head)
+        self._pieces = [head] if head else []
+        self._held = len(head)
         self._n = offset // CHUNK_BYTES
         self._sending: set[asyncio.Task[None]] = set()
+        self._committing: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
         self._since_commit = 0
         self.offset = offset
         self.hasher = hasher
@@ -47,39 +50,61 @@ class Writer:
         if self.hasher is not None:
             self.hasher.update(data)
         self.offset += len(data)
-        self._buffer += data
-        while len(self._buffer) >= CHUNK_BYTES:
-            chunk = bytes(self._buffer[:CHUNK_BYTES])
-            del self._buffer[:CHUNK_BYTES]
-            await self._send(chunk)
-            self._n += 1
-            self._since_commit += 1
+        while data:
+            part, data = data[: CHUNK_BYTES - self._held], data[CHUNK_BYTES - self._held :]
+            self._pieces.append(part)
+            self._held += len(part)
+            if self._held == CHUNK_BYTES:
+                await self._send()
+                self._n += 1
+                self._since_commit += 1
         if self._since_commit >= CHUNKS_PER_COMMIT and self._commit is not None:
             self._since_commit = 0
-            whole = self._n * CHUNK_BYTES
-            await self._sent()
-            await self._commit(whole)
+            await self._committed()
+            sending, whole = tuple(self._sending), self._n * CHUNK_BYTES
+            self._committing = asyncio.create_task(_commit_after(sending, self._commit, whole))
 
     async def flush(self) -> None:
-        """Write what is left; return when all that was taken is stored."""
-        if self._buffer:
-            await self._send(bytes(self._buffer))
-        await self._sent()
+        """Write what is left; return when all that was taken is stored.
+
+        Raises:
+            CalloutError: some of it could not be written, now or before.
+        """
+        if self._held and self._failure is None:
+            await self._send()
+        sending, self._sending = self._sending, set()
+        self._look_at(await asyncio.gather(*sending, return_exceptions=True))
+        await self._committed()
 
     async def abandon(self) -> None:
         """Let what is on its way end, whatever becomes of it."""
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        await asyncio.gather(*self._sending, *filter(None, [self._committing]), return_exceptions=True)
 
-    async def _send(self, chunk: bytes) -> None:
+    async def _send(self) -> None:
+        chunk, self._pieces, self._held = b"".join(self._pieces), [], 0
         await self._room.acquire()
         task = asyncio.create_task(self._files.write(self._key, self._n, chunk, epoch=self._epoch))
         task.add_done_callback(lambda _: self._room.release())
         self._sending.add(task)
         if len(self._sending) >= IN_FLIGHT:
             done, self._sending = await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                each.result()
+            self._look_at([each.exception() for each in done])
 
-    async def _sent(self) -> None:
-        sending, self._sending = self._sending, set()
-        await asyncio.gather(*sending)
+    def _look_at(self, errors: Iterable[BaseException | None]) -> None:
+        # One that is missing is missing for good: whatever is written after it, nothing behind it is safe.
+        self._failure = next((error for error in (self._failure, *errors) if error is not None), None)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _committed(self) -> None:
+        committing, self._committing = self._committing, None
+        if committing is not None:
+            await committing
+
+
+async def _commit_after(
+    sending: Iterable[asyncio.Task[None]], commit: Callable[[int], Awaitable[None]], to: int
+) -> None:
+    """Note that all up to an offset is safe, once the chunks that were on their way are."""
+    await asyncio.gather(*sending)
+    await commit(to)
