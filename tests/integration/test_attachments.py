@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +234,21 @@ async def test_a_wrong_offset_a_wrong_digest_and_other_peoples_uploads_change_no
     assert (await ann.head(gone, headers=TUS)).status_code == 404
 
 
+async def test_an_upload_begins_with_its_first_bytes_and_is_forgotten_if_it_does_not_go_on(
+    ann: httpx.AsyncClient, kept: Any
+) -> None:
+    metadata = {"Upload-Metadata": "filename YQ==", "Upload-Length": "1000000"}
+    answer = await ann.post(UPLOADS, content=b"x" * 600_000, headers={**BYTES, **metadata})
+    assert (answer.status_code, answer.headers["upload-offset"]) == (201, "600000")
+    assert parsedate_to_datetime(answer.headers["upload-expires"]) > datetime.now(UTC) + timedelta(hours=23)
+    place = answer.headers["location"]
+    id_ = place.rpartition("/")[2]
+    assert kept["blobs.chunks"].count_documents({"files_id": id_}) == 2
+    kept["uploads"].update_one({"_id": id_}, {"$set": {"expires_at": datetime.now(UTC)}})
+    wait_until(lambda: kept["blobs.chunks"].count_documents({"files_id": id_}) == 0, seconds=20)
+    assert (await ann.head(place, headers=TUS)).status_code == 404
+
+
 async def raw_patch(stack: RunningStack, place: str, headers: dict[str, str], length: int) -> asyncio.StreamWriter:
     """Open a PATCH whose body does not come yet."""
     url = httpx.URL(stack.http_urls[0])
@@ -302,6 +319,10 @@ async def test_a_killed_process_loses_no_acknowledged_byte_and_leaves_nothing_be
 ) -> None:
     data = os.urandom(12 * 1024 * 1024)
     place, dropped = await begun(ann, len(data)), await begun(ann, len(data))
+    # Nobody put this one into a case for 40 days, as far as the next process knows.
+    old = await stored(ann, os.urandom(1000), "old.bin")
+    await until_state(ann, old["id"], "scanned")
+    kept["attachments"].update_one({"_id": old["id"]}, {"$set": {"expires_at": datetime.now(UTC)}})
     safe = 0
     for size in (1, 5_000_000):
         await go_on(ann, place, safe, data[safe : safe + size])
@@ -327,6 +348,9 @@ async def test_a_killed_process_loses_no_acknowledged_byte_and_leaves_nothing_be
     known = {d["key"] for d in kept["contents"].find()} | {
         d["_id"] for d in kept["uploads"].find({"step": "receiving"})
     }
+    wait_until(lambda: kept["attachments"].find_one({"_id": old["id"]})["state"] == "expired", seconds=20)
+    assert (await ann.get(f"{FILES}/{old['id']}/content")).status_code == 404
+    known -= {old["id"]}
     wait_until(lambda: set(kept["blobs.chunks"].distinct("files_id")) <= known, seconds=20)
 
 
@@ -373,7 +397,9 @@ async def test_what_may_not_be_in_a_case_is_taken_out_again(ann: httpx.AsyncClie
     assert (await ann.delete(f"{FILES}/{mine['id']}")).json()["code"] == "in_a_case"
 
 
-async def test_a_link_gives_a_file_once_to_whoever_has_it(ann: httpx.AsyncClient, stack: RunningStack) -> None:
+async def test_a_link_gives_a_file_once_to_whoever_has_it(
+    ann: httpx.AsyncClient, stack: RunningStack, kept: Any
+) -> None:
     file = await stored(ann)
     made = await ann.post(f"{FILES}/{file['id']}/links", json={"expires_in_minutes": 5})
     assert made.status_code == 201, made.text
@@ -382,6 +408,9 @@ async def test_a_link_gives_a_file_once_to_whoever_has_it(ann: httpx.AsyncClient
         assert sorted(answer.status_code for answer in asked) == [200, 404, 404, 404]
         assert next(answer.content for answer in asked if answer.status_code == 200) == PDF
         assert (await nobody.get(f"{FILES}/{file['id']}/content")).status_code == 401
+        late = await ann.post(f"{FILES}/{file['id']}/links", json={"expires_in_minutes": 1})
+        kept["links"].update_many({"file_id": file["id"]}, {"$set": {"expires_at": datetime.now(UTC)}})
+        assert (await nobody.get(late.json()["url"])).status_code == 404
     assert (await ann.post(f"{FILES}/{file['id']}/links", json={"expires_in_minutes": 0})).status_code == 400
 
 
