@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -26,7 +26,7 @@ log = structlog.get_logger()
 EXPIRY_SECONDS: Final = 60
 UNDER_WAY_MAX: Final = 200
 CLOCK_SET_SECONDS: Final = 1.0
-RETURN_SECONDS: Final = 0.06
+PAUSE_SECONDS: Final = 0.05
 
 
 def probe_topic(session: int) -> str:
@@ -62,6 +62,8 @@ class Prober:
         self._brokers = brokers
         self._interval_seconds = interval_seconds
         self._seats: dict[int, _Seat] = {}
+        self._awaited: dict[int, int] = {}
+        self._all_back = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._looked: tuple[datetime, float] | None = None
@@ -93,29 +95,39 @@ class Prober:
             seat.since = sent_at
         for earlier in [each for each in seat.sent if each <= int(probe)]:
             del seat.sent[earlier]
-        task = asyncio.create_task(self._heard(number, Horizon(seat.since, sent_at), self._mark()))
+        task = asyncio.create_task(self._heard(number, int(probe), Horizon(seat.since, sent_at), self._mark()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _heard(self, number: int, horizon: Horizon, drained: "asyncio.Future[None]") -> None:
+    async def _heard(self, number: int, probe: int, horizon: Horizon, drained: "asyncio.Future[None]") -> None:
         await drained
         self._notes.note(str(number), horizon)
+        if self._awaited.get(number, probe + 1) <= probe:
+            del self._awaited[number]
+            if not self._awaited:
+                self._all_back.set()
 
     async def _probe_on(self) -> None:
         while True:
-            await asyncio.sleep(self._interval_seconds - RETURN_SECONDS)
-            if self.sessions is None or not self._brokers.anchored:
-                continue
-            self._start_over_if_the_clock_was_set()
-            held = dict(self.sessions.held)
-            for number in self._seats.keys() - held.keys():
-                del self._seats[number]
-            for number, session in held.items():
-                if session.connected:
-                    self._probe(number, session)
-            await asyncio.sleep(RETURN_SECONDS)
-            with contextlib.suppress(TransientError):
-                await self._notes.write()
+            began = time.monotonic()
+            if self.sessions is not None and self._brokers.anchored:
+                self._start_over_if_the_clock_was_set()
+                self._probe_all(self.sessions.held)
+                # The slowest seat counts: what it proves is written down at once, not a round later.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._all_back.wait(), self._interval_seconds)
+                with contextlib.suppress(TransientError):
+                    await self._notes.write()
+            await asyncio.sleep(max(PAUSE_SECONDS, self._interval_seconds - (time.monotonic() - began)))
+
+    def _probe_all(self, held: Mapping[int, Session]) -> None:
+        for number in self._seats.keys() - held.keys():
+            del self._seats[number]
+        self._awaited.clear()
+        for number, session in list(held.items()):
+            if session.connected:
+                self._probe(number, session)
+        (self._all_back.clear if self._awaited else self._all_back.set)()
 
     def _start_over_if_the_clock_was_set(self) -> None:
         """Believe nothing from before the brokers' clock was set: spans of time across that are wrong."""
@@ -137,3 +149,4 @@ class Prober:
         if session.tell(probe_topic(number), b"%b:%d" % (seat.token, seat.last + 1), expiry_seconds=EXPIRY_SECONDS):
             seat.last += 1
             seat.sent[seat.last] = now
+            self._awaited[number] = seat.last

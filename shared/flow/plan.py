@@ -13,7 +13,8 @@ from shared.flow.room import Decision, Room, State
 from shared.storage import Write
 
 TOLD_BYTES_MAX = 16 * 1024 * 1024
-PASSED_MAX = 1000  # records passed over before the position is committed all the same
+PASSED_MAX = 1000  # records without a message before the position is committed all the same
+COMMIT_SECONDS = 1.0  # or so long after it was committed, where anything changed: what lies between is seen as lag
 
 
 class TooLargeToTell(Exception):
@@ -22,12 +23,16 @@ class TooLargeToTell(Exception):
 
 @dataclass(slots=True)
 class Plan(Generic[State]):
-    """Decisions on one partition's records while `position` is its committed position."""
+    """Decisions on one partition's records while `position` is its committed position.
+
+    `overdue`: it was committed a while ago, so that it is time to, where anything changed.
+    """
 
     room: Room[State]
     source: Source
     position: int
     documents: dict[str, Document[State]]
+    overdue: bool = True
     messages: list[Message] = field(default_factory=list)
     bugs: list[tuple[Record, Exception]] = field(default_factory=list)
     last: dict[str, Incoming] = field(default_factory=dict)
@@ -79,9 +84,16 @@ class Plan(Generic[State]):
         return [d for d in dirty if d.id not in self.guides], [d for d in dirty if d.id in self.guides]
 
     def must_tell(self, position: int) -> bool:
-        """Tell whether there is more to say of these records than that they were passed over, or that of too many."""
-        dirty = any(document.dirty for document in self.documents.values())
-        return self.wrote or dirty or bool(self.messages) or position - self.position > PASSED_MAX
+        """Tell whether it is time for a transaction: there are messages, or the position lags behind.
+
+        What was folded in without a message needs none: should it come again, its documents know it. Where others
+        write them too it does: they may tell what came of a record before its position was committed, and who
+        restores a lost store could not explain that.
+        """
+        if self.messages or position - self.position > PASSED_MAX:
+            return True
+        overdue = self.overdue or not self.room.exclusive
+        return overdue and (self.wrote or any(document.dirty for document in self.documents.values()))
 
     def write(self, document: Document[State]) -> Write:
         """Return the write of one dirty document, which has a state."""

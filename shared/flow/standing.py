@@ -1,10 +1,12 @@
 """Where partitions stand: asked of the broker when somebody wants to know, at no cost to a record."""
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 ANSWER_SECONDS = 3
 
@@ -36,3 +38,13 @@ async def places_of(
         ends = await consumer.end_offsets(list(partitions))
         ahead = {tp: await consumer.position(tp) for tp in ends}
         return {tp: Place(min(ahead[tp], at_work.get(tp, ahead[tp])), end) for tp, end in ends.items()}
+
+
+async def fetched_since_sought(consumer: AIOKafkaConsumer, partition: TopicPartition, last_offset: int) -> bool:
+    """Tell whether records were fetched after the last seek, which moved the consumer's position back.
+
+    Others were on their way while the partition was owned anew: to fold them would skip what lies before them.
+    """
+    with contextlib.suppress(KafkaError):
+        return bool(await consumer.position(partition) > last_offset)
+    return False

@@ -50,7 +50,10 @@ class Subscription(Ear[Unit[State]]):
         )
 
     async def _work_off(self, work: Work) -> int:
-        return sum(await asyncio.gather(*(self._run_unit(self.units[tp], batch) for tp, batch in work.items())))
+        quiet = [unit for tp, unit in self.units.items() if tp not in work and unit.overdue]
+        running = [self._run_unit(self.units[tp], batch) for tp, batch in work.items()]
+        told, _ = await asyncio.gather(asyncio.gather(*running), asyncio.gather(*(unit.flush() for unit in quiet)))
+        return sum(told)
 
     async def _run_unit(self, unit: Unit[State], batch: Sequence[ConsumerRecord]) -> int:
         told = await unit.run(batch)

@@ -23,10 +23,11 @@ from shared.flow.document import BelowFloor, Document, Source
 from shared.flow.item import Item, read_item
 from shared.flow.ledger import FEW, Ledger
 from shared.flow.patience import patiently
-from shared.flow.plan import Plan
+from shared.flow.plan import COMMIT_SECONDS, Plan
 from shared.flow.room import Room, State
 from shared.flow.settings import FlowSettings
 from shared.flow.sources import Unusable, generation_of
+from shared.flow.standing import fetched_since_sought
 from shared.flow.teller import Fenced, Teller
 from shared.metrics import FlowFigures
 from shared.storage import Documents
@@ -69,6 +70,7 @@ class Unit(Generic[State]):
         )
         self._teller: Teller | None = None
         self._committed = self._position = self._partitions = 0
+        self._committed_at = 0.0
         self._below_floor_at: int | None = None
         self.stopped = False
         self._log = log.bind(topic=partition.topic, partition=partition.partition)
@@ -77,6 +79,11 @@ class Unit(Generic[State]):
     def owned(self) -> bool:
         """Whether the partition is ours to work on."""
         return self._teller is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the position is ours to commit, and was committed a while ago."""
+        return self.owned and asyncio.get_running_loop().time() - self._committed_at > COMMIT_SECONDS
 
     @property
     def _owner(self) -> Teller:
@@ -129,7 +136,7 @@ class Unit(Generic[State]):
         if not self.owned and not self.stopped:
             await self._own_again("not_owned", pause_seconds=0.2)
             return 0
-        if self.stopped or not await self._fetched_since_owned(records[-1].offset):
+        if self.stopped or not await fetched_since_sought(self._consumer, self._partition, records[-1].offset):
             return 0
         todo = [read_item(self._room, r, self._partitions) for r in records if r.offset >= self._position]
         before = len(todo)
@@ -192,15 +199,6 @@ class Unit(Generic[State]):
         if self.owned and self._position > self._committed:
             await self._tell((), self._position)
 
-    async def _fetched_since_owned(self, last_offset: int) -> bool:
-        """Tell whether records were fetched after the last seek, which moved the consumer's position back.
-
-        Others were on their way while the partition was owned anew: to fold them would skip what lies before them.
-        """
-        with contextlib.suppress(KafkaError):
-            return bool(await self._consumer.position(self._partition) > last_offset)
-        return False
-
     async def _patiently(self, items: Sequence[Item]) -> int:
         """Fold and tell, again and again while a dependency is away."""
 
@@ -232,7 +230,7 @@ class Unit(Generic[State]):
         await self._room.open_topics(messages)
         with self._figures.step("tell"):
             await self._owner.tell(messages, position)
-        self._committed = position
+        self._committed, self._committed_at = position, asyncio.get_running_loop().time()
         self._figures.count_told(messages)
 
     async def _fold(self, items: Sequence[Item]) -> tuple[Plan[State], int]:
@@ -242,8 +240,9 @@ class Unit(Generic[State]):
         if len(items) <= FEW:
             ids |= dict.fromkeys(item.guide for item in items if item.guide is not None)
         await self._ledger.load(documents, ids)
+        overdue = self.overdue
         while True:
-            plan = Plan(self._room, self._ledger.source, self._committed, documents)
+            plan = Plan(self._room, self._ledger.source, self._committed, documents, overdue)
             await self._ledger.load(documents, plan.missing(items))
             with self._figures.step("decide"):
                 count = plan.decide(items)

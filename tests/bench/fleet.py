@@ -6,7 +6,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from tests.bench.backlog import PARTITIONS, Servers
@@ -22,6 +24,14 @@ SECONDS_MAX = 300.0
 AT_ONCE = 200
 KIB_PER_DEVICE_MAX = 20.0
 BUCKET_S = 0.1
+
+
+class Stages(NamedTuple):
+    """Where the seconds beyond 1.5 intervals went: the last word on its way in, finding the silence, telling it."""
+
+    arrived: float
+    found: float
+    told: float
 
 
 async def fleet(servers: Servers, sizes: Sizes) -> list[Finding]:
@@ -44,7 +54,7 @@ async def fleet(servers: Servers, sizes: Sizes) -> list[Finding]:
             dropped_s = await _drop(watcher, devices, 2)
             returned_s = await _come(watcher, devices, 3)
             changes = sum(len(watcher.told[device.key]) for device in devices)
-            delays = await _fall_silent(own.port, watcher)
+            stages = await _fall_silent(own.port, watcher)
             for device in devices:
                 device.crash()
     seconds = {"came_s": came_s, "dropped_s": dropped_s, "returned_s": returned_s}
@@ -65,11 +75,12 @@ async def fleet(servers: Servers, sizes: Sizes) -> list[Finding]:
             limit=True,
             figures={"changes": changes, **{name: round(value, 1) for name, value in seconds.items()}},
         ),
-        _noticed(delays),
+        _noticed(stages),
     ]
 
 
-def _noticed(delays: Sequence[float]) -> Finding:
+def _noticed(stages: Sequence[Stages]) -> Finding:
+    delays = [sum(each) for each in stages]
     histogram: dict[str, int] = {}
     for delay in sorted(delays):
         bucket = f"{delay // BUCKET_S * BUCKET_S:.1f}"
@@ -80,7 +91,12 @@ def _noticed(delays: Sequence[float]) -> Finding:
         ratio=max(delays),
         target=1.0,
         limit=True,
-        figures={"devices": len(delays), "interval_s": SILENT_INTERVAL_S, "seconds_beyond": histogram},
+        figures={
+            "devices": len(delays),
+            "interval_s": SILENT_INTERVAL_S,
+            "seconds_beyond": histogram,
+            "longest_s": {name: round(max(getattr(each, name) for each in stages), 2) for name in Stages._fields},
+        },
     )
 
 
@@ -102,7 +118,7 @@ async def _drop(watcher: Watcher, devices: Sequence[Device], times: int) -> floa
     return time.monotonic() - began
 
 
-async def _fall_silent(port: int, watcher: Watcher) -> list[float]:
+async def _fall_silent(port: int, watcher: Watcher) -> list[Stages]:
     """Return how much later than 1.5 intervals after its last word each device was told offline."""
     tenant = f"t{uuid4().hex[:8]}"
     silent = [Device(port, tenant, f"s{n}", interval_s=SILENT_INTERVAL_S) for n in range(SILENT)]
@@ -116,7 +132,12 @@ async def _fall_silent(port: int, watcher: Watcher) -> list[float]:
     await watcher.until(lambda: all(_is_offline(watcher, device) for device in silent), seconds=SECONDS_MAX)
     for device in silent:
         device.crash()
-    return [watcher.appended[d.key][-1] - d.said_at - 1.5 * SILENT_INTERVAL_S for d in silent]
+    return [_stages(device, watcher.told[device.key][-1], watcher.appended[device.key][-1]) for device in silent]
+
+
+def _stages(device: Device, offline: dict[str, Any], appended: float) -> Stages:
+    seen, woken = (datetime.fromisoformat(offline[name]).timestamp() for name in ("last_seen", "at"))
+    return Stages(seen - device.said_at, woken - seen - 1.5 * SILENT_INTERVAL_S, appended - woken)
 
 
 def _is_offline(watcher: Watcher, device: Device) -> bool:

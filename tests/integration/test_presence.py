@@ -1,6 +1,9 @@
 """Presence on a real mosquitto, Kafka and MongoDB: devices die in every way, and so do adapters and the broker."""
 
 import asyncio
+import os
+import random
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,8 +20,8 @@ from tests.stack import RunningStack
 pytestmark = pytest.mark.integration
 INTERVAL_S = 2.0
 TOGETHER = 1_000
-#: The promise is 1.5 intervals and a second; a crowded machine takes longer (the bench `fleet` measures it).
-NOTICED_S = 1.5 * INTERVAL_S + 1 + 4
+#: The promise; a crowded machine breaks it, so that these tests run alone.
+NOTICED_S = 1.5 * INTERVAL_S + 1
 
 
 class Plant(NamedTuple):
@@ -66,43 +69,48 @@ async def test_a_device_is_told_online_and_offline_however_it_ends(plant: Plant)
         assert all(each["detection_delay_s"] < 1 for each in watcher.told[device.key])
 
 
-async def test_silence_is_noticed_in_time_and_a_device_on_time_is_left_alone(plant: Plant) -> None:
-    silent, steady = plant.devices(2)
+async def test_silence_is_noticed_in_time_whoever_is_silent_and_who_is_on_time_is_left_alone(plant: Plant) -> None:
+    silent, steady, far = plant.devices(3)
+    far.place = plant.far
+    gone = [silent, far] if plant.far else [silent]
     async with plant.watch() as watcher:
-        for device in (silent, steady):
+        for device in (steady, *gone):
             await device.connect()
             device.beat_on()
-        await asyncio.sleep(3 * INTERVAL_S)
+        await asyncio.sleep(1.2 * INTERVAL_S)
         silent.be_silent()
-        last = silent.said_at
-        await watcher.until(lambda: watcher.story(silent.key)[1:] == [("degraded", "timeout"), ("offline", "timeout")])
-        assert watcher.appended[silent.key][-1] - last < NOTICED_S
+        last = {silent.key: silent.said_at}
+        if plant.far is not None:
+            plant.far.cut()
+            last[far.key] = time.time()  # what it says from now on is on its way until the wire is mended
+        silence = [("online", "birth"), ("degraded", "timeout"), ("offline", "timeout")]
+        await watcher.until(lambda: all(watcher.story(device.key) == silence for device in gone))
+        assert {key: watcher.appended[key][-1] - at < NOTICED_S for key, at in last.items()} == dict.fromkeys(
+            last, True
+        )
         silent.say("beat")
         await watcher.until(lambda: watcher.story(silent.key)[3:] == [("online", "heartbeat")])
+        if plant.far is not None:
+            plant.far.mend()
+            await watcher.until(lambda: watcher.story(far.key)[3:] == [("online", "heartbeat")], seconds=60)
         assert watcher.story(steady.key) == [("online", "birth")]
-        for device in (silent, steady):
-            await device.leave()
-
-
-async def test_a_cut_network_is_noticed_in_time_and_a_mended_one_too(plant: Plant) -> None:
-    if plant.far is None:
-        pytest.skip(str(why_no_places()))
-    far, near = plant.devices(2)
-    far.place = plant.far
-    async with plant.watch() as watcher:
-        for device in (far, near):
-            await device.connect()
-            device.beat_on()
-        await asyncio.sleep(2 * INTERVAL_S)
-        plant.far.cut()
-        cut_at = time.time()
-        await watcher.until(lambda: watcher.story(far.key)[1:] == [("degraded", "timeout"), ("offline", "timeout")])
-        assert watcher.appended[far.key][-1] - cut_at < NOTICED_S
-        plant.far.mend()
-        await watcher.until(lambda: watcher.story(far.key)[3:] == [("online", "heartbeat")], seconds=60)
-        assert watcher.story(near.key) == [("online", "birth")]
-        for device in (far, near):
+        for device in (steady, *gone):
             device.crash()
+    if plant.far is None:
+        pytest.skip(f"without a network of its own: {why_no_places()}")
+
+
+async def test_a_device_whose_clock_was_set_back_is_believed_once_it_goes_on(plant: Plant) -> None:
+    [device] = plant.devices(interval_s=1)
+    async with plant.watch() as watcher:
+        await device.connect(epoch=1_000)
+        device.crash()
+        await watcher.until(lambda: watcher.story(device.key)[1:] == [("offline", "will")])
+        await device.connect(epoch=5)
+        device.beat_on()
+        await watcher.until(lambda: watcher.story(device.key)[2:] == [("online", "heartbeat")])
+        assert watcher.told[device.key][-1]["epoch"] == 5
+        await device.leave()
 
 
 async def test_a_thousand_that_drop_together_make_a_thousand_changes_and_again_when_they_return(plant: Plant) -> None:
@@ -116,41 +124,45 @@ async def test_a_thousand_that_drop_together_make_a_thousand_changes_and_again_w
                     device.crash()
             await watcher.until(lambda turn=turn: all_told(watcher, devices, turn + 1), seconds=60)  # type: ignore[misc]
             assert {watcher.told[device.key][turn]["status"] for device in devices} == {status}
-        await asyncio.sleep(2)
+        await asyncio.sleep(1)
         assert {len(watcher.told[device.key]) for device in devices} == {3}
         for device in devices:
             device.crash()
 
 
-async def test_nobody_is_called_offline_when_all_adapters_die_and_come_back(plant: Plant) -> None:
-    devices = plant.devices(100)
+async def test_nobody_is_called_offline_when_one_adapter_dies_and_the_other_freezes_and_both_come_back(
+    plant: Plant,
+) -> None:
+    devices = plant.devices(100, interval_s=1)
+    birth = (("online", "birth"),)
     async with plant.watch() as watcher:
         await connect_all(devices)
         for device in devices:
             device.beat_on()
         await watcher.until(lambda: all_told(watcher, devices, 1))
-        for worker in (0, 1):
-            plant.stack.kill("edge_adapter", worker=worker)
-        await asyncio.sleep(5 * INTERVAL_S)
-        assert {tuple(watcher.story(device.key)) for device in devices} == {(("online", "birth"),)}
+        frozen = plant.stack.kill("edge_adapter", worker=1, number=signal.SIGSTOP)
+        plant.stack.kill("edge_adapter", worker=0)
+        await asyncio.sleep(6)
+        os.kill(frozen, signal.SIGCONT)
+        assert {tuple(watcher.story(device.key)) for device in devices} == {birth}
         devices[0].be_silent()
         gone = time.time()
         await watcher.until(lambda: watcher.story(devices[0].key)[-1] == ("offline", "timeout"), seconds=60)
         assert watcher.appended[devices[0].key][-1] - gone < 40
-        assert {tuple(watcher.story(device.key)) for device in devices[1:]} == {(("online", "birth"),)}
+        assert {tuple(watcher.story(device.key)) for device in devices[1:]} == {birth}
         for device in devices:
             device.crash()
 
 
 async def test_a_broker_that_is_killed_takes_nobody_offline_that_comes_back(plant: Plant) -> None:
-    back, lost = plant.devices(2)
+    back, lost = plant.devices(2, interval_s=1)
     async with plant.watch() as watcher:
         for device in (back, lost):
             await device.connect()
             device.beat_on()
         await watcher.until(lambda: all_told(watcher, [back, lost], 1))
         plant.broker.kill()
-        await asyncio.sleep(2 * INTERVAL_S)
+        await asyncio.sleep(2)
         plant.broker.start()
         await back.connect()
         back.beat_on()
@@ -171,6 +183,43 @@ async def test_two_devices_with_one_identity_are_told_unstable(plant: Plant) -> 
         assert numbers == list(range(1, len(numbers) + 1))
         second.crash()
         await watcher.until(lambda: watcher.story(first.key)[-1] == ("offline", "will"))
+
+
+async def test_a_device_that_nobody_registered_is_known_from_its_first_word(plant: Plant) -> None:
+    [device] = plant.devices()
+    async with plant.watch("device.registry.v1") as registry:
+        await device.connect()
+        await registry.until(lambda: registry.told[device.key])
+        device.say("birth", epoch=2, n=0, interval_s=60, device={"serial": "SN-1", "firmware": "2.1"})
+        await registry.until(lambda: len(registry.told[device.key]) == 2)
+        first, second = registry.told[device.key]
+        assert (first["state"], first["version"], "serial" in first) == ("registered", 1, False)
+        assert (second["serial"], second["firmware"], second["version"]) == ("SN-1", "2.1", 2)
+        device.crash()
+
+
+async def test_noise_on_any_topic_costs_its_neighbours_nothing(plant: Plant) -> None:
+    noisy, quiet = plant.devices(2)
+    chance = random.Random(7)
+    words = ("signal", "clear", "journal", "birth", "beat", "leave", "will", "reply", "csr", "receipt", "x")
+    names = (noisy.tenant, "A b", "", "-", "enroll", "\u00e4", "n" * 200, "$x", "..", "a/b")
+    kinds = ("NBIRTH", "NDEATH", "NDATA", "DBIRTH", "DDEATH", "DDATA", "NCMD", "x")
+    async with plant.watch() as watcher:
+        await noisy.connect()
+        for number in range(600):
+            one, other = chance.choice(names), chance.choice(names)
+            ours = f"callout/v1/{one}/{chance.choice((noisy.name, other))}/{chance.choice(words)}"
+            topic = ours if number % 2 else f"spBv1.0/{one}/{chance.choice(kinds)}/{other}"
+            json_ish = chance.choice(
+                (b"{", b'{"epoch": ', b'{"entries": [', b"[" * 3_000, b"", b'{"fault": "E1", "x": ')
+            )
+            noisy.put(topic, json_ish + chance.randbytes(chance.randrange(40)))
+        await quiet.connect()
+        await watcher.until(lambda: watcher.story(quiet.key) == [("online", "birth")])
+        noisy.say("beat")
+        noisy.crash()
+        await watcher.until(lambda: watcher.story(noisy.key) == [("online", "birth"), ("offline", "will")])
+        await quiet.leave()
 
 
 async def test_commands_reach_devices_that_are_there_and_wait_for_those_that_are_not(plant: Plant) -> None:

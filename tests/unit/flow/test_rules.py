@@ -9,6 +9,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.contracts.envelope import Message
+from shared.flow import unit as flow_unit
 from shared.flow.document import Document
 from shared.flow.ledger import Ledger
 from shared.flow.plan import Plan
@@ -111,10 +112,10 @@ def remember_shared_documents(patch: Patch) -> None:
 
 
 def work_on_what_was_fetched_before_owning(patch: Patch) -> None:
-    async def trusting(self: Unit[Any], last_offset: int) -> bool:
+    async def trusting(consumer: Any, partition: TopicPartition, last_offset: int) -> bool:
         return True
 
-    patch.setattr(Unit, "_fetched_since_owned", trusting)
+    patch.setattr(flow_unit, "fetched_since_sought", trusting)
 
 
 RULES = [
