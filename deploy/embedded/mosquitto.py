@@ -136,7 +136,7 @@ class Mosquitto:
         )
 
     def reload_on_change(self, pids: Callable[[], list[int]]) -> None:
-        """From now on, let the broker read passwords and revoked certificates again when they change."""
+        """From now on, let the broker read passwords, access list and revoked certificates again when they change."""
         self._watch = asyncio.create_task(self._reload_on_change(pids))
 
     async def stop_watching(self) -> None:
@@ -162,14 +162,14 @@ class Mosquitto:
                     os.kill(pid, signal.SIGHUP)
 
     def _changed_at(self) -> tuple[int, ...]:
-        return tuple((self._identity / name).stat().st_mtime_ns for name in ("passwords", "crl.pem"))
+        return tuple((self._identity / name).stat().st_mtime_ns for name in ("passwords", "acl", "crl.pem"))
 
 
 def prepare_identities(folder: Path, names: Sequence[str]) -> None:
     """Make what is not there yet of what a broker with these names believes.
 
     That is the authority of devices' certificates, its own certificate, the adapters' accounts and the access list;
-    the edge adapter keeps the list of passwords and of revoked certificates from then on.
+    the edge adapter keeps passwords, access list and revoked certificates from then on.
     """
     authority, now = Authority(folder), utc_now()
     authority.prepare(now)
@@ -181,9 +181,13 @@ def prepare_identities(folder: Path, names: Sequence[str]) -> None:
         lines = [f"{ACCOUNT.format(session=session)}:{hashed}\n" for session in range(ACCOUNTS)]
         write_private(folder / "accounts", "".join(lines).encode())
     adapters = [
-        f"user {ACCOUNT.format(session=session)}\ntopic readwrite callout/v1/#\n" for session in range(ACCOUNTS)
+        f"user {ACCOUNT.format(session=session)}\ntopic readwrite callout/v1/#\ntopic readwrite spBv1.0/#\n"
+        for session in range(ACCOUNTS)
     ]
-    write_atomically(folder / "acl", ACCESS + "".join(adapters))
+    # The edge adapter makes the access list of it: Sparkplug B has topics that no pattern can tie to a user.
+    write_atomically(folder / "access", ACCESS + "".join(adapters))
+    if not (folder / "acl").exists():
+        write_atomically(folder / "acl", (folder / "access").read_text())
     passwords, revoked = folder / "passwords", folder / "crl.pem"
     if not passwords.exists():
         write_private(passwords, (folder / "accounts").read_bytes())

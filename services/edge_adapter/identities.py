@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from services.edge_adapter import store
 from services.edge_adapter.cutting import Cutting, cut_at
 from services.edge_adapter.domain.registry import Device
-from services.edge_adapter.domain.topics import ENROLL
+from services.edge_adapter.domain.topics import ENROLL, SPARKPLUG_ROOT
 from shared.authority import Authority, listed_serials, write_private
 from shared.contracts.catalogue import DEVICE_REGISTRY
 from shared.errors import TransientError
@@ -35,7 +35,7 @@ ASSIGNMENT_SECONDS: Final = 0.02
 
 
 class Identities:
-    """Keeps the broker's passwords and its list of revoked certificates as the registry says."""
+    """Keeps the broker's passwords, access list and list of revoked certificates as the registry says."""
 
     hears = (DEVICE_REGISTRY,)
 
@@ -112,12 +112,15 @@ class Identities:
         self._written_at = time.monotonic()
         now = datetime.now(UTC)
         devices = list(self._devices.values())
-        # Revoked certificates first: when the passwords are read again, so are they.
+        # Passwords last: when they are read again, so is the rest.
         file = self._folder / "crl.pem"
         revoked = revocations(devices, now)
         if {serial for serial, _ in revoked} != listed_serials(file):
             write_private(file, self._authority.revocations(revoked, now=now).encode())
             log.info("revoked_certificates_listed", number=len(revoked))
+        access = self._folder / "access"
+        if access.exists():
+            _write_if_new(self._folder / "acl", access.read_text() + "".join(access_of_nodes(devices)))
         accounts = (self._folder / "accounts").read_text()
         cuts = {_name(device): self._cutting.password(device, now) for device in devices if cut_at(device, now)}
         _write_if_new(self._folder / "passwords", accounts + "".join(passwords(devices, now, cuts)))
@@ -137,6 +140,22 @@ def passwords(devices: Iterable[Device], now: datetime, cuts: Mapping[str, str |
     return sorted(lines)
 
 
+def access_of_nodes(devices: Iterable[Device]) -> list[str]:
+    """Return what each device that can be let in may say and hear as a Sparkplug B edge node: of itself alone."""
+    lines = []
+    for device in devices:
+        if device.token is None and not device.certificates:
+            continue
+        group, node = device.tenant_id, device.device_id
+        lines.append(
+            f"user {group}/{node}\n"
+            f"topic write {SPARKPLUG_ROOT}/{group}/+/{node}/#\n"
+            f"topic read {SPARKPLUG_ROOT}/{group}/NCMD/{node}\n"
+            f"topic read {SPARKPLUG_ROOT}/{group}/DCMD/{node}/#\n"
+        )
+    return sorted(lines)
+
+
 def revocations(devices: Iterable[Device], now: datetime) -> Sequence[tuple[str, datetime]]:
     """Return serial and time of each revoked certificate that would be good otherwise."""
     return [
@@ -151,7 +170,7 @@ def _write_if_new(file: Path, text: str) -> None:
     known: Any = file.read_text() if file.exists() else None
     if known != text:
         write_private(file, text.encode())
-        log.info("passwords_written", lines=text.count("\n"))
+        log.info("identities_written", file=file.name, lines=text.count("\n"))
 
 
 def _name(device: Device) -> str:

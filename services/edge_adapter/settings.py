@@ -45,8 +45,9 @@ class EdgeAdapterSettings(ServiceSettings):
     )
     identity_dir: str = Field(
         "",
-        description="Where the authority of devices' certificates lies, and where passwords and the list of revoked "
-        "certificates are written for the broker; empty: devices' identities are looked after elsewhere",
+        description="Where the authority of devices' certificates lies, and where passwords, the access list and "
+        "the list of revoked certificates are written for the broker; empty: devices' identities are looked after "
+        "elsewhere",
     )
     certificate_days: int = Field(90, ge=1, le=3650, description="How long a certificate of a device is good")
     signals_per_second: float = Field(

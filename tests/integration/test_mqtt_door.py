@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from services.edge_adapter.sparkplug_payload import encode
 from shared.authority import make_request
 from tests.edge_agent import Agent
 from tests.mqtt_device import MqttDevice, needs_mosquitto, token_of
@@ -314,3 +315,22 @@ def test_a_recorded_machine_raises_cases_in_at_least_three_of_four_labelled_wind
     [windows] = json.loads((folder / "labels.json").read_text()).values()
     raised = [one["data"]["occurred_at"][:19].replace("T", " ") for one in signals]
     assert sum(any(begin[:19] <= at <= end[:19] for at in raised) for begin, end in windows) >= 3
+
+
+def test_a_sparkplug_node_comes_in_as_it_is_and_speaks_for_itself_alone(stack: RunningStack) -> None:
+    death, root = encode([{"name": "bdSeq", "value": 1}]), "spBv1.0/acme"
+    born = encode([{"name": "bdSeq", "value": 1}, {"name": "Alarms/E417", "value": True}], timestamp=1, seq=0)
+    url, token = stack.values["CALLOUT_MQTT_URL"], token_of(stack, "acme", "node-1")
+    with MqttDevice(url, "acme", "node-1", token, will=(f"{root}/NDEATH/node-1", death)) as node:
+        wait_until(lambda: node.say("", born, topic=f"{root}/NBIRTH/node-1") != NOT_AUTHORISED, seconds=10)
+        for foreign in (f"{root}/NBIRTH/node-2", f"{root}/DDATA/node-2/node-1", "spBv1.0/other/NBIRTH/node-1"):
+            assert node.say("", born, topic=foreign) == NOT_AUTHORISED
+        wait_until(lambda: cases_of(stack, "node-1"), seconds=20)
+        sock = node.client.socket()
+        assert sock is not None
+        node.client.reconnect_delay_set(min_delay=30, max_delay=30)
+        sock.shutdown(2)
+    wait_until(lambda: len(presence(stack, "node-1")) == 2, seconds=20)
+    story = [(one["data"]["status"], one["data"]["cause"]) for one in presence(stack, "node-1")]
+    assert story == [("online", "birth"), ("offline", "will")]
+    assert [case["signal"]["dedup_key"] for case in cases_of(stack, "node-1")] == ["node-1:E417"]

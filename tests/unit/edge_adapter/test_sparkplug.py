@@ -1,5 +1,7 @@
 """Sparkplug B: births and deaths become presence, metrics become signals, whatever the order."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,3 +138,26 @@ def test_a_payload_is_read_as_it_was_written_and_signed_numbers_keep_their_sign(
 def test_what_is_no_payload_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError, match="no Sparkplug"):
         decode(payload)
+
+
+PAYLOADS = json.loads((Path(__file__).with_name("sparkplug_payloads.json")).read_text())
+
+
+@pytest.mark.parametrize("sample", PAYLOADS, ids=lambda sample: sample["what"])
+def test_what_the_official_description_wrote_is_read(sample: dict[str, Any]) -> None:
+    """The payloads were written by the class that `protoc` makes of Eclipse Tahu's `sparkplug_b.proto`."""
+    assert decode(bytes.fromhex(sample["hex"])) == sample["says"]
+
+
+def test_what_we_write_is_what_the_official_description_read() -> None:
+    said = [
+        {"name": "Node Control/Rebirth", "value": True},
+        {"name": "a", "value": 1.5},
+        {"name": "n", "value": 3, "alias": 4},
+        {"name": "s", "value": "x"},
+    ]
+    read = (
+        "0805121a0a144e6f646520436f6e74726f6c2f52656269727468200b7001"
+        "120c0a016169000000000000f83f12070a016e1004580312060a01737a01781803"
+    )
+    assert encode(said, seq=3, timestamp=5).hex() == read
