@@ -16,6 +16,7 @@ from shared.contracts.measures import SlaForecast, SlaShare
 from shared.contracts.words import Clock, State
 
 DUPLICATE: Final = "duplicate"
+HOUR_MS: Final = 3_600_000
 WEIGHED: Final = attrgetter(
     *("status_history", "priority", "first_response_at"),
     *("case_type", "device_id", "counterpart_tenant_id", "deleted_at"),
@@ -99,16 +100,26 @@ def _step_at(state: CaseState, tenant: Tenant) -> datetime | None:
     """Return when a case closes or goes to the archive by itself; nothing if it never does."""
     if not state.status_history or state.deleted_at is not None:
         return None
-    since, settings = state.status_history[-1].at, tenant.settings
-    if state.state is State.RESOLVED and settings.auto_close_working_days:
-        calendar = tenant.calendar
-        last = calendar.working_day_after(calendar.local_date(since), settings.auto_close_working_days)
-        return None if last is None else calendar.end_of(last)
+    since = state.status_history[-1].at
+    if state.state is State.RESOLVED:
+        return _closes_at(since, tenant)
     if state.state is State.CANCELLED and state.resolution is not None and state.resolution.outcome == DUPLICATE:
         return None  # it counts on, and goes to the archive with the case that it was merged into
-    if state.state in {State.CLOSED, State.CANCELLED} and settings.auto_archive_days:
-        return since + timedelta(days=settings.auto_archive_days)
+    if state.state in {State.CLOSED, State.CANCELLED}:
+        hours, days = tenant.settings.auto_archive_hours, tenant.settings.auto_archive_days
+        kept = timedelta(days=days) if hours is None else timedelta(hours=hours)
+        return since + kept if kept else None
     return None
+
+
+def _closes_at(since: datetime, tenant: Tenant) -> datetime | None:
+    calendar, hours = tenant.calendar, tenant.settings.auto_close_working_hours
+    if hours is not None:
+        return calendar.after(since, max(1, round(hours * HOUR_MS)))
+    if not tenant.settings.auto_close_working_days:
+        return None
+    last = calendar.working_day_after(calendar.local_date(since), tenant.settings.auto_close_working_days)
+    return None if last is None else calendar.end_of(last)
 
 
 def _share(course: Course, percent: int, level: Level, state: CaseState, at: datetime) -> SlaShare:

@@ -239,6 +239,21 @@ def test_an_ended_case_goes_to_the_archive_by_itself(ending):
     assert "timed" not in to_document(accepted.case)
 
 
+def test_hours_count_instead_of_days_by_working_time_to_close_and_by_the_clock_to_archive():
+    """Resolved on Friday 2 January 2026, an hour after it began."""
+    set_ = with_settings(auto_close_working_hours=0.5, auto_archive_hours=0.25, auto_archive_days=0)
+    case = resolved(hours(1), set_)
+    assert due_at(case) == hours(1.5)
+    closed = wake(case, hours(1.5), set_)
+    assert [event.name for event in closed.events] == ["closed"]
+    assert due_at(closed.case) == hours(1.75)
+    assert [event.name for event in wake(closed.case, hours(1.75), set_).events] == ["archived"]
+    in_berlin = tenant(
+        calendar={"plant": BERLIN}, settings={"default": {"calendar": "plant", "auto_close_working_hours": 8}}
+    )
+    assert due_at(resolved(hours(1), in_berlin)).isoformat() == "2026-01-05T10:00:00+00:00"
+
+
 def test_zero_days_mean_never():
     never = with_settings(auto_close_working_days=0, auto_archive_days=0)
     case = resolved(hours(1), never)
