@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.intake.domain.key import Flapping, Key
+from services.intake.domain.key import Flapping, Key, evolve
 from services.intake.domain.messages import Command, Step, command, decision
 from services.intake.domain.telling import clear, tell
 from shared.contracts import tenant
@@ -21,11 +21,11 @@ def flip(key: Key, at: datetime, *, raised: bool, now: datetime, limits: tenant.
             last_at=at,
             arrived_at=now,
         )
-        return Step(replace(key, flapping=flapping))
+        return Step(evolve(key, flapping=flapping))
     window = timedelta(minutes=limits.window_minutes)
     flips = (*(flip_at for flip_at in key.flips if at - flip_at < window), at)
     if len(flips) <= limits.flips:
-        return Step(replace(key, flips=flips))
+        return Step(evolve(key, flips=flips))
     same, other = (len(flips) + 1) // 2, len(flips) // 2
     flapping = Flapping(
         since=flips[0],
@@ -37,7 +37,7 @@ def flip(key: Key, at: datetime, *, raised: bool, now: datetime, limits: tenant.
     )
     details = {"flapping": True, "summary": _summary(flapping)}
     return Step(
-        replace(key, flips=(), flapping=flapping),
+        evolve(key, flips=(), flapping=flapping),
         (flag(key, at, flapping=True),),
         (decision(key, "flapping", "flips", now, details=details),),
     )
@@ -52,7 +52,7 @@ def calm(key: Key, at: datetime, now: datetime) -> Step:
 
 def end_flapping(key: Key, flapping: Flapping, now: datetime) -> Step:
     """Tell what is untold, that the flapping is over, and a clear that was held."""
-    told = tell(replace(key, flapping=None), now)
+    told = tell(evolve(key, flapping=None), now)
     summary = _summary(flapping)
     over = decision(key, "flapping", "quiet", now, details={"flapping": False, "summary": summary})
     flagged = flag(key, flapping.last_at, flapping=False, summary=summary)

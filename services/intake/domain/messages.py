@@ -47,9 +47,9 @@ class Step(NamedTuple):
         """Return both steps as one."""
         return Step(step.key, self.commands + step.commands, self.decisions + step.decisions)
 
-    def triage(self) -> Triage:
-        """Return the step as all that a record does."""
-        return Triage(key=self.key, commands=self.commands, decisions=self.decisions)
+    def triage(self, verdict: str | None = None) -> Triage:
+        """Return the step as all that a record does; `verdict` is what the guide said of it."""
+        return Triage(key=self.key, verdict=verdict, commands=self.commands, decisions=self.decisions)
 
 
 def command(key: Key, name: str, **arguments: Any) -> Command:  # noqa: ANN401

@@ -1,12 +1,11 @@
 """What follows on a key's signals later: its case ended, was reopened or handed signals back, or time went by."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from services.intake.domain.behaviour import end_flapping, flag
 from services.intake.domain.episode import open_episode
-from services.intake.domain.key import TELL_EVERY, Key
+from services.intake.domain.key import TELL_EVERY, Key, evolve
 from services.intake.domain.messages import Command, Step, Triage, decision
 from services.intake.domain.policy import Policy
 from services.intake.domain.telling import clear, count_in, tell
@@ -32,9 +31,9 @@ def on_case_event(key: Key | None, *, name: str, event: CaseEvent, now: datetime
         return Triage()
     if name in ENDED and key.open:
         told = tell(key, now)
-        return Triage(key=replace(told.key, open=False), commands=told.commands)
+        return Triage(key=evolve(told.key, open=False), commands=told.commands)
     if name in REOPENED and not key.open:
-        return Triage(key=replace(key, open=True), commands=_catch_up(key, signal))
+        return Triage(key=evolve(key, open=True), commands=_catch_up(key, signal))
     return Triage()
 
 
@@ -50,7 +49,7 @@ def on_wake(key: Key | None, wake: Wake, *, now: datetime) -> Triage:
         step = step.then(tell(step.key, now))
     if key.storm is not None and key.storm.arrived_at + key.storm.quiet <= time:
         over = decision(key, "cleared", "quiet", now)
-        step = step.then(Step(replace(step.key, storm=None), (), (over,)))
+        step = step.then(Step(evolve(step.key, storm=None), (), (over,)))
     return Triage() if step.key is key else step.triage()
 
 
@@ -73,7 +72,7 @@ def _reopen_with(key: Key, count: int, first_at: datetime, last_at: datetime, no
     step = open_episode(key, report, count, first_at, last_at, now=now, rule=rule, reason="returned")
     if not key.clears(last_at):
         return step
-    gone = replace(step.key, cleared_at=key.cleared_at)
+    gone = evolve(step.key, cleared_at=key.cleared_at)
     return step.then(Step(gone, clear(gone)))
 
 

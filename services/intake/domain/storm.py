@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from services.intake.domain.arrival import Arrival, forced_severity
 from services.intake.domain.episode import join, open_with
-from services.intake.domain.key import STORM_FAULT, Key, Storm, storm_key
+from services.intake.domain.key import STORM_FAULT, Key, Storm, evolve, storm_key
 from services.intake.domain.messages import Step
 from services.intake.domain.policy import Policy
 from shared.contracts import tenant
@@ -19,16 +19,16 @@ def notice(guide: Key, at: datetime, *, now: datetime, limits: tenant.Storm) -> 
         storm = None
     if storm is not None and storm.since - at < window:
         storm = replace(storm, last_at=max(storm.last_at, at), arrived_at=now)
-        return replace(guide, storm=storm), True
+        return evolve(guide, storm=storm), True
     if storm is None and _crowded(guide.openings, at, limits.new_keys, window):
         quiet = timedelta(minutes=limits.quiet_minutes)
-        return replace(guide, openings=(), storm=Storm(since=at, last_at=at, arrived_at=now, quiet=quiet)), True
-    return began(replace(guide, storm=storm), at, limits), False
+        return evolve(guide, openings=(), storm=Storm(since=at, last_at=at, arrived_at=now, quiet=quiet)), True
+    return began(guide, at, limits, storm=storm), False
 
 
-def began(guide: Key, at: datetime, limits: tenant.Storm) -> Key:
-    """Note on the guide that a fault began with a case of its own."""
-    return replace(guide, openings=(*guide.openings, at)[-2 * limits.new_keys :])
+def began(guide: Key, at: datetime, limits: tenant.Storm, *, storm: Storm | None) -> Key:
+    """Note on the guide that a fault began with a case of its own, and the storm there is."""
+    return evolve(guide, openings=(*guide.openings, at)[-2 * limits.new_keys :], storm=storm)
 
 
 def new_guide(arrival: Arrival) -> Key:

@@ -1,6 +1,5 @@
 """What becomes of one signal: it is counted in exactly one episode, clears one, or is refused or suppressed."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -58,7 +57,7 @@ def on_signal(
     _, stormy = notice(guide or new_guide(arrival), arrival.at, now=now, limits=policy.rules.storm)
     if stormy:
         return Triage(key=evolve(key, recent=key.remember(signal_id)), verdict=STORM)
-    return replace(open_with(key, arrival).triage(), verdict=OPEN)
+    return open_with(key, arrival).triage(OPEN)
 
 
 def on_verdict(
@@ -73,7 +72,7 @@ def on_verdict(
     noticed, stormy = notice(guide, arrival.at, now=now, limits=policy.rules.storm)
     if verdict == STORM:
         return gather(noticed if stormy else guide, arrival, policy).triage()
-    return Triage(key=began(guide, arrival.at, policy.rules.storm) if stormy else noticed)
+    return Triage(key=began(guide, arrival.at, policy.rules.storm, storm=guide.storm) if stormy else noticed)
 
 
 def _suppressed(key: Key, arrival: Arrival, policy: Policy) -> tuple[Decision, ...]:
@@ -96,7 +95,7 @@ def _on_cleared(key: Key, arrival: Arrival) -> Triage:
     stale = _stale(key, at, signal.seq)
     if not key.open:
         news = key.episode > 0 and not key.cleared and not stale
-        known = replace(key, cleared_at=max(at, key.raised_at)) if news else key
+        known = evolve(key, cleared_at=max(at, key.raised_at)) if news else key
         return _refused(Step(known), signal, "no_open_case", now, changed=news)
     before = calm(key, at, now)
     if stale or key.cleared:
