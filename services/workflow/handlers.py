@@ -113,7 +113,7 @@ class Commands(Room[Case]):
             incoming.data,
             cause=cause,
             now=incoming.now,
-            number=self._numbers.get(incoming.place),
+            number=self._numbers.get(incoming.place) if isinstance(incoming.data, Create) else None,
             tenant=tenant,
         )
         match decision:

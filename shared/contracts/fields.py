@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated
 
+import orjson
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -47,8 +48,11 @@ def utc_milliseconds(value: datetime) -> datetime:
 @lru_cache(maxsize=8192)
 def rfc3339(value: datetime) -> str:
     """Return a UTC instant as RFC 3339 with exactly three decimals and `Z`."""
-    text = value.isoformat(timespec="milliseconds")
-    return text[:-6] + "Z" if text.endswith("+00:00") else rfc3339(utc_milliseconds(value))
+    if value.tzinfo is not UTC:
+        return rfc3339(utc_milliseconds(value))
+    # A third of the time of `isoformat`; it leaves out decimals that are all zero, and has six else.
+    text = orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+    return f"{text[1:24]}Z" if value.microsecond else f"{text[1:20]}.000Z"
 
 
 Instant = Annotated[
