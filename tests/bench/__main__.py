@@ -26,6 +26,7 @@ from tests.bench import (
     profile,
     rebalance,
     restart,
+    sessions,
     stored,
     tenants,
     throughput,
@@ -54,6 +55,7 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "export": export.export,
     "files": files.files,
     "notices": notices.notices,
+    "sessions": sessions.sessions,
     # Last, for they leave much behind: documents, and data of many tenants.
     "due": due.due,
     "stored": stored.stored,

@@ -53,6 +53,10 @@ class Sizes:
     webhooks: int = 8_000
     file_bytes: int = 64 * 1024 * 1024
     large_file_bytes: int = 256 * 1024 * 1024
+    stream_mib: int = 512
+    connections: int = 300
+    tunnels: int = 500
+    sftp_mib: int = 500
 
     @classmethod
     def long(cls) -> "Sizes":
@@ -71,6 +75,10 @@ class Sizes:
     def quick(cls) -> "Sizes":
         """Return sizes that show whether all runs, and measure nothing."""
         return cls(
+            stream_mib=8,
+            connections=20,
+            tunnels=50,
+            sftp_mib=4,
             notices=200,
             webhooks=400,
             commands=2_000,

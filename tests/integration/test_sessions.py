@@ -275,8 +275,8 @@ async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_
     root.mkdir()
     mine.mkdir()
     (root / "log.bin").write_bytes(os.urandom(300_000))
-    (mine / "up.bin").write_bytes(os.urandom(3_000_000))
-    folder = {"name": "files", "kind": "file", "protocol": "sftp", "root": str(root), "bytes_per_minute": 60_000_000}
+    (mine / "up.bin").write_bytes(os.urandom(4_000_000))
+    folder = {"name": "files", "kind": "file", "protocol": "sftp", "root": str(root), "bytes_per_minute": 50_000_000}
     await people.omar.put("/api/v1/devices/press-06/endpoints", json={"endpoints": [folder]})
     second = await asyncio.to_thread(second_relay, stack, tmp_path)
     agent = mounted(stack, tmp_path, "press-06", f'[[root]]\npath = "{root}"\nwritable = true\n', second.edge)
@@ -284,14 +284,13 @@ async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_
     environment = {"CALLOUT_TOKEN": people.tina.headers["Authorization"].removeprefix("Bearer ")}
     command = ("connect", case["id"], "--out", "keys", "--put", "up.bin", "--get", "log.bin", "--json")
     calling = asyncio.create_task(asyncio.to_thread(run_callout, stack, mine, environment, *command))
-    for _ in range(400):
-        if (root / "up.bin").exists() and (root / "up.bin").stat().st_size > 0:
-            break
-        await asyncio.sleep(0.05)
-    [session] = (await people.tina.get(f"{path}/sessions")).json()["items"]
+    session = await carried(people, path, calling)
     first = session["relay"] == stack.values["CALLOUT_RELAY"]
+    while not ((root / "up.bin").exists() and (root / "up.bin").stat().st_size > 0):
+        assert not calling.done(), calling.result().stderr
+        await asyncio.sleep(0.02)
     os.kill(stack.pids["relay"][0] if first else second.process.pid, signal.SIGKILL)
-    assert (root / "up.bin").stat().st_size < 3_000_000, "the relay was killed in the middle"
+    assert (root / "up.bin").stat().st_size < 4_000_000, "the relay was killed in the middle"
     called = await calling
     assert called.returncode == 0, called.stderr
     told = orjson.loads(called.stdout)["transfers"]
@@ -314,6 +313,17 @@ class SecondRelay:
     process: subprocess.Popen[bytes]
     address: str
     edge: str
+
+
+async def carried(people: People, path: str, calling: asyncio.Task[Any]) -> dict[str, Any]:
+    """Return the session that a command asks for, once a relay carries it."""
+    for _ in range(600):
+        assert not calling.done(), calling.result().stderr
+        for session in (await people.tina.get(f"{path}/sessions")).json()["items"]:
+            if "relay" in session:
+                return session
+        await asyncio.sleep(0.1)
+    raise AssertionError("no relay carries it")
 
 
 def second_relay(stack: RunningStack, folder: Path) -> SecondRelay:

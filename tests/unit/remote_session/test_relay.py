@@ -138,19 +138,23 @@ class Site(Relay):
         self.others: list[Relay] = []
 
     async def open(self) -> "Site":
-        self.ledger.on_change = self.changed
-        await self.start()
-        self.authority.enrol_edge("acme", "press-07", self.folder / "edge")
+        await self.prepare()
         identity = Identity("acme", "press-07", self.folder / "edge")
         self.dialler = Dialler(identity, [(HERE, self.edge_port)], lambda: self.rules)
         self.tasks.append(asyncio.create_task(self.dialler.run()))
         await self.until(lambda: bool(self.edges.all()))
+        return self
+
+    async def prepare(self) -> None:
+        """Listen, and have keys for the machine and the technician."""
+        self.ledger.on_change = self.changed
+        await self.start()
+        self.authority.enrol_edge("acme", "press-07", self.folder / "edge")
         (self.folder / "known_hosts").write_text(f"@cert-authority * {self.authority.host_ca}\n")
         await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / "key"))
         askpass = self.folder / "askpass"
         askpass.write_text('#!/bin/sh\necho "$TOKEN"\n')
         askpass.chmod(0o700)
-        return self
 
     async def close(self) -> None:
         for task in self.tasks:
