@@ -34,8 +34,8 @@ from deploy.topic_moving import Kept, Mover, fence
 from deploy.topic_reader import TopicReader
 from deploy.topics import Catalogue
 from services.workflow.domain.erasure import Person
-from services.workflow.domain.evolution import evolve
 from shared.contracts.catalogue import ATTACHMENT_EVENTS, CASE_EVENTS, CASE_SNAPSHOTS
+from shared.evolution import evolve
 
 Report = Callable[[str], None]
 #: When a case's clocks are looked at next, and what they told: the history does not say.

@@ -23,10 +23,10 @@ from deploy.recovery.shares import note_shares, told_shares
 from deploy.recovery.stubs import Stubs
 from deploy.topic_reader import TopicReader
 from services.workflow.domain import Case
-from services.workflow.domain.evolution import evolve
 from services.workflow.handlers import FIRST_NUMBER
 from services.workflow.store import to_document
 from shared.contracts.catalogue import CASE_COMMANDS, CASE_EVENTS, OPS_SLA
+from shared.evolution import evolve
 from shared.flow.teller import home_partition
 
 SERVICE: Final = "workflow"

@@ -11,9 +11,10 @@ import orjson
 
 from deploy.recovery.memory import Ahead, Heard, Memory, Queue, Step
 from services.intake.domain import STORM, Key
-from services.intake.domain.key import EPOCH, ID_BYTES, RECENT_BYTES, Storm, evolve
+from services.intake.domain.key import EPOCH, ID_BYTES, RECENT_BYTES, Storm
 from services.intake.handlers import KeyRoom
 from shared.contracts.envelope import Message
+from shared.evolution import evolve
 from shared.flow import Decision
 
 #: Decisions that change nothing.

@@ -13,11 +13,11 @@ import orjson
 from deploy.chains import fits
 from deploy.recovery.shares import shares_of, with_shares
 from services.workflow.domain.case import Case, Shared
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.history import Told, remember
 from services.workflow.domain.timing import begin
 from shared.contracts.case import CASE_STATE, Actor
 from shared.contracts.words import Role
+from shared.evolution import evolve
 
 PREFIX: Final = "callout.case."
 

@@ -15,7 +15,6 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from deploy.recovery import ground
 from deploy.topic_reader import TopicReader
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.sla import courses, level_of
 from services.workflow.domain.tenant import UNSET
 from services.workflow.domain.timing import Timing, begin
@@ -23,6 +22,7 @@ from services.workflow.store import from_document, to_document
 from shared.contracts.case import CaseState
 from shared.contracts.fields import rfc3339
 from shared.contracts.words import Clock
+from shared.evolution import evolve
 
 #: Which clock of a case, and when it started -> the highest share of it that was told.
 Shares = Mapping[tuple[str, str], int]

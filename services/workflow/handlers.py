@@ -15,7 +15,6 @@ from services.workflow.domain import (
     Tenant,
     decide,
 )
-from services.workflow.domain.evolution import evolve
 from services.workflow.reports import OF_CASES, report_message
 from services.workflow.shared_topics import SharedTopics
 from services.workflow.sharing import share_events
@@ -43,6 +42,7 @@ from shared.contracts.events import Cause
 from shared.contracts.ids import derived_id
 from shared.contracts.words import DeadCode, RefusalCode
 from shared.errors import Unreadable
+from shared.evolution import evolve
 from shared.flow import Decision, Room
 from shared.storage import Documents
 from shared.tenancy import Tenancy

@@ -7,7 +7,6 @@ import orjson
 
 from services.workflow.domain import Case, Event, Tenant
 from services.workflow.domain.case import Shared
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.redaction import SharedChange, Viewer, redact_event, viewer_of
 from shared.contracts.case import CaseState
 from shared.contracts.catalogue import SHARED_EVENTS, shared_topic
@@ -15,6 +14,7 @@ from shared.contracts.envelope import Message, message
 from shared.contracts.events import event_type
 from shared.contracts.fields import rfc3339
 from shared.contracts.ids import derived_id
+from shared.evolution import evolve
 
 SOURCE = "/callout/workflow"
 NOT_TOLD = Shared()

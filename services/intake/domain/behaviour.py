@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from services.intake.domain.key import Flapping, Key, evolve
+from services.intake.domain.key import Flapping, Key
 from services.intake.domain.messages import Command, Step, command, decision
 from services.intake.domain.telling import clear, tell
 from shared.contracts import tenant
 from shared.contracts.fields import rfc3339
+from shared.evolution import evolve
 
 
 def flip(key: Key, at: datetime, *, raised: bool, now: datetime, limits: tenant.Flapping) -> Step:

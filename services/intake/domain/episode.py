@@ -6,7 +6,7 @@ from typing import Any
 
 from services.intake.domain.arrival import Arrival
 from services.intake.domain.behaviour import calm, flip
-from services.intake.domain.key import Key, Report, episode_case_id, evolve
+from services.intake.domain.key import Key, Report, episode_case_id
 from services.intake.domain.messages import Step, command, decision
 from services.intake.domain.telling import count_in, settle
 from shared.contracts import limits
@@ -14,6 +14,7 @@ from shared.contracts.case import Machine
 from shared.contracts.fields import rfc3339
 from shared.contracts.signals import Signal
 from shared.contracts.tenant import Rule
+from shared.evolution import evolve
 
 
 def open_episode(

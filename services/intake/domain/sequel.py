@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from services.intake.domain.behaviour import end_flapping, flag
 from services.intake.domain.episode import open_episode
-from services.intake.domain.key import TELL_EVERY, Key, evolve
+from services.intake.domain.key import TELL_EVERY, Key
 from services.intake.domain.messages import Command, Step, Triage, decision
 from services.intake.domain.policy import Policy
 from services.intake.domain.telling import clear, count_in, tell
@@ -13,6 +13,7 @@ from shared.contracts.case import SignalState
 from shared.contracts.events import CaseEvent
 from shared.contracts.intake import Wake
 from shared.contracts.words import Condition
+from shared.evolution import evolve
 
 #: A merged case counts on; it ends with the case that it was merged into.
 ENDED: Final = frozenset({"closed", "cancelled", "archived", "deleted", "ended_with_target"})

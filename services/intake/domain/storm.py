@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 from services.intake.domain.arrival import Arrival, forced_severity
 from services.intake.domain.episode import join, open_with
-from services.intake.domain.key import STORM_FAULT, Key, Storm, evolve, storm_key
+from services.intake.domain.key import STORM_FAULT, Key, Storm, storm_key
 from services.intake.domain.messages import Step
 from services.intake.domain.policy import Policy
 from shared.contracts import tenant
+from shared.evolution import evolve
 
 
 def notice(guide: Key, at: datetime, *, now: datetime, limits: tenant.Storm) -> tuple[Key, bool]:

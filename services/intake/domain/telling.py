@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from services.intake.domain.key import EPOCH, RANK, STORM_FAULT, TELL_EVERY, Key, evolve
+from services.intake.domain.key import EPOCH, RANK, STORM_FAULT, TELL_EVERY, Key
 from services.intake.domain.messages import Command, Decision, Step, command, decision
 from shared.contracts.fields import rfc3339
 from shared.contracts.words import Severity
+from shared.evolution import evolve
 
 
 def count_in(

@@ -6,13 +6,14 @@ from typing import Any, Final
 from services.intake.domain.arrival import Arrival, Kind, arrive
 from services.intake.domain.behaviour import calm, flip
 from services.intake.domain.episode import join, open_with
-from services.intake.domain.key import Key, evolve, storm_key
+from services.intake.domain.key import Key, storm_key
 from services.intake.domain.messages import Decision, Step, Triage, decision
 from services.intake.domain.policy import Policy
 from services.intake.domain.storm import began, gather, new_guide, notice
 from services.intake.domain.telling import clear, tell
 from shared.contracts.fields import rfc3339
 from shared.contracts.signals import Signal
+from shared.evolution import evolve
 
 OPEN: Final = "open"
 STORM: Final = "storm"

@@ -16,7 +16,6 @@ from services.workflow.domain.case import (
     Repeated,
 )
 from services.workflow.domain.creation import create
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.rules import find_rule, is_visible, refuse_new
 from services.workflow.domain.steps import Relay, Step, carry_out, commit
@@ -27,6 +26,7 @@ from shared.contracts.case import CASE_STATE, CaseState
 from shared.contracts.commands import COMMANDS, CaseCommand, Create, Link
 from shared.contracts.events import Cause
 from shared.contracts.words import LinkKind, RefusalCode, Role
+from shared.evolution import evolve
 
 PARKABLE: Final = frozenset({"occur", "clear", "flag_flapping"})
 PARKED_MAX: Final = 1000

@@ -9,7 +9,6 @@ high a tree, the word of the last one finds all the others on its way; so none o
 from typing import Any, Final
 
 from services.workflow.domain.case import Inbound, Refused, Send, Ties
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import OUTDATED, Scene
 from services.workflow.domain.steps import Relay, Step
 from services.workflow.domain.transitions import OPEN
@@ -17,6 +16,7 @@ from shared.contracts import limits
 from shared.contracts.case import CaseState, Link
 from shared.contracts.commands import Link as LinkCommand
 from shared.contracts.words import LinkKind, RefusalCode
+from shared.evolution import evolve
 
 HAS_A_PARENT: Final = Refused(
     RefusalCode.INVALID_COMMAND, "The case has a parent; take that link away first.", ("kind",)

@@ -3,13 +3,13 @@
 from typing import Any, Final
 
 from services.workflow.domain.case import FileRef, Refused
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.notes import NOT_YOURS, STAFF, find, is_author, refuse_files, sees_internal
 from services.workflow.domain.steps import Step
 from shared.contracts import limits
 from shared.contracts.commands import Attach, Attached, Detach
 from shared.contracts.words import NoteVisibility, RefusalCode, Role
+from shared.evolution import evolve
 
 FULL_NOTE: Final = Refused(
     RefusalCode.LIMIT_EXCEEDED,

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from services.workflow.domain.case import MACHINES, Accepted, Case, FileRef, Merged, NoteRef, Papers, Ties
 from services.workflow.domain.decide import PARKABLE, decide
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.family import with_inbound, without_inbound
 from shared.contracts.case import BEFORE, Actor
 from shared.contracts.commands import CaseCommand
 from shared.contracts.events import Cause
 from shared.contracts.words import Condition, LinkKind, NoteVisibility
+from shared.evolution import evolve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

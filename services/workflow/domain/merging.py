@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from services.workflow.domain.case import Merged, Refused, Send
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.family import FULL, NOT_OPEN, with_inbound, without, without_inbound
 from services.workflow.domain.guards import OUTDATED, Scene
 from services.workflow.domain.steps import Step
@@ -19,6 +18,7 @@ from shared.contracts.case import BEFORE, Before, CaseState, Link, Resolution
 from shared.contracts.commands import EndWithTarget, Merge, ReopenWithTarget, Unmerge
 from shared.contracts.commands import Link as LinkCommand
 from shared.contracts.words import LinkKind, RefusalCode, State
+from shared.evolution import evolve
 
 WITH_ITSELF: Final = Refused(
     RefusalCode.INVALID_COMMAND, "A case cannot be the duplicate of itself; name another one.", ("into",)

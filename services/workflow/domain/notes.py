@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.workflow.domain.case import FileRef, NoteRef, Papers, Refused
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.steps import Step
 from shared.contracts import limits
 from shared.contracts.commands import AddNote, Attached, DeleteNote, EditNote
 from shared.contracts.ids import derived_id
 from shared.contracts.words import NoteVisibility, RefusalCode, Role
+from shared.evolution import evolve
 
 STAFF: Final = frozenset({Role.AGENT, Role.TECHNICIAN, Role.DISPATCHER})
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.sla import Course, courses, level_of, since_reopened
 from services.workflow.domain.tenant import Tenant
 from shared.contracts.case import CaseState, StatusChange
 from shared.contracts.measures import NO_MODEL, CaseMeasures
 from shared.contracts.words import Clock, Condition, HoldReason, State, Waiting
+from shared.evolution import evolve
 
 ENDS: Final = frozenset({State.CLOSED, State.CANCELLED})
 OVER: Final = frozenset({*ENDS, State.ARCHIVED})

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, Final
 
 from services.workflow.domain.case import MACHINES, Accepted, Case, Event, Outcome, Send
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.reliability import measured
 from services.workflow.domain.tenant import Tenant
@@ -25,6 +24,7 @@ from shared.contracts.case import (
 from shared.contracts.events import Cause
 from shared.contracts.fields import rfc3339
 from shared.contracts.words import Clock, Condition, HoldReason, LinkKind, Role, State
+from shared.evolution import evolve
 
 SYSTEM_ID: Final = "workflow"
 CLEARED: Final = "Condition cleared"

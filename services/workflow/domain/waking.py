@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from services.workflow.domain import attention, work
 from services.workflow.domain.case import Accepted
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.guards import Scene
 from services.workflow.domain.steps import carry_out, time_is_up
 from services.workflow.domain.timing import due_step, look, missed
 from shared.contracts.commands import Archive, Close, Escalate
 from shared.contracts.events import Cause
 from shared.contracts.words import State
+from shared.evolution import evolve
 
 BY_ITSELF: Final = "by_itself"
 

@@ -6,12 +6,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.reliability import Sums, measured, waited
 from services.workflow.domain.tenant import UNSET
 from shared.contracts.case import CaseState, Machine, SignalState, StatusChange
 from shared.contracts.measures import CaseMeasures
 from shared.contracts.words import Condition, HoldReason, Priority, State, Waiting
+from shared.evolution import evolve
 from tests.unit.workflow.test_sla import case, hours
 
 H = 3600.0

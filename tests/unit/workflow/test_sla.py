@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.workflow.domain.calendar import HOUR
-from services.workflow.domain.evolution import evolve
 from services.workflow.domain.sla import PERCENTS, Course, courses, forecast, level_of
 from services.workflow.domain.tenant import Tenant
 from shared.contracts.case import CaseState, StatusChange
 from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import CaseType, HoldReason, Priority, State
+from shared.evolution import evolve
 from tests.unit.workflow.builders import by_device, state_of
 from tests.unit.workflow.reckoner import MINUTE, Reckoner
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.workflow.domain.evolution import evolve
 from shared.contracts.words import State
+from shared.evolution import evolve
 from tests.unit.workflow.builders import by_device, state_of
 
 
