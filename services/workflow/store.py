@@ -1,6 +1,5 @@
 """How a case is written down: case <-> document, without I/O."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -30,15 +29,6 @@ from shared.errors import UnknownSchema
 SCHEMA: Final = 1
 #: Parts whose names are outsiders' words: kept as JSON, for a name in a document must be ours.
 OUTSIDERS: Final = ("details", "classification")
-WORDS: Final = ("visibility", "state", "case_type", "ticket_class", "priority", "severity", "origin", "channel")
-WORDS_IN: Final = {
-    "created_by": ("role",),
-    "updated_by": ("role",),
-    "signal": ("condition",),
-    "status_history": ("state", "reason"),
-    "links": ("kind",),
-    "contacts": ("type",),
-}
 INSTANTS: Final = ("cleared_at", "flapping_at", "ended_at")
 
 Document = dict[str, Any]
@@ -194,27 +184,9 @@ def _searchable(state: CaseState) -> Document:
 
 
 def _state(state: CaseState) -> Document:
+    """Return the state as it is told; its words are texts to the driver."""
     body: Document = CASE_STATE.dump_python(state, exclude_none=True)
     for name in OUTSIDERS:
         if name in body:
             body[name] = orjson.dumps(body[name])
-    _plain(body, WORDS)
-    for name, words in WORDS_IN.items():
-        part = body.get(name)
-        if part:
-            for item in part if isinstance(part, tuple) else (part,):
-                _plain(item, words)
-    for contact in body["contacts"]:
-        for way in contact["details"]:
-            _plain(way, ("type",))
-    for facet in ("escalation", "close_request"):
-        if facet in body:
-            _plain(body[facet]["by"], ("role",))
     return body
-
-
-def _plain(part: Document, words: Iterable[str]) -> None:
-    """Put bare text in place of the words of a vocabulary."""
-    for word in words:
-        if word in part:
-            part[word] = part[word].value
