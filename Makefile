@@ -9,7 +9,7 @@ TIMED := tests/integration/test_presence.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up check format test bench chaos docs constraints clean
+.PHONY: help venv demo up check format test test-containers bench chaos docs constraints clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,6 +47,9 @@ test: venv ## All tests but the long ones, on a real Kafka and MongoDB
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "integration or e2e or chaos" tests --ignore $(TIMED)
 	$(BIN)/pytest $(TIMED)
 
+test-containers: venv ## The tests that share servers, on containers (CALLOUT_TEST_KAFKA_IMAGE, CALLOUT_TEST_MONGODB_IMAGE)
+	CALLOUT_TEST_CONTAINERS=1 $(BIN)/pytest $${TESTS:-tests/integration}
+
 bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')
 	$(BIN)/python -m tests.bench $(BENCH)
 
@@ -56,6 +59,7 @@ chaos: venv ## 400 blows under load (CHAOS_BLOWS, CHAOS_SEED)
 docs: venv ## Generate the generated pages and boards
 	$(BIN)/python -m deploy.docs
 	$(BIN)/python -m deploy.grafana
+	$(BIN)/python -m deploy.kubernetes
 
 constraints: ## Pin the newest versions that pyproject.toml allows
 	rm -rf .venv-constraints && $(PYTHON) -m venv .venv-constraints

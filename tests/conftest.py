@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.containers import WANTED, servers_in_containers
 from tests.stack import PROJECT, RunningStack
 
 # A busy machine is slow now and then; no property is about that.
@@ -36,7 +37,9 @@ _used: dict[Path, set[str]] = defaultdict(set)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in order."""
+    """Put the tests in order; on containers are those whose servers can be there."""
+    if os.environ.get(WANTED):
+        items[:] = [item for item in items if "infra" in getattr(item, "fixturenames", ())]
     for item in items:
         _used[item.path].update({*SHARED} & {*getattr(item, "fixturenames", ())})
     order = [{name} for name in SHARED]
@@ -66,9 +69,19 @@ def _share(name: str, folder: Path, *arguments: str, **environment: str) -> Runn
 
 
 @pytest.fixture(scope="module")
-def infra(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
+def infra(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, str]) -> RunningStack:
     """Kafka with all topics and MongoDB, shared by all tests that need no more; no services."""
-    return _share("infra", tmp_path_factory.mktemp("infra"), "--only", "infra")
+    return _share("infra", tmp_path_factory.mktemp("infra"), "--only", "infra", **servers)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Where the servers of `infra` are: in containers (`make test-containers`), else nothing, and it starts its own."""
+    if not os.environ.get(WANTED):
+        yield {}
+        return
+    with servers_in_containers(tmp_path_factory.mktemp("containers")) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,7 @@ def _answer(answer: Any) -> Any:  # noqa: ANN401 - each request has its own
     try:
         return answer.result(ANSWER_SECONDS)
     except (KafkaException, TimeoutError) as error:
-        raise RightsRefused(str(error)) from error
+        raise RightsRefused(str(error) or "no answer") from error
 
 
 def _ours(binding: AclBinding) -> bool:

@@ -33,7 +33,8 @@ def make_secrets(
     read it: a container is shown it without the folder, which stays closed.
     """
     made = []
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(FOLDER_MODE)  # whoever made it
     for name, text in _all(principals, hosts, options):
         file = folder / name
         if not file.exists():

@@ -1,0 +1,80 @@
+"""Kafka and MongoDB in containers, for `make test-containers`; the images are settings of the environment."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from testcontainers.core.container import DockerContainer
+
+from deploy.embedded.data_folder import LOOPBACK, free_port, is_listening
+from deploy.embedded.kafka import PROPERTIES
+from tests.stack import wait_until
+
+#: Set: tests that share servers share containers.
+WANTED: Final = "CALLOUT_TEST_CONTAINERS"
+KAFKA_IMAGE: Final = os.environ.get("CALLOUT_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
+MONGODB_IMAGE: Final = os.environ.get("CALLOUT_TEST_MONGODB_IMAGE", "mongo:8.0")
+START_SECONDS: Final = 120
+KAFKA: Final = """
+set -eu
+java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+run() { "$java" -Xmx512m -cp '/opt/kafka/libs/*' "$@"; }
+run kafka.tools.StorageTool format --cluster-id MkU3OEVBNTcwNTJENDM2Qg --config /etc/callout.properties
+run kafka.Kafka /etc/callout.properties
+"""
+
+
+@contextmanager
+def servers_in_containers(folder: Path) -> Iterator[dict[str, str]]:
+    """Run both until the end of the block; yields where they are, by the names of the variables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    taken: set[int] = set()
+    kafka_port = free_port(taken=taken)
+    mongodb_port = free_port(taken=taken | {kafka_port})
+    with _kafka(folder, kafka_port), _mongodb(mongodb_port):
+        wait_until(lambda: is_listening(kafka_port), seconds=START_SECONDS)
+        _begin_replica_set(mongodb_port)
+        yield {
+            "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{kafka_port}",
+            "MONGODB_URI": f"mongodb://{LOOPBACK}:{mongodb_port}/?directConnection=true",
+        }
+
+
+def _kafka(folder: Path, port: int) -> DockerContainer:
+    properties = folder / "server.properties"
+    text = PROPERTIES.format(host="0.0.0.0", port=9092, controller_port=9093, logs="/tmp/kafka-logs")
+    advertised = f"advertised.listeners=PLAINTEXT://{LOOPBACK}:{port}"
+    text = text.replace("advertised.listeners=PLAINTEXT://0.0.0.0:9092", advertised)
+    text = text.replace("1@0.0.0.0:9093", f"1@{LOOPBACK}:9093").replace(
+        "CONTROLLER://0.0.0.0", f"CONTROLLER://{LOOPBACK}"
+    )
+    properties.write_text(text)
+    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, port)
+    container = container.with_volume_mapping(str(properties), "/etc/callout.properties", "ro")
+    return container.with_kwargs(entrypoint=["sh", "-c", KAFKA])
+
+
+def _mongodb(port: int) -> DockerContainer:
+    command = ["mongod", "--replSet", "rs0", "--bind_ip_all", "--wiredTigerCacheSizeGB", "0.25"]
+    options = ["--dbpath", "/tmp", "--setParameter", "enableTestCommands=1"]
+    return DockerContainer(MONGODB_IMAGE).with_bind_ports(27017, port).with_kwargs(entrypoint=[*command, *options])
+
+
+def _begin_replica_set(port: int) -> None:
+    with MongoClient(LOOPBACK, port, directConnection=True, serverSelectionTimeoutMS=1_000) as client:
+
+        def began() -> bool:
+            try:
+                hello = client.admin.command("hello")
+                if not hello.get("setName"):
+                    members = [{"_id": 0, "host": "127.0.0.1:27017"}]
+                    client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+                return bool(hello.get("isWritablePrimary"))
+            except PyMongoError:
+                return False
+
+        wait_until(began, seconds=START_SECONDS)

@@ -1,0 +1,80 @@
+"""The compose file says what it promises: own users, closed containers, no secret and no open door by default."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.access.plan import OPERATOR, principals, programs, user_of
+from deploy.access.secret_files import make_secrets
+from deploy.topics import Catalogue
+from shared.settings import ServiceSettings
+from tests.stack import PROJECT
+
+COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+TEXT = (PROJECT / "docker-compose.yml").read_text()
+PROGRAMS = programs(Catalogue.load())
+PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+def part_of(program: str) -> dict[str, Any]:
+    return PARTS[program.replace("_", "-")]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_runs_as_its_own_user_with_its_own_secrets(program: str) -> None:
+    part = part_of(program)
+    assert part["environment"]["KAFKA_SASL_USERNAME"] == user_of(program)
+    files = {each["target"]: COMPOSE["secrets"][each["source"]]["file"] for each in part["secrets"] if "target" in each}
+    assert {name: file.rpartition("}")[2] for name, file in files.items()} == {
+        "kafka_password": f"/{user_of(program)}/kafka_password",
+        "mongodb_uri": f"/{user_of(program)}/mongodb_uri",
+    }
+    assert int(part["stop_grace_period"].removesuffix("s")) > ServiceSettings.model_fields["drain_seconds"].default
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_container_is_closed(name: str) -> None:
+    part = PARTS[name]
+    assert part["read_only"] is True
+    assert part["cap_drop"] == ["ALL"]
+    assert part["security_opt"] == ["no-new-privileges:true"]
+    assert not part.get("privileged")
+    assert set(part.get("cap_add", ())) <= {"DAC_OVERRIDE"}
+    assert ("cap_add" in part) <= (part["restart"] == "no")
+
+
+def test_nothing_is_open_to_other_machines_by_default() -> None:
+    ports = [port for part in PARTS.values() for port in part.get("ports", ())]
+    assert ports
+    assert [port for port in ports if not port.startswith(("127.0.0.1:", "${CALLOUT_BIND:-127.0.0.1}:"))] == []
+
+
+def test_every_secret_is_a_file_that_is_drawn(tmp_path: Any) -> None:
+    plan = principals(Catalogue.load())
+    drawn = make_secrets(tmp_path, plan, hosts="mongodb:27017", options="replicaSet=rs0", readable=True)
+    named = {each["file"].rpartition("}/")[2] for each in COMPOSE["secrets"].values()}
+    assert named <= set(drawn)
+    assert all(file.stat().st_mode & 0o777 == 0o444 for file in tmp_path.rglob("*") if file.is_file())
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    environments = [part.get("environment", {}) for part in PARTS.values()]
+    held = {
+        name: value for each in environments for name, value in each.items() if re.search("PASSWORD|KEY|SECRET", name)
+    }
+    assert {name for name in held if not name.endswith("_FILE")} == set()
+    assert "mongodb://" not in TEXT
+
+
+def test_what_a_person_may_say_is_in_the_example() -> None:
+    asked = set(re.findall(r"\$\{([A-Z0-9_]+):-", TEXT))
+    told = set(re.findall(r"^# ([A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))
+    assert asked == told
+
+
+def test_the_operator_is_who_the_tools_are() -> None:
+    for name in ("topics", "config", "callout"):
+        assert PARTS[name]["environment"]["KAFKA_SASL_USERNAME"] == user_of(OPERATOR)
