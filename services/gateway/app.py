@@ -14,6 +14,7 @@ from services.gateway.http.identity import Keys, Tokens, Trust
 from services.gateway.http.ledger import Ledger
 from services.gateway.http.outcomes import Outcomes
 from services.gateway.http.session_desk import SessionDesk
+from services.gateway.notices import NoticeResults, Notices
 from services.gateway.preferences import Preferences
 from services.gateway.sessions import SessionEvents, SessionViews
 from services.gateway.settings import GatewaySettings
@@ -44,11 +45,11 @@ def build(settings: GatewaySettings) -> Service:
     database = storage.connect(settings.mongodb_uri, "callout_gateway", timeout_ms=settings.mongodb_timeout_ms)
     broker = new_broker(settings)
     operations = Operations(settings.service, servers)
-    generations, sessions = Generations(database), SessionViews(database)
+    generations, sessions, notices = Generations(database), SessionViews(database), Notices(database)
     shared_views = _shared_views(settings, generations)
     projections = [
         Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
-        for viewer in _viewers(generations, sessions)
+        for viewer in _viewers(generations, sessions, notices)
     ]
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
     desk = Desk(KafkaLine(servers), outcomes, views, ledger, wait_seconds=settings.wait_seconds)
@@ -64,13 +65,15 @@ def build(settings: GatewaySettings) -> Service:
         events=events,
         rates=Rates(settings.requests_per_second, settings.requests_burst),
         preferences=Preferences(database),
+        notices=notices,
         tenants=tenants,
         desk_of_tenants=desk_of_tenants,
         seal=Seal(settings.sealing_key),
         files=files,
     )
     server = _server(settings, doors)
-    before: list[Part] = [generations, sessions, ledger, outcomes, desk, events, tenants, desk_of_tenants, files]
+    before: list[Part] = [generations, sessions, notices, ledger, outcomes, desk, events, tenants]
+    before += [desk_of_tenants, files]
     return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
 
 
@@ -93,9 +96,12 @@ def _shared_views(settings: GatewaySettings, generations: Generations) -> Shared
     )
 
 
-def _viewers(generations: Generations, sessions: SessionViews) -> Sequence[Viewer]:
+def _viewers(generations: Generations, sessions: SessionViews, notices: Notices) -> Sequence[Viewer]:
     devices = generations.devices
-    return (CaseEvents(generations), Presences(generations), Registry(devices), SessionEvents(sessions))
+    return (
+        *(CaseEvents(generations), Presences(generations), Registry(devices)),
+        *(SessionEvents(sessions), NoticeResults(notices)),
+    )
 
 
 def tokens_of(settings: GatewaySettings) -> Tokens:

@@ -35,6 +35,7 @@ class Action(StrEnum):
     READ_DEVICES = "read_devices"
     OWN_NOTICES = "own_notices"
     MANAGE_SUBSCRIPTIONS = "manage_subscriptions"
+    READ_DELIVERIES = "read_deliveries"
     STORE_FILES = "store_files"
     READ_FILES = "read_files"
     LINK_FILES = "link_files"
@@ -65,6 +66,7 @@ ROUTES: Final[Mapping[Action, frozenset[Role]]] = {
     Action.OWN_NOTICES: PEOPLE,
     # Whoever sets these up decides where a tenant's cases are told outside.
     Action.MANAGE_SUBSCRIPTIONS: frozenset({Role.DISPATCHER, Role.OPERATOR}),
+    Action.READ_DELIVERIES: frozenset({Role.DISPATCHER, Role.OPERATOR, Role.AUDITOR}),
     Action.STORE_FILES: PEOPLE,
     Action.READ_FILES: READERS,
     Action.LINK_FILES: PEOPLE,

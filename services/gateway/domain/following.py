@@ -8,11 +8,16 @@ from typing import Any, Final
 import orjson
 
 from services.gateway.domain.access import Sight
+from services.gateway.domain.notices import IN_APP, notice_of
 
-PLACE: Final = re.compile(r"(\d{1,4}|s):\d{1,18}(,(\d{1,4}|s):\d{1,18}){0,999}")
+PLACE: Final = re.compile(r"(n?\d{1,4}|s):\d{1,18}(,(n?\d{1,4}|s):\d{1,18}){0,1999}")
 #: The number under which a tenant's redacted topic stands among the partitions of the events, and its name in a place.
 SHARED: Final = -1
 SHARED_NAME: Final = "s"
+#: What somebody is told in the application has numbers below: of partition 0 this, of partition 1 one less.
+NOTICES: Final = -2
+NOTICES_NAME: Final = "n"
+NOTICE: Final = "notice"
 INTERNAL: Final = "internal"
 
 
@@ -45,6 +50,18 @@ def event_of(
     return body if sight.internal or not is_internal(body) else None
 
 
+def notice_of_record(value: bytes, recipient: str, selection: Selection) -> dict[str, Any] | None:
+    """Return what somebody was told in the application, if a result says that and they want to hear it."""
+    if selection.names and NOTICE not in selection.names:
+        return None
+    body: dict[str, Any] = orjson.loads(value)
+    if body["recipient"] != recipient or body["channel"] != IN_APP or "notice" not in body:
+        return None
+    if selection.cases and selection.cases.isdisjoint((body.get("case_id"), body.get("number"))):
+        return None
+    return notice_of(body)
+
+
 def is_internal(body: Mapping[str, Any]) -> bool:
     """Tell whether an event tells of an internal note or of a file of one."""
     change = body.get("change") or {}
@@ -67,7 +84,7 @@ def parties_of(case: Mapping[str, Any], tenant_id: str) -> frozenset[str]:
 
 def position_text(positions: Mapping[int, int]) -> str:
     """Return a place in the stream as text: the next offset of each partition."""
-    return ",".join(f"{SHARED_NAME if number == SHARED else number}:{offset}" for number, offset in positions.items())
+    return ",".join(f"{_name_of(number)}:{offset}" for number, offset in positions.items())
 
 
 def parse_position(text: str) -> dict[int, int]:
@@ -79,4 +96,16 @@ def parse_position(text: str) -> dict[int, int]:
     if PLACE.fullmatch(text) is None:
         raise ValueError("a place in the stream is told as the id of an event")
     parts = (each.split(":") for each in text.split(","))
-    return {SHARED if number == SHARED_NAME else int(number): int(offset) for number, offset in parts}
+    return {_number_of(name): int(offset) for name, offset in parts}
+
+
+def _name_of(number: int) -> str:
+    if number <= NOTICES:
+        return f"{NOTICES_NAME}{NOTICES - number}"
+    return SHARED_NAME if number == SHARED else str(number)
+
+
+def _number_of(name: str) -> int:
+    if name.startswith(NOTICES_NAME):
+        return NOTICES - int(name.removeprefix(NOTICES_NAME))
+    return SHARED if name == SHARED_NAME else int(name)

@@ -22,6 +22,7 @@ from services.gateway.http import (
     problems,
     sessions,
     stream,
+    told_notices,
 )
 from services.gateway.http.bodies import Json
 from services.gateway.http.compat import crm_description, django_crm, equinix, equinix_description, equinix_files
@@ -49,6 +50,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     sessions.router,
     preferences.router,
     notifications.router,
+    told_notices.router,
     django_crm.router,
     equinix.router,
     equinix_files.router,

@@ -5,13 +5,14 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import Depends, Header, Request
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from services.gateway.domain.access import Identity
 from services.gateway.domain.view import CaseView
 from services.gateway.http.commands import Answer
 from services.gateway.http.doors import Doors
-from services.gateway.http.problems import STATUS, Problem, not_found
+from services.gateway.http.problems import STATUS, Problem, invalid, not_found
 from services.gateway.http.tenants import flags_for, video_for
 
 KEY_MAX: Final = 200
@@ -47,6 +48,21 @@ async def read_json(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Problem("invalid_request", "The body has to be a JSON object.")
     return body
+
+
+def parsed(model: Any, body: dict[str, Any]) -> Any:  # noqa: ANN401 - of the model
+    """Return what a body says, as a model has it.
+
+    Raises:
+        Problem: a field is wrong, or there is no such field.
+    """
+    unknown = sorted(set(body) - set(model.model_fields))
+    if unknown:
+        raise invalid([{"loc": (unknown[0],), "msg": "there is no such field"}])
+    try:
+        return model.model_validate_json(orjson.dumps(body))
+    except ValidationError as error:
+        raise invalid(error.errors(include_url=False, include_context=False, include_input=False)) from error
 
 
 async def expected_version(

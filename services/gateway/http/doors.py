@@ -19,6 +19,7 @@ from services.gateway.http.files import Files
 from services.gateway.http.identity import Tokens
 from services.gateway.http.problems import Problem
 from services.gateway.http.session_desk import SessionDesk
+from services.gateway.notices import Notices
 from services.gateway.preferences import Preferences
 from services.gateway.store import Views
 from services.gateway.tenant_desk import TenantDesk
@@ -71,6 +72,7 @@ class Doors:
     events: EventHub
     rates: Rates
     preferences: Preferences
+    notices: Notices
     tenants: Tenants[TenantData]
     desk_of_tenants: TenantDesk
     seal: Seal
@@ -144,6 +146,7 @@ SessionCommander = Annotated[Identity, Depends(Asking(Action.COMMAND_SESSIONS))]
 EndpointDefiner = Annotated[Identity, Depends(Asking(Action.DEFINE_ENDPOINTS))]
 DeviceReader = Annotated[Identity, Depends(Asking(Action.READ_DEVICES))]
 NoticeOwner = Annotated[Identity, Depends(Asking(Action.OWN_NOTICES))]
+DeliveryReader = Annotated[Identity, Depends(Asking(Action.READ_DELIVERIES))]
 SubscriptionOwner = Annotated[Identity, Depends(Asking(Action.MANAGE_SUBSCRIPTIONS))]
 Storer = Annotated[Identity, Depends(Asking(Action.STORE_FILES))]
 FileReader = Annotated[Identity, Depends(Asking(Action.READ_FILES))]

@@ -1,5 +1,6 @@
 """The stream of case events: one reader in a process while anybody follows, and a bounded queue for each who does.
 
+It reads what people are told in the application, too (`notification.results.v1`): each hears their own, and no more.
 Beside it another reads the redacted topics of the tenants that are followed for, so that a counterpart hears of the
 cases shared with it. An event's id is where the readers stand after it, for all partitions. Who comes back with it goes
 on there: a reader of its own catches up, then the common ones take over. Who is too slow is cut off, and comes back so.
@@ -17,12 +18,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.gateway.domain.access import Identity
-from services.gateway.domain.following import SHARED, Selection, parse_position
+from services.gateway.domain.following import NOTICES, SHARED, Selection, parse_position
 from services.gateway.http.figures import STREAMS
 from services.gateway.http.follower import END, Positions, Stream, place_of, standing_at, viewer_of
 from services.gateway.http.readers import new_reader, reader_at_end
 from services.gateway.http.redacted import Redacted, partition_of
-from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS
+from shared.contracts.catalogue import CASE_EVENTS, NOTIFICATION_RESULTS, SHARED_EVENTS
 from shared.contracts.envelope import Record
 from shared.errors import TransientError
 
@@ -34,9 +35,9 @@ HEARTBEAT_SECONDS: Final = 15
 
 
 class EventHub:
-    """Reads `case.events.v1` for all who follow it over HTTP."""
+    """Reads `case.events.v1`, and what people are told, for all who follow over HTTP."""
 
-    hears = (CASE_EVENTS, SHARED_EVENTS)
+    hears = (CASE_EVENTS, SHARED_EVENTS, NOTIFICATION_RESULTS)
 
     def __init__(self, bootstrap_servers: str, *, streams_max: int = 1_000) -> None:
         self._bootstrap_servers = bootstrap_servers
@@ -165,9 +166,11 @@ class EventHub:
             if self._task is not None and not self._task.done():
                 return
             try:
-                reader, self._positions = await reader_at_end(self._bootstrap_servers, CASE_EVENTS.name)
+                topics = (CASE_EVENTS.name, NOTIFICATION_RESULTS.name)
+                reader, standing = await reader_at_end(self._bootstrap_servers, *topics)
             except KafkaError as error:
                 raise TransientError(f"events cannot be followed: {type(error).__name__}") from error
+            self._positions = {place_of(each): offset for each, offset in standing.items()}
             self._reader = reader
             self._task = asyncio.create_task(self._read_on(reader))
 
@@ -216,4 +219,6 @@ class EventHub:
 
 
 def _partition_of(place: int, tenant_id: str) -> TopicPartition:
+    if place <= NOTICES:
+        return TopicPartition(NOTIFICATION_RESULTS.name, NOTICES - place)
     return partition_of(tenant_id) if place == SHARED else TopicPartition(CASE_EVENTS.name, place)

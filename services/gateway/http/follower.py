@@ -3,13 +3,22 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from services.gateway.domain.access import Identity, Sight, visible
-from services.gateway.domain.following import SHARED, Selection, event_of, position_text
-from shared.contracts.catalogue import SHARED_EVENTS, contract_name, shared_topic
+from services.gateway.domain.following import (
+    NOTICE,
+    NOTICES,
+    SHARED,
+    Selection,
+    event_of,
+    notice_of_record,
+    position_text,
+)
+from services.gateway.domain.notices import recipient_of
+from shared.contracts.catalogue import NOTIFICATION_RESULTS, SHARED_EVENTS, contract_name, shared_topic
 from shared.contracts.envelope import Record
 
 QUEUED_MAX: Final = 1_000
@@ -18,7 +27,8 @@ RETRY_MS: Final = 2_000
 END: Final = f"retry: {RETRY_MS}\n\n".encode()
 
 Positions = dict[int, int]
-"""The next offset of each partition of `case.events.v1`, and under `SHARED` of the tenant's redacted topic."""
+"""The next offset of each partition of `case.events.v1`, under `SHARED` of the tenant's redacted topic, and below it of
+each partition of `notification.results.v1`."""
 
 
 @dataclass(eq=False)
@@ -71,20 +81,32 @@ class Stream:
         if known or viewer_of(record) != self.sight.tenant_id or record.value is None:
             return None
         type_ = (headers.get("ce_type") or b"").decode("utf-8", "replace")
-        body = event_of(record.value, type_, self.sight, self.selection, redacted=place == SHARED)
+        if place <= NOTICES:
+            name, body = NOTICE, self._notice(record)
+        else:
+            name = type_.removeprefix("callout.case.").partition(".")[0]
+            body = event_of(record.value, type_, self.sight, self.selection, redacted=place == SHARED)
         if body is None:
             return None
         data = {"id": (headers.get("ce_id") or b"").decode("utf-8", "replace"), "type": type_, "data": body}
-        name = type_.removeprefix("callout.case.").partition(".")[0]
         return b"id: %b\nevent: %b\ndata: %b\n\n" % (
             position_text(positions).encode(),
             name.encode(),
             orjson.dumps(data),
         )
 
+    def _notice(self, record: Record) -> dict[str, Any] | None:
+        """Return a notice for this very person, whom the record's key names; another's is not even read."""
+        recipient = recipient_of(self.who.user_id)
+        if record.value is None or record.key != f"{self.who.tenant_id}/{recipient}".encode():
+            return None
+        return notice_of_record(record.value, recipient, self.selection)
+
 
 def place_of(record: Record) -> int:
     """Return under which number the position of a record's partition is told."""
+    if record.topic == NOTIFICATION_RESULTS.name:
+        return NOTICES - int(record.partition)
     return SHARED if contract_name(record.topic) == SHARED_EVENTS.name else int(record.partition)
 
 

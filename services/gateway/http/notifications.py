@@ -5,15 +5,13 @@ import secrets
 from html import escape
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter, Path
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from services.gateway.domain.access import Identity
-from services.gateway.http.bodies import Body, Json
+from services.gateway.http.bodies import Body, Json, parsed
 from services.gateway.http.doors import NoticeOwner, Rooms, SubscriptionOwner, doors_of
 from services.gateway.http.problems import Problem, invalid, not_found, told
 from services.gateway.tenant_desk import Entry, body_of
@@ -53,7 +51,7 @@ async def read_notification_preferences(doors: Rooms, who: NoticeOwner) -> Respo
 async def save_notification_preferences(doors: Rooms, who: NoticeOwner, body: Body) -> Response:
     """Choose what one is told; addresses of push and chat that are left out stay as they are."""
     before = (await doors.desk_of_tenants.data_of(who.tenant_id)).preference(who.user_id)
-    given = _parsed(Preference, body)
+    given = parsed(Preference, body)
     sealed: dict[str, Any] = {
         name: _sealed(doors.seal, getattr(given, name)) for name in ("push", "chat") if name in body
     }
@@ -100,7 +98,7 @@ async def save_subscription(doors: Rooms, who: SubscriptionOwner, name: Subscrip
         fresh = _new_secret()
         given = [fresh]
     held = list(before.secrets) if before is not None and given is None else given
-    after = _parsed(Subscription, {**body, "secrets": held or []})
+    after = parsed(Subscription, {**body, "secrets": held or []})
     _check_secrets(after, given)
     if given is not None:
         after = after.model_copy(update={"secrets": _sealed(doors.seal, after.secrets)})
@@ -171,16 +169,6 @@ async def _one(doors: Rooms, who: Identity, name: str) -> Subscription:
     if found is None:
         raise not_found()
     return found
-
-
-def _parsed(model: Any, body: dict[str, Any]) -> Any:  # noqa: ANN401 - of the model
-    unknown = sorted(set(body) - set(model.model_fields))
-    if unknown:
-        raise invalid([{"loc": (unknown[0],), "msg": "there is no such field"}])
-    try:
-        return model.model_validate_json(orjson.dumps(body))
-    except ValidationError as error:
-        raise invalid(error.errors(include_url=False, include_context=False, include_input=False)) from error
 
 
 def _check_secrets(after: Subscription, given: list[str] | None) -> None:

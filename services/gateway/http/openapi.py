@@ -1,13 +1,16 @@
 """The description of the API, OpenAPI 3.1: what every route takes and tells, with examples and every code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from starlette.routing import BaseRoute
 
+from services.gateway.domain.devices import DeviceQuery
+from services.gateway.domain.notices import DeliveryQuery, NoticeQuery
 from services.gateway.http import schemas
 from services.gateway.http.examples import CASE
 from services.gateway.http.problems import MEDIA_TYPE, STATUS, Problem
@@ -16,6 +19,11 @@ from services.gateway.http.schemas import ref
 from services.gateway.http.told import Told
 
 PREFIX: Final = "/api/v1"
+QUERIES: Final[Mapping[str, type[BaseModel]]] = {
+    "/devices": DeviceQuery,
+    "/notices": NoticeQuery,
+    "/deliveries": DeliveryQuery,
+}
 EXAMPLE_PATH: Final = "/api/v1/cases"
 DESCRIPTION: Final = """Cases of machines: read them, drive them, follow them.
 
@@ -64,8 +72,8 @@ def _complete(operation: dict[str, Any], told: Told, method: str, path: str, sha
     else:
         operation["operationId"] = name_of(method, path.removeprefix(PREFIX))
         operation["tags"] = [path.removeprefix(f"{PREFIX}/").partition("/")[0]]
-    if path == f"{PREFIX}/devices":
-        operation["parameters"] = [*operation.get("parameters", ()), *schemas.device_parameters()]
+    if (query := QUERIES.get(path.removeprefix(PREFIX))) is not None:
+        operation["parameters"] = [*operation.get("parameters", ()), *schemas.query_parameters(query)]
     listing = path in {f"{PREFIX}/cases", f"{PREFIX}/cases/export.csv"} and method == "get"
     parameters = [schemas.plain_parameter(each) for each in operation.get("parameters", ())]
     parameters += schemas.list_parameters(pages=path.endswith("/cases")) if listing else []

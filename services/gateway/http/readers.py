@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.kafka import client_settings
 
@@ -19,19 +19,19 @@ def new_reader(bootstrap_servers: str, *topics: str, reset: str = "earliest") ->
     )
 
 
-async def reader_at_end(bootstrap_servers: str, topic: str) -> tuple[AIOKafkaConsumer, dict[int, int]]:
-    """Return a reader that stands at the end of a topic, and where that is.
+async def reader_at_end(bootstrap_servers: str, *topics: str) -> tuple[AIOKafkaConsumer, dict[TopicPartition, int]]:
+    """Return a reader that stands at the end of some topics, and where that is.
 
     Raises:
         KafkaError: it cannot be reached.
     """
-    reader = new_reader(bootstrap_servers, topic, reset="latest")
+    reader = new_reader(bootstrap_servers, *topics, reset="latest")
     try:
         await reader.start()
-        while not reader.assignment():  # noqa: ASYNC110 - the library tells nobody
+        while {each.topic for each in reader.assignment()} != set(topics):  # noqa: ASYNC110 - the library tells nobody
             await asyncio.sleep(0.02)
         await reader.seek_to_end()
-        positions = {each.partition: await reader.position(each) for each in sorted(reader.assignment())}
+        positions = {each: await reader.position(each) for each in sorted(reader.assignment())}
     except BaseException:
         await reader.stop()
         raise

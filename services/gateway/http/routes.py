@@ -248,7 +248,10 @@ def name_of(method: str, path: str) -> str:
 def needs_body(body: Schema) -> bool:
     """Tell whether a body may not be left out."""
     name = body.get("$ref", "").removeprefix(REF)
-    if name in {"Bulk", "NewCase", "RequestSessionArguments", "DefineEndpointsArguments"} or body is FORM:
+    if (
+        name in {"Bulk", "NewCase", "ReadNotices", "RequestSessionArguments", "DefineEndpointsArguments"}
+        or body is FORM
+    ):
         return True
     by_name = {arguments_name(command): model for command, model in COMMANDS.items()}
     model = by_name.get(name)

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.columns import COLUMNS
-from services.gateway.domain.devices import DeviceQuery
 from services.gateway.domain.query import SORTS, TEXTS, CaseQuery
 from services.gateway.http import session_routes
 from services.gateway.http.arguments import MACHINES, SAID_ELSEWHERE
@@ -97,6 +96,7 @@ def _resources() -> dict[str, Schema]:
         "Preferences": obj(choice),
         "Subscription": obj({"name": TEXT, "channel": TEXT, "active": {"type": "boolean"}}, secret=TEXT, url=TEXT),
         "Subscriptions": obj({"items": items("Subscription")}),
+        **_notices(),
         "NotificationPreferences": obj({"addresses": {"type": "object"}}),
         "NewPreferences": {**obj({}, **choice), "additionalProperties": False},
     }
@@ -113,6 +113,28 @@ def device() -> Schema:
 
 def _presence() -> Schema:
     return {"enum": [word.value for word in Presence]}
+
+
+def _notices() -> dict[str, Schema]:
+    """Return the schemas of what is told of notifications."""
+    about = {"case_id": TEXT, "number": TEXT}
+    notice = obj({**dict.fromkeys(("id", "at", "topic", "event"), TEXT), "notice": {"type": "object"}}, **about)
+    told = ("id", "at", "state", "recipient", "channel", "topic", "event")
+    delivery = obj(dict.fromkeys(told, TEXT), attempts=COUNT, repeats=COUNT, code=TEXT, reason=TEXT, **about)
+    ids = {"type": "array", "items": TEXT, "minItems": 1, "maxItems": 1000}
+    return {
+        "Notice": {**notice, "properties": {**notice["properties"], "read": {"type": "boolean"}, "read_at": TEXT}},
+        "Notices": obj({"items": items("Notice"), "unread": COUNT, "limit": COUNT}, next_cursor=TEXT),
+        "Delivery": delivery,
+        "Deliveries": obj({"items": items("Delivery"), "limit": COUNT}, next_cursor=TEXT),
+        "Unread": obj({"unread": COUNT}),
+        "ReadNotices": {
+            **obj({}, ids=ids, until={**TEXT, "format": "date-time"}),
+            "additionalProperties": False,
+            "minProperties": 1,
+            "maxProperties": 1,
+        },
+    }
 
 
 def _files() -> dict[str, Schema]:
@@ -207,9 +229,9 @@ def list_parameters(*, pages: bool) -> list[Schema]:
     return told
 
 
-def device_parameters() -> list[Schema]:
-    """Return the parameters of a list of devices."""
-    schema = TypeAdapter(DeviceQuery).json_schema(ref_template=REF + "{model}")
+def query_parameters(query: type[BaseModel]) -> list[Schema]:
+    """Return the parameters of a list, by its query."""
+    schema = TypeAdapter(query).json_schema(ref_template=REF + "{model}")
     properties = {name: _inlined(each, schema.get("$defs", {})) for name, each in schema["properties"].items()}
     return [{"name": name, "in": "query", "schema": _plain(each)} for name, each in properties.items()]
 

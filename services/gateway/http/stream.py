@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from services.gateway.domain.following import Selection
+from services.gateway.domain.following import NOTICE, Selection
 from services.gateway.http.doors import Follower, Rooms
 from services.gateway.http.problems import invalid
 from shared.contracts.events import EVENTS
@@ -45,17 +45,22 @@ async def follow_events(
     who: Follower,
     case: Annotated[str | None, Query(description="Ids or numbers of cases, with commas", max_length=4000)] = None,
     type_: Annotated[
-        str | None, Query(alias="type", description="Names of events, with commas: `created,closed`", max_length=1000)
+        str | None,
+        Query(
+            alias="type",
+            description="Names of events, with commas: `created,closed`; `notice`: what one is told oneself",
+            max_length=1000,
+        ),
     ] = None,
     last_event_id: Annotated[
         str | None, Header(description="Where to go on: the id of the last event that was taken", max_length=20_000)
     ] = None,
 ) -> Response:
-    """Follow what happens to the cases one may see, from now on or from behind the last event that was taken."""
+    """Follow the cases one may see, and what one is told, from now on or from behind the last event that was taken."""
     cases, names = _words(case), _words(type_)
     if len(cases) > CASES_MAX:
         raise invalid([{"loc": ("case",), "msg": f"at most {CASES_MAX}"}])
-    if unknown := names - set(EVENTS):
+    if unknown := names - {*EVENTS, NOTICE}:
         raise invalid([{"loc": ("type",), "msg": f"there is no event {', '.join(sorted(unknown))[:200]}"}])
     try:
         pieces = await doors.events.follow(who, Selection(cases, names), last_event_id)

@@ -42,6 +42,8 @@ def test_a_route_is_open_to_the_roles_of_its_action_alone(action: Action, role: 
         expected = READ - {R.AUDITOR, R.SUBSCRIBER}
     if action is Action.MANAGE_SUBSCRIPTIONS:
         expected = {R.DISPATCHER, R.OPERATOR}
+    if action is Action.READ_DELIVERIES:
+        expected = {R.DISPATCHER, R.OPERATOR, R.AUDITOR}
     if action is Action.READ_SESSIONS:
         expected = READ - {R.SUBSCRIBER}
     if action is Action.COMMAND_SESSIONS:
