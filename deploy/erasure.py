@@ -21,6 +21,7 @@ from deploy.dead_letters.letter import SUFFIX
 from deploy.dead_letters.mailbox import Mailbox
 from deploy.dead_letters.selection import Selection
 from deploy.erasing import Decider, Erasing, Plan, case_of
+from deploy.erasing_notices import Whom, delete_of_cases, erase_notices
 from deploy.file_erasure import FileErasure, is_kept, remove_files_of
 from deploy.inspection import redacted_topics
 from deploy.rebuild_views import rebuild_views
@@ -49,8 +50,9 @@ DELETABLE: Final = {"cleanup_policy": "compact,delete", "retention_ms": "-1"}
 class Erased:
     """What named the person: cases, events, redacted events, snapshots, letters, events of files.
 
-    `documents` were written. `files` the attachment service forgets when it is started again. `finished` are partitions
-    of which an earlier run had left the deletion undone.
+    `documents` were written. `files` the attachment service forgets when it is started again. `notices` is what was
+    written or deleted of who was told what. `finished` are partitions of which an earlier run had left the deletion
+    undone.
     """
 
     cases: int = 0
@@ -61,6 +63,7 @@ class Erased:
     documents: int = 0
     told_of_files: int = 0
     files: int = 0
+    notices: int = 0
     finished: int = 0
 
 
@@ -94,6 +97,9 @@ async def erase_person(
     await run.write()
     report("writing the documents")
     run.erased.documents = await _write_documents(bootstrap_servers, mongodb_uri, erasing.touched, run.redacted)
+    report("erasing what people were told")
+    whom = Whom(person=person, deeds=erasing.deeds, touched=erasing.touched, everywhere=not cases)
+    run.erased.notices = await erase_notices(bootstrap_servers, mongodb_uri, whom)
     if erasing.touched:
         report("making the views again")
         await _forget_views(bootstrap_servers, mongodb_uri, person)
@@ -120,6 +126,7 @@ async def erase_expired(
         return run.erased
     report("deleting the documents")  # first: which cases go, the history knows
     run.erased.documents = await _delete_documents(bootstrap_servers, mongodb_uri, retiring.gone)
+    run.erased.notices = await delete_of_cases(mongodb_uri, retiring.gone)
     await run.write()
     if retiring.gone:
         report("making the views again")

@@ -90,7 +90,7 @@ def erase(
     if as_json:
         print_json(asdict(erased))
     else:
-        typer.echo(f"Erased; {erased.documents:,} documents were written or deleted.")
+        typer.echo(f"Erased; {erased.documents + erased.notices:,} documents were written or deleted.")
 
 
 def _person(
