@@ -77,7 +77,7 @@ class ServiceSettings(KafkaSecurity):
     internal_key: SecretStr = Field(
         SecretStr(""),
         validation_alias="CALLOUT_INTERNAL_KEY",
-        description="What the gateway signs its requests to the attachment service with (32 characters or more); "
+        description="What requests to the attachment service are signed with (32 characters or more); "
         "without it no file is taken or given",
     )
     sealing_key: str = Field(

@@ -229,11 +229,12 @@ class Stack:
         return issuer.environment()
 
     def _inner_door(self) -> dict[str, str]:
-        """Return where the gateway brings bytes to, and what it signs with; nothing without the attachment service."""
+        """Return where bytes of files are brought to, and what that is signed with; nothing without their service."""
         if ATTACHMENT not in self._workers:
             return {}
         url = f"http://{LOOPBACK}:{bytes_port(self.folder)}"
-        return {"GATEWAY_ATTACHMENT_URL": url, "CALLOUT_INTERNAL_KEY": internal_key(self.folder)}
+        places = dict.fromkeys(("GATEWAY_ATTACHMENT_URL", "NOTIFICATION_ATTACHMENT_URL"), url)
+        return places | {"CALLOUT_INTERNAL_KEY": internal_key(self.folder)}
 
     async def _start(self, name: str, make: Callable[[], Program | Sequence[Program]]) -> None:
         self._progress.starting(name)

@@ -11,7 +11,16 @@ from services.notification.channels.unsubscribing import unsubscribe_url
 from services.notification.channels.webhook import Webhooks
 from services.notification.dispatch import Dispatcher
 from services.notification.domain.book import Book
-from services.notification.handlers import CaseEvents, CounterpartEvents, Decisions, Requests, SlaShares
+from services.notification.files import MailFiles
+from services.notification.handlers import (
+    CaseEvents,
+    CounterpartEvents,
+    Decisions,
+    Presences,
+    Requests,
+    SessionEvents,
+    SlaShares,
+)
 from services.notification.inbound import Inbound
 from services.notification.results import Results
 from services.notification.run import Turns
@@ -23,6 +32,7 @@ from shared.config import TenantConfig
 from shared.contracts.words import NoticeChannel
 from shared.flow import Projection
 from shared.ops import Operations
+from shared.passes import Passes
 from shared.sealing import Seal
 from shared.service import Part, Service, new_broker
 from shared.tenancy import Tenancy
@@ -41,7 +51,8 @@ def build(settings: NotificationSettings) -> Service:
     results = Results(servers, deliveries)
     threads = threads_of(settings, database)
     channels = channels_of(settings, threads)
-    turns = Turns(deliveries, channels, tenants, results, Seal(settings.sealing_key))
+    seal = Seal(settings.sealing_key)
+    turns = Turns(deliveries, channels, tenants, results, seal, margin_seconds=settings.margin_seconds)
     dispatcher = Dispatcher(
         deliveries,
         turns,
@@ -53,9 +64,9 @@ def build(settings: NotificationSettings) -> Service:
     decisions = Decisions(
         tenants, deliveries, dispatcher.wake, channels=channels.keys(), stale_hours=settings.stale_hours
     )
+    viewers = (CaseEvents, SessionEvents, Presences, SlaShares, Requests)
     ears = [
-        Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
-        for viewer in (CaseEvents(decisions), SlaShares(decisions), Requests(decisions))
+        Projection(broker, viewer(decisions), settings=settings.flow(), alarm=operations.alarm) for viewer in viewers
     ]
     counterparts = CounterpartEvents(
         servers,
@@ -82,7 +93,7 @@ def channels_of(settings: NotificationSettings, threads: Threads | None) -> dict
     channels: dict[NoticeChannel, Channel] = {NoticeChannel.WEBHOOK: webhooks, NoticeChannel.IN_APP: InApp()}
     hosts = [host.strip() for host in settings.messenger_hosts.split(",") if host.strip()]
     for way in (NoticeChannel.CHAT, NoticeChannel.PUSH):
-        channels[way] = Messengers(hosts, link=settings.case_link)
+        channels[way] = Messengers(hosts, link=settings.case_link, timeout_seconds=settings.messenger_timeout_seconds)
     if settings.mail_host:
         channels[NoticeChannel.EMAIL] = mails_of(settings, threads)
     return channels
@@ -101,9 +112,11 @@ def inbound_of(settings: NotificationSettings, threads: Threads, tenants: Tenant
         settings.kafka_bootstrap_servers,
         threads,
         tenants,
+        MailFiles(settings.attachment_url, Passes(settings.internal_key.get_secret_value())),
         host=settings.inbound_host,
         port=settings.inbound_port,
         name=settings.reply_address.partition("@")[2],
+        bytes_max=settings.inbound_bytes_max,
     )
 
 
@@ -116,6 +129,7 @@ def mails_of(settings: NotificationSettings, threads: Threads | None) -> Mails:
         user=settings.mail_user,
         password=settings.mail_password,
         ca_file=settings.ca_file,
+        timeout_seconds=settings.mail_timeout_seconds,
     )
     domain = parseaddr(settings.mail_from)[1].rpartition("@")[2]
     head = Letterhead(sender=settings.mail_from, domain=domain, link=settings.case_link)

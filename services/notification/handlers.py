@@ -1,4 +1,4 @@
-"""What notification hears: cases, promises that run out, requests; each becomes the deliveries that it makes."""
+"""What notification hears: cases, sessions, machines, promises, requests; each becomes the deliveries that it makes."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
@@ -12,20 +12,25 @@ from services.notification import figures
 from services.notification.domain import news
 from services.notification.domain.book import Book
 from services.notification.domain.delivery import Delivery
+from services.notification.domain.device_news import of_presence
 from services.notification.domain.news import News
 from services.notification.domain.planning import Reaction, planned, reaction, requested
+from services.notification.domain.session_news import of_session
 from services.notification.store import Deliveries
 from shared.config import Tenants
-from shared.contracts.catalogue import CASE_EVENTS, NOTIFICATION_REQUESTS, OPS_SLA
+from shared.contracts.catalogue import CASE_EVENTS, DEVICE_PRESENCE, NOTIFICATION_REQUESTS, OPS_SLA, SESSION_EVENTS
 from shared.contracts.events import EVENTS, event_type
 from shared.contracts.ids import derived_id
 from shared.contracts.notices import REDRIVE, Redrive
+from shared.contracts.sessions import EVENTS as SESSION_STEPS
+from shared.contracts.sessions import event_type as session_type
 from shared.contracts.words import Facet, NoticeChannel
 from shared.flow import Heard, Viewer
 from shared.flow.counterparts import CounterpartEar, counterpart_of
 
 log = structlog.get_logger()
 NAMES: Final = {event_type(name): name for name in EVENTS}
+SESSION_NAMES: Final = {session_type(name): name for name in SESSION_STEPS}
 NOTHING_HIDDEN: Final[frozenset[Facet]] = frozenset()
 
 
@@ -138,6 +143,29 @@ class SlaShares(Deciding):
         incoming = heard.incoming
         told = news.of_share(incoming.data, id_=incoming.id, at=incoming.now, body=heard.record.value)
         decided.deliveries += planned(told, self._decisions.book(told.tenant_id, incoming.now))
+
+
+class SessionEvents(Deciding):
+    """What becomes of remote sessions, for the machines' owners and for who asked."""
+
+    topic = SESSION_EVENTS
+
+    def _decide(self, heard: Heard, decided: Decided) -> None:
+        incoming, name = heard.incoming, SESSION_NAMES[heard.incoming.type]
+        for told in of_session(name, incoming.data, id_=incoming.id, at=incoming.now, body=heard.record.value):
+            decided.deliveries += planned(told, self._decisions.book(told.tenant_id, incoming.now))
+
+
+class Presences(Deciding):
+    """Machines that come and go."""
+
+    topic = DEVICE_PRESENCE
+
+    def _decide(self, heard: Heard, decided: Decided) -> None:
+        incoming = heard.incoming
+        told = of_presence(incoming.data, id_=incoming.id, at=incoming.now, body=heard.record.value)
+        if told is not None:
+            decided.deliveries += planned(told, self._decisions.book(told.tenant_id, incoming.now))
 
 
 class Requests(Deciding):

@@ -1,7 +1,8 @@
-"""What an answer by mail says: its new text, without what it quotes; nothing that a machine sent."""
+"""What an answer by mail says: its new text, without what it quotes, and its files; nothing that a machine sent."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -11,9 +12,13 @@ from typing import Final
 
 import quotequail
 
+from shared.contracts import limits
 from shared.contracts.limits import TEXT_MAX
 
-MAIL_BYTES_MAX: Final = 1024 * 1024
+FILES_MAX: Final = limits.ATTACHMENTS_MAX
+NAMELESS: Final = "file"
+#: What a path or a line that is no name is made of.
+NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f/\\\u200e\u200f\u202a-\u202e\u2066-\u2069\u061c]+")
 BULK: Final = frozenset({"bulk", "junk", "list", "auto_reply"})
 AUTOMATIC: Final = ("x-autoreply", "x-autorespond", "x-auto-response-suppress", "list-id", "list-unsubscribe")
 SIGNATURE: Final = re.compile(r"^-- ?$", re.MULTILINE)
@@ -21,12 +26,26 @@ ORIGINAL: Final = re.compile(r"^-{3,} ?(Original Message|Ursprüngliche Nachrich
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MailFile:
+    """A file that came with a mail; what it says of its type is not believed."""
+
+    name: str
+    media_type: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a person wrote; `id` is the mail's own, or made of its bytes where it has none."""
+    """What a person wrote, and sent along; `id` is the mail's own, or made of its bytes where it has none.
+
+    `more_files` are those beyond the most that one note has.
+    """
 
     id: str
     sender: str
     text: str
+    files: tuple[MailFile, ...] = ()
+    more_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +65,12 @@ def read_reply(raw: bytes, envelope_sender: str | None) -> Reply | Ignored:
     senders = [address.lower() for _, address in getaddresses([str(mail.get("from", ""))]) if address]
     if len(senders) != 1:
         return Ignored("it has no one sender")
-    text = cut(_text_of(mail))
-    if not text:
+    text, files = cut(_text_of(mail)), list(_files_of(mail))
+    if not text and not files:
         return Ignored("it says nothing new")
     id_ = str(mail.get("message-id", "")).strip()[:500] or sha256(raw).hexdigest()
-    return Reply(id=id_, sender=senders[0], text=text)
+    kept = tuple(files[:FILES_MAX])
+    return Reply(id=id_, sender=senders[0], text=text, files=kept, more_files=len(files) - len(kept))
 
 
 def cut(text: str) -> str:
@@ -77,6 +97,17 @@ def _automatic(mail: EmailMessage, envelope_sender: str | None) -> str | None:
     if found is not None:
         return f"it has the header {found}"
     return "it is a report" if mail.get_content_type() in {"multipart/report", "message/delivery-status"} else None
+
+
+def _files_of(mail: EmailMessage) -> Iterator[MailFile]:
+    """Yield what was attached; pictures that belong to the text, as in signatures, are not."""
+    for part in mail.iter_attachments():
+        shown = part.get_content_disposition() != "attachment" and part.get("content-id") is not None
+        content = part.get_payload(decode=True)
+        if shown or not isinstance(content, bytes) or not content:
+            continue
+        name = NO_NAME.sub("_", part.get_filename() or "").strip(" .")[-limits.FILE_NAME_MAX :]
+        yield MailFile(name=name or NAMELESS, media_type=part.get_content_type(), content=content)
 
 
 def _text_of(mail: EmailMessage) -> str:

@@ -24,7 +24,9 @@ from shared.kafka import client_settings
 
 log = structlog.get_logger()
 SOURCE: Final = "/callout/notification"
-SWEEP_SECONDS: Final = 10
+SWEEP_SECONDS: Final = 2
+UNTOLD_SECONDS: Final = 5
+"""What was not told for so long is told by whoever looks next."""
 SWEPT_MAX: Final = 1000
 DEFERRED: Final = "deferred"
 
@@ -82,7 +84,7 @@ class Results:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
-                before = datetime.now(UTC) - timedelta(seconds=SWEEP_SECONDS)
+                before = datetime.now(UTC) - timedelta(seconds=UNTOLD_SECONDS)
                 await self.tell(await self._deliveries.untold(before, SWEPT_MAX))
             except Exception as error:  # noqa: BLE001 - it must go on
                 log.warning("untold_results_not_found", reason=type(error).__name__)

@@ -24,8 +24,6 @@ from shared.sealing import Seal
 
 log = structlog.get_logger()
 PAGE: Final = 200
-#: A turn ends so long before its lease does: the longest single message has to fit in.
-MARGIN_SECONDS: Final = 20
 NO_CHANNEL: Final = Never(code="no_channel", reason="this installation has no such channel")
 
 
@@ -40,6 +38,7 @@ class Turns:
         results: Results,
         seal: Seal,
         *,
+        margin_seconds: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -48,6 +47,8 @@ class Turns:
         self._tenants = tenants
         self._results = results
         self._seal = seal
+        # A turn ends so long before its lease does: the longest single message has to fit in.
+        self._margin = timedelta(seconds=margin_seconds)
         self._now = now
         self._chance = chance
 
@@ -58,7 +59,7 @@ class Turns:
             TransientError: if the store is away; the lane is free again once the claim has run out.
         """
         turn = _Turn(claim)
-        ends = claim.until - timedelta(seconds=MARGIN_SECONDS)
+        ends = claim.until - self._margin
         while self._now() < ends and turn.lane.blocked_until <= self._now():
             waiting = await self._deliveries.waiting(turn.lane.id, now=self._now(), limit=PAGE)
             if not waiting or not await self._page(turn, waiting, ends):
@@ -83,19 +84,24 @@ class Turns:
             if not number:
                 return False
             parcels = [Parcel(deliveries=batch, address=address, book=book) for batch in left[:number]]
-            await self._round(turn, channel, parcels)
+            if not await self._round(turn, channel, parcels, ends):
+                return False
             left = left[number:]
             if turn.lane.gone or turn.lane.blocked_until > self._now() or self._now() >= ends:
                 return bool(turn.lane.gone)
         return True
 
-    async def _round(self, turn: "_Turn", channel: Channel, parcels: Sequence[Parcel]) -> None:
+    async def _round(self, turn: "_Turn", channel: Channel, parcels: Sequence[Parcel], ends: datetime) -> bool:
+        """Send some messages; return whether there was time to."""
         sent = [delivery for parcel in parcels for delivery in parcel.deliveries]
         await self._deliveries.begin(sent, turn.token)
+        if self._now() >= ends:  # stopped for long, or a slow store: another may have the lane by now
+            return False
         verdicts = await asyncio.gather(*(_sent(channel, parcel) for parcel in parcels))
         turn.verdicts(verdicts, parcels[0].address.to, self._now(), self._chance())
         turn.lane = turn.lane.spent(len(parcels))
         await self._settle(turn, [parcel.deliveries for parcel in parcels], verdicts)
+        return True
 
     def _allowed(self, turn: "_Turn", address: Address, most: int) -> int:
         """Return how many messages may go now; of a lane that has used up its rate none, until it has earned one."""
@@ -130,9 +136,10 @@ class Turns:
     async def _settle(self, turn: "_Turn", sent: Sequence[Sequence[Delivery]], verdicts: Sequence[Verdict]) -> None:
         """Write down and tell what became of messages."""
         settled: list[Delivery] = []
+        now = self._now()
         for batch, verdict in zip(sent, verdicts, strict=True):
             first = replace(batch[0], repeats=batch[0].repeats + bool(batch[0].began))
-            settled += folded(batch, judged(first, verdict, now=self._now(), chance=self._chance()))
+            settled += folded(batch, judged(first, verdict, now=now, chance=self._chance()))
         await self._tell(turn, settled)
 
     async def _tell(self, turn: "_Turn", settled: Sequence[Delivery]) -> None:

@@ -1,5 +1,6 @@
 """How deliveries and lanes are written down, and how work is taken from among them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -103,7 +104,9 @@ class Deliveries:
         """Note that these are about to be sent."""
         fresh = [each.id for each in deliveries if not each.began]
         again = [each.id for each in deliveries if each.began]
-        changes = [Change(conditions={"_id": {"$in": fresh}}, sets={"began": token}, many=True)] if fresh else []
+        changes = []
+        if fresh:
+            changes.append(Change(conditions={"_id": {"$in": fresh}, "began": ""}, sets={"began": token}, many=True))
         if again:
             changes.append(
                 Change(conditions={"_id": {"$in": again}}, sets={"began": token}, adds={"repeats": 1}, many=True)
@@ -112,11 +115,17 @@ class Deliveries:
 
     async def judge(self, deliveries: Sequence[Delivery], token: str) -> None:
         """Write down what became of deliveries that were begun under a token; who has begun them since knows better."""
-        await self._deliveries.change([_judged(each, token) for each in deliveries])
+        now = datetime.now(UTC)
+        sent = [each for each in deliveries if each.state is DeliveryState.SENT]
+        others = [_judged(each, token, now) for each in deliveries if each.state is not DeliveryState.SENT]
+        await self._deliveries.change([*_sent(sent, token, now), *others])
 
     async def told(self, deliveries: Sequence[Delivery]) -> None:
         """Note that what became of deliveries was told; if more became of one since, that is still to be told."""
-        await self._deliveries.change([_told(each) for each in deliveries])
+        alike: defaultdict[tuple[int, bool], list[str]] = defaultdict(list)
+        for each in deliveries:
+            alike[_version(each), each.state is DeliveryState.SENT].append(each.id)
+        await self._deliveries.change([_told(ids, *key) for key, ids in alike.items()])
 
     async def untold(self, before: datetime, limit: int) -> list[Delivery]:
         """Return deliveries of which something was not told since a moment, as it stands."""
@@ -219,27 +228,45 @@ def _cancelled(reaction: Reaction) -> Change:
     )
 
 
-def _judged(delivery: Delivery, token: str) -> Change:
+def _sent(deliveries: Sequence[Delivery], token: str, now: datetime) -> list[Change]:
+    """Return what is written of deliveries that went out: one change of all that fared alike."""
+    alike: defaultdict[tuple[int, str | None, datetime | None], list[str]] = defaultdict(list)
+    for each in deliveries:
+        alike[each.attempts, each.folded_into, each.done_at].append(each.id)
+    done = {"state": DeliveryState.SENT.value, "began": "", "judged_at": now}
+    return [
+        Change(
+            conditions={"_id": {"$in": ids}, "began": token},
+            sets=done
+            | {"attempts": attempts, "untold": attempts, "done_at": done_at}
+            | ({"folded_into": folded_into} if folded_into is not None else {}),
+            unsets=("code", "reason"),
+            many=True,
+        )
+        for (attempts, folded_into, done_at), ids in alike.items()
+    ]
+
+
+def _judged(delivery: Delivery, token: str, now: datetime) -> Change:
     sets: dict[str, Any] = {
         "state": delivery.state.value,
         "due_at": delivery.due_at,
         "attempts": delivery.attempts,
         "began": delivery.began,
         "untold": _version(delivery),
-        "judged_at": datetime.now(UTC),
+        "judged_at": now,
     }
     sets |= {name: value for name in _OPTIONAL if (value := getattr(delivery, name)) is not None}
     gone = tuple(name for name in ("code", "reason") if getattr(delivery, name) is None)
-    conditions = {"_id": delivery.id, "began": token}
-    if delivery.state is not DeliveryState.SENT:
-        conditions["state"] = WAITING  # what was cancelled meanwhile stays so, unless it went out
+    # What was cancelled meanwhile stays so, unless it went out.
+    conditions = {"_id": delivery.id, "began": token, "state": WAITING}
     return Change(conditions=conditions, sets=sets, unsets=gone)
 
 
-def _told(delivery: Delivery) -> Change:
+def _told(ids: Sequence[str], version: int, went_out: bool) -> Change:
     # What was said to somebody is no longer ours to keep.
-    said = ("payload", "notice") if delivery.state is DeliveryState.SENT else ()
-    return Change(conditions={"_id": delivery.id, "untold": _version(delivery)}, unsets=("untold", *said))
+    said = ("payload", "notice") if went_out else ()
+    return Change(conditions={"_id": {"$in": ids}, "untold": version}, unsets=("untold", *said), many=True)
 
 
 def _version(delivery: Delivery) -> int:

@@ -13,7 +13,11 @@ from shared.contracts.words import NoticeChannel, NoticeTopic, Priority, Severit
 
 ALL: Final = "*"
 #: What a subscription may name beside the events of cases.
-MORE_EVENTS: Final = ("sla", "on_call", "requested")
+MORE_EVENTS: Final = (
+    *("sla", "on_call", "requested"),
+    *("session_requested", "session_offered", "session_rejected", "session_active", "session_expired"),
+    *("session_failed", "session_closed", "session_revoked", "device_online", "device_offline"),
+)
 
 Channels = Annotated[tuple[NoticeChannel, ...], Field(max_length=5)]
 Choices = Annotated[dict[NoticeTopic, Channels], Field(max_length=20)]

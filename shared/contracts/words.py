@@ -248,6 +248,7 @@ class NoticeTopic(Word):
     UPDATE = "update"
     SLA = "sla"
     ON_CALL = "on_call"
+    SESSION = "session"
     REQUEST = "request"
 
 

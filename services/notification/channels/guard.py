@@ -7,6 +7,8 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -19,6 +21,8 @@ Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 NAT64: Final = IPv6Network("64:ff9b::/96")
 TRANSLATED: Final = IPv6Network("64:ff9b:1::/48")
+ANSWER_BYTES_MAX: Final = 64 * 1024
+OURS: Final = ((b"user-agent", b"callout-notification"), (b"accept", b"*/*"), (b"content-type", b"application/json"))
 
 
 class AddressForbidden(httpcore.ConnectError):
@@ -105,33 +109,75 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-class GuardedTransport(httpx.AsyncHTTPTransport):
-    """HTTP through the guard."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a receiver said: its status, and how long it asks to be left alone."""
 
-    def __init__(self, backend: GuardedBackend, trust: ssl.SSLContext, *, connections: int) -> None:
-        super().__init__(verify=trust, trust_env=False)
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=trust,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=30,
-            network_backend=backend,
-        )
+    status: int
+    retry_after: str | None
 
 
-def guarded_client(
-    allowed: Sequence[Network], *, ca_file: str, timeout_seconds: float, connections: int, resolving: Resolve = resolve
-) -> httpx.AsyncClient:
-    """Return a client that follows no redirect and connects to nothing that is not to be reached; TLS outside."""
-    trust = ssl.create_default_context()
-    if ca_file:
-        trust.load_verify_locations(ca_file)
-    backends = (GuardedBackend(allowed, public=public, resolving=resolving) for public in (True, False))
-    secure, plain = (GuardedTransport(backend, trust, connections=connections) for backend in backends)
-    return httpx.AsyncClient(
-        mounts={"https://": secure, "http://": plain},
-        timeout=timeout_seconds,
-        follow_redirects=False,
-        trust_env=False,
-        headers={"user-agent": "callout-notification"},
-    )
+class GuardedClient:
+    """Posts through the guard, over connections that are kept: no redirects, no cookies, no proxies; TLS outside.
+
+    It speaks to the pools of connections themselves: what else a client does to a request costs as much as the request.
+    """
+
+    def __init__(
+        self,
+        allowed: Sequence[Network],
+        *,
+        ca_file: str,
+        timeout_seconds: float,
+        connections: int,
+        resolving: Resolve = resolve,
+    ) -> None:
+        trust = ssl.create_default_context()
+        if ca_file:
+            trust.load_verify_locations(ca_file)
+        self._timeouts = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_seconds)}
+        self._pools = {
+            scheme: httpcore.AsyncConnectionPool(
+                ssl_context=trust,
+                max_connections=connections,
+                max_keepalive_connections=connections,
+                keepalive_expiry=30,
+                network_backend=GuardedBackend(allowed, public=public, resolving=resolving),
+            )
+            for scheme, public in ((b"https", True), (b"http", False))
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    async def post(self, url: str, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
+        """Post a body; an answer is read only so far that its connection can be used again.
+
+        Raises:
+            httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError: nobody answered.
+            AddressForbidden: the name leads where nothing may be sent.
+            httpx.InvalidURL: the address is none.
+        """
+        target, host = _target(url)
+        given = [(b"host", host), *OURS, (b"content-length", str(len(body)).encode()), *headers]
+        request = httpcore.Request(b"POST", target, headers=given, content=body, extensions=self._timeouts)
+        response = await self._pools[target.scheme].handle_async_request(request)
+        try:
+            taken = 0
+            async for piece in response.aiter_stream():
+                taken += len(piece)
+                if taken > ANSWER_BYTES_MAX:  # one without end is cut off
+                    break
+        finally:
+            await response.aclose()
+        waits = (value.decode("latin-1") for name, value in response.headers if name.lower() == b"retry-after")
+        return Answer(response.status, next(waits, None))
+
+
+@lru_cache(maxsize=4096)
+def _target(url: str) -> tuple[httpcore.URL, bytes]:
+    parsed = httpx.URL(url)
+    target = httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
+    return target, parsed.netloc

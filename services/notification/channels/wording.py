@@ -19,9 +19,10 @@ from services.notification.domain.delivery import Delivery
 from shared.contracts.tenant_notices import NoticeTemplate
 
 log = structlog.get_logger()
-RENDERED_MAX: Final = 200_000
+RENDERED_MAX: Final = 400_000
+#: What people wrote is cut where many changes go together: so much of all, but so much of each.
+TEXTS_MAX, TEXT_MIN = 20_000, 200
 SUBJECT_MAX: Final = 200
-ENTRIES_MAX: Final = 100
 #: What a template may be made of.
 NODES: Final = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const),
@@ -79,7 +80,8 @@ def worded(
 ) -> Worded:
     """Return what deliveries that go together say; `link` has the place `{case_id}`."""
     first, words = deliveries[0], phrases_of(locale)
-    entries = [_entry(each, words, link) for each in deliveries[:ENTRIES_MAX]]
+    text_max = max(TEXT_MIN, TEXTS_MAX // len(deliveries))
+    entries = [_entry(each, words, link, text_max) for each in deliveries]
     digest = len({each.case_id for each in deliveries}) > 1
     values: dict[str, Any] = {
         **entries[0],
@@ -111,7 +113,7 @@ def _rendered(template: NoticeTemplate, values: Mapping[str, Any], *, digest: bo
     elif values.get("number"):
         subject = words["subject"].format(number=values["number"], title=values.get("title", ""))
     else:
-        subject = values.get("title") or values["what"]
+        subject = values.get("title") or ": ".join(filter(None, (values.get("device_id"), values["what"])))
     return Worded(
         " ".join(subject.split())[:SUBJECT_MAX],
         _render(template.text or TEXT, values, escaped=False),
@@ -119,8 +121,10 @@ def _rendered(template: NoticeTemplate, values: Mapping[str, Any], *, digest: bo
     )
 
 
-def _entry(delivery: Delivery, words: Mapping[str, str], link: str) -> dict[str, Any]:
+def _entry(delivery: Delivery, words: Mapping[str, str], link: str, text_max: int) -> dict[str, Any]:
     known = {name: value for name, value in delivery.notice.items() if isinstance(value, str | int | float)}
+    if len(text := str(known.get("text", ""))) > text_max:
+        known["text"] = f"{text[:text_max]}\N{HORIZONTAL ELLIPSIS}"
     what = words.get(delivery.event, words["other"])
     there = link.replace("{case_id}", delivery.case_id) if link and delivery.case_id else ""
     return {**known, "what": what, "topic": delivery.topic.value, "link": there}

@@ -51,7 +51,8 @@ def _everyone(news: News, book: Book) -> Iterator[Party]:
         yield from _counterparts_people(news, case, book)
     elif case is None:
         teams = (user for team in news.teams for user in book.members(team))
-        yield from _persons(news, ((user, news.topic) for user in (*news.assignees, *teams)), book)
+        operators = book.operators if news.to_operators else ()
+        yield from _persons(news, ((user, news.topic) for user in (*news.assignees, *teams, *operators)), book)
         boxes = (book.mailbox(team) for team in news.teams)
         yield from (Party(f"{MAIL}{box}", news.topic) for box in boxes if box is not None)
     else:

@@ -51,6 +51,11 @@ class Book:
         found = self.data.team(team)
         return found.members if found is not None else ()
 
+    @cached_property
+    def operators(self) -> tuple[str, ...]:
+        """The users who answer for the tenant's machines."""
+        return tuple(name for name, user in self.data.users if Role.OPERATOR in user.roles)
+
     def mailbox(self, team: str) -> str | None:
         """Return the address of a team."""
         found = self.data.team(team)

@@ -18,6 +18,10 @@ from shared.contracts.words import Facet, NoteVisibility, NoticeTopic, Role
 SLA: Final = "sla"
 ON_CALL: Final = "on_call"
 REQUESTED: Final = "requested"
+#: Steps of remote sessions are events of this beginning.
+SESSION: Final = "session_"
+#: And so are those of machines that come and go.
+DEVICE: Final = "device_"
 #: As much as a webhook may carry (Standard Webhooks).
 PAYLOAD_BYTES_MAX: Final = 20_000
 MACHINES: Final = frozenset({Role.DEVICE, Role.SYSTEM})
@@ -48,7 +52,8 @@ PUBLIC_FIELDS: Final = frozenset({"title", "description", "severity", "case_type
 class News:
     """Something that happened, as one tenant may know it; `body` is the record as it was told.
 
-    Of a case that is not told whole, `assignees` and `teams` say whose it is.
+    Of a case that is not told whole, `assignees` and `teams` say whose it is; with `to_operators` it is also theirs who
+    answer for the tenant's machines. `open_facts`: whoever is told may know the facts.
     `public` tells whether people outside the staff are told, and `public_text` what was said that is meant for them.
     """
 
@@ -71,6 +76,8 @@ class News:
     facts: Mapping[str, Any] = field(default_factory=dict)
     assignees: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
+    to_operators: bool = False
+    open_facts: bool = False
     body: bytes = b"{}"
 
     @property
@@ -107,7 +114,7 @@ class News:
             known["device_id"] = self.case.device_id
             if not public and isinstance(self.case, CaseState):
                 known |= {"priority": self.case.priority.value, "by": self.actor_id}
-        if not public or self.event == REQUESTED:
+        if not public or self.open_facts:
             known |= self.facts
         return {name: value for name, value in known.items() if value is not None}
 
@@ -121,6 +128,9 @@ class News:
 
     @property
     def _type(self) -> str:
+        for kind in (SESSION, DEVICE):
+            if self.event.startswith(kind):
+                return f"{kind[:-1]}.{self.event.removeprefix(kind)}"
         return f"notification.{self.event}" if self.event in {SLA, ON_CALL, REQUESTED} else f"case.{self.event}"
 
 
@@ -212,6 +222,7 @@ def of_request(request: NoticeRequest, *, id_: str, at: datetime, body: bytes) -
         public=True,
         public_text=request.text,
         facts={"title": request.subject},
+        open_facts=True,
         body=body,
     )
 

@@ -8,7 +8,7 @@ from typing import Final
 from services.notification.domain.audience import HOOK, USER, Party, audience, on_call_people, subscribers
 from services.notification.domain.book import Book
 from services.notification.domain.delivery import Delivery
-from services.notification.domain.news import MACHINES, ON_CALL, News
+from services.notification.domain.news import MACHINES, ON_CALL, SESSION, News
 from services.notification.domain.quiet import awake_at, digest_at, open_at
 from shared.contracts.case import CaseState
 from shared.contracts.ids import derived_id
@@ -25,10 +25,13 @@ FACTORY: Final[Mapping[NoticeTopic, tuple[NoticeChannel, ...]]] = {
     NoticeTopic.MACHINE: (),
 }
 #: Never kept for a digest.
-URGENT: Final = frozenset({NoticeTopic.MENTION, NoticeTopic.ASSIGNED, NoticeTopic.ESCALATION, NoticeTopic.ON_CALL})
+URGENT: Final = frozenset(
+    {NoticeTopic.MENTION, NoticeTopic.ASSIGNED, NoticeTopic.ESCALATION, NoticeTopic.ON_CALL, NoticeTopic.SESSION}
+)
 QUIET: Final = frozenset({EMAIL, PUSH, CHAT})
 FOLDED: Final = frozenset({EMAIL, PUSH, CHAT})
 DIGEST: Final = "digest"
+CONSENT_ASKED: Final = f"{SESSION}requested"
 
 ALARMING: Final = frozenset({"created", "recurred", "reopened", "escalated"})
 #: By these somebody has taken a case up, or it is over.
@@ -127,7 +130,8 @@ def _when(
         return at, ""
     if channel is EMAIL and preference.digest is not None and topic not in URGENT:
         return digest_at(at, preference.digest, preference.time_zone), DIGEST
-    if channel in FOLDED and news.case_id is not None:
+    # Who is asked for consent has minutes.
+    if channel in FOLDED and news.case_id is not None and news.event != CONSENT_ASKED:
         at += timedelta(seconds=defaults.fold_seconds)
     if personal:
         at = awake_at(at, preference.quiet_hours, preference.time_zone)

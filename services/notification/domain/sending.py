@@ -20,6 +20,8 @@ BLOCK_MIN: Final = timedelta(seconds=5)
 BLOCK_MAX: Final = timedelta(minutes=5)
 JITTER: Final = 0.2
 REFUSED_IN_A_ROW: Final = 5
+#: So many changes one message tells of; further ones make another.
+FOLDED_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,21 +126,26 @@ def fared(lane: Lane, verdicts: Iterable[Verdict], address: str, *, now: datetim
 
 
 def batches(waiting: Sequence[Delivery]) -> list[list[Delivery]]:
-    """Return what goes together in one message each, in the order of the first of each; the first names the message."""
-    found: dict[str, list[Delivery]] = {}
+    """Return what goes together in one message each, in the order of the first of each; the first names the message.
+
+    What was begun together stays so: a message that is sent again under its id says the same.
+    """
+    found: dict[tuple[str, str], list[Delivery]] = {}
     for delivery in waiting:
-        found.setdefault(delivery.fold or delivery.id, []).append(delivery)
-    return list(found.values())
+        found.setdefault((delivery.fold or delivery.id, delivery.began), []).append(delivery)
+    return [batch[at : at + FOLDED_MAX] for batch in found.values() for at in range(0, len(batch), FOLDED_MAX)]
 
 
 def folded(batch: Sequence[Delivery], first: Delivery) -> list[Delivery]:
     """Return a batch after its first was judged: the others share its fate, and name it."""
+    again = first.repeats - batch[0].repeats
     others = [
         replace(
             each,
             state=first.state,
             due_at=first.due_at,
             attempts=first.attempts,
+            repeats=each.repeats + again,
             began="",
             done_at=first.done_at,
             code=first.code,

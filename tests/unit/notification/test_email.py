@@ -9,11 +9,12 @@ import pytest
 
 from services.notification.channels.email import Letterhead, Mails, Relay, compose
 from services.notification.channels.port import Address, Parcel
+from services.notification.channels.wording import worded
 from services.notification.domain.delivery import Delivery
 from services.notification.domain.planning import planned
 from services.notification.domain.sending import Later, Never, Sent, Verdict
 from tests.unit.notification.mail_server import MailServer, mail_server
-from tests.unit.notification.news_of import book, note, told
+from tests.unit.notification.news_of import book, delivery, note, told
 
 HEAD = Letterhead(
     sender="Callout <callout@acme.example>", domain="acme.example", link="https://desk.example/cases/{case_id}"
@@ -181,3 +182,13 @@ def test_changes_of_one_case_make_one_mail_and_those_of_many_a_digest() -> None:
     assert digest["subject"] == "2 changes of your cases"
     assert "10000002" in parts(digest)[1]
     assert "https://desk.example/cases/another" in parts(digest)[0]
+
+
+def test_a_digest_of_long_notes_is_cut_and_names_every_case() -> None:
+    many = [
+        delivery(n, case_id=f"c-{n}", notice={"event": "note_added", "number": f"{n:08}", "text": "<" * 4000})
+        for n in range(100)
+    ]
+    said = worded(many, book(), "en", link="")
+    assert all(f"{n:08}" in said.text and f"{n:08}" in said.html for n in range(100))
+    assert len(said.html) < 200_000

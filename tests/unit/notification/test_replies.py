@@ -90,3 +90,53 @@ def test_bounces_and_mails_that_say_nothing_are_ignored() -> None:
     assert isinstance(read(b""), Ignored)
     assert isinstance(read(b"\xff\xfe not a mail"), Ignored)
     assert isinstance(read(mail(Auto_Submitted="no")), Reply)
+
+
+def with_files(*files: tuple[str | None, bytes], text: str = "Here it is.", logo: bool = False) -> bytes:
+    """Return a mail of erin with files."""
+    made = EmailMessage()
+    made["From"], made["Message-ID"] = "erin@customer.example", "<1@customer.example>"
+    made.set_content(text)
+    if logo:
+        made.add_alternative('<p>Here.</p><img src="cid:logo">', subtype="html")
+        made.add_attachment(b"PNG", maintype="image", subtype="png", cid="<logo>", disposition="inline")
+    for name, content in files:
+        made.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return made.as_bytes()
+
+
+def files_of(raw: bytes) -> list[tuple[str, bytes]]:
+    reply = read(raw)
+    assert isinstance(reply, Reply)
+    return [(file.name, file.content) for file in reply.files]
+
+
+def test_files_come_along_and_pictures_of_the_text_do_not() -> None:
+    assert files_of(with_files(("a.log", b"x\x00y"), ("b.csv", b"1;2"), logo=True)) == [
+        ("a.log", b"x\x00y"),
+        ("b.csv", b"1;2"),
+    ]
+
+
+def test_a_mail_may_be_files_alone() -> None:
+    assert files_of(with_files(("a.log", b"x"), text="")) == [("a.log", b"x")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("../../etc/passwd", "_.._etc_passwd"),
+        ("C:\\temp\\a.txt", "C:_temp_a.txt"),
+        ("gpj.\u202eexe", "gpj._exe"),
+        ("", "file"),
+        ("x" * 300 + ".txt", "x" * 251 + ".txt"),
+    ],
+)
+def test_a_name_of_a_file_is_no_path_and_hides_nothing(name: str, kept: str) -> None:
+    assert files_of(with_files((name, b"x"))) == [(kept, b"x")]
+
+
+def test_of_more_files_than_a_note_has_the_rest_is_counted() -> None:
+    reply = read(with_files(*((f"{n}.txt", b"x") for n in range(7))))
+    assert isinstance(reply, Reply)
+    assert (len(reply.files), reply.more_files) == (5, 2)

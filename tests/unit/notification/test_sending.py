@@ -113,3 +113,22 @@ def test_a_lane_goes_at_its_rate() -> None:
     assert empty.filled(30, NOW + timedelta(seconds=4)).tokens == pytest.approx(2)
     assert empty.filled(30, NOW + timedelta(hours=4)).tokens == 30
     assert LANE.spent(5) == LANE
+
+
+def test_what_was_begun_together_is_sent_again_as_it_was_and_what_came_since_apart() -> None:
+    begun = [delivery(n, fold="case:1", began="turn-1") for n in (1, 2)]
+    again, since = batches([*begun, delivery(3, fold="case:1")])
+    assert [each.id for each in again] == ["delivery-1", "delivery-2"]
+    assert [each.id for each in since] == ["delivery-3"]
+
+
+def test_one_message_tells_of_a_hundred_changes_and_another_of_the_rest() -> None:
+    found = batches([delivery(n, fold="digest") for n in range(250)])
+    assert [len(batch) for batch in found] == [100, 100, 50]
+    assert [each.id for batch in found for each in batch] == [f"delivery-{n}" for n in range(250)]
+
+
+def test_who_goes_along_in_a_message_that_is_sent_again_is_counted_too() -> None:
+    batch = [delivery(n, fold="case:1", began="turn-1", repeats=1) for n in (1, 2)]
+    first = judged(replace(batch[0], repeats=2), Sent(), now=NOW, chance=0)
+    assert [each.repeats for each in folded(batch, first)] == [2, 2]

@@ -72,7 +72,12 @@ class Tenants:
 
 
 async def turn(
-    deliveries: MemoryDeliveries, channel: Spy, lane: Lane | None = None, key: str = "", **hook: Any
+    deliveries: MemoryDeliveries,
+    channel: Spy,
+    lane: Lane | None = None,
+    key: str = "",
+    clock: Callable[[], datetime] | None = None,
+    **hook: Any,
 ) -> Lane:
     """Take one turn at NOW and a second; return the lane as it was given back."""
 
@@ -84,7 +89,8 @@ async def turn(
     tenants: Any = Tenants(ours)
     store: Any = deliveries
     now = NOW + timedelta(seconds=1)
-    turns = Turns(store, channels, tenants, results, Seal(key), now=lambda: now, chance=lambda: 0.0)
+    clock = clock or (lambda: now)
+    turns = Turns(store, channels, tenants, results, Seal(key), margin_seconds=20, now=clock, chance=lambda: 0.0)
     known = lane or Lane(id="acme|webhook|hook:erp", blocked_until=NOW)
     await turns.take(Claim(lane=known, token="mine", wakes=1, until=now + timedelta(seconds=60)))
     assert deliveries.released is not None
@@ -186,3 +192,11 @@ async def test_what_goes_together_goes_in_one_message() -> None:
     await turn(kept, channel)
     assert channel.sent == [["delivery-0", "delivery-1", "delivery-2"], ["delivery-9"]]
     assert [each.folded_into for each in kept.kept.values()] == [None, "delivery-0", "delivery-0", None]
+
+
+async def test_who_was_stopped_for_long_sends_nothing_any_more() -> None:
+    kept, channel = MemoryDeliveries(delivery(1), delivery(2)), Spy()
+    times = iter([NOW + timedelta(seconds=1)] * 3)
+    await turn(kept, channel, clock=lambda: next(times, NOW + timedelta(minutes=5)))
+    assert channel.sent == []
+    assert kept.states() == ["waiting"] * 2
