@@ -4,6 +4,7 @@ What was for the person goes whole: deliveries, lanes, threads of mail, notices,
 are told of the same cases stays, without the person and without what they wrote.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from deploy.recovery import ground
 from deploy.recovery.ground import in_parts
 from deploy.sending import send_together
-from deploy.tenant_config import Change, config_message, read_config
+from deploy.tenant_config import SEEN_SECONDS, Change, config_message, read_config, wait_until_seen
 from services.workflow.domain.erasure import NO_DEEDS, NOBODY, NOTHING, Deeds, Person, forget
 from shared.contracts.words import NoticeChannel
 
@@ -156,5 +157,8 @@ async def _forget_choices(bootstrap_servers: str, whom: Whom) -> int:
     ]
     now = datetime.now(tz=UTC)
     # Without a record on `ops.audit.v1`: that would say for years whose choices they were.
-    await send_together(bootstrap_servers, [config_message(change, now=now) for change in chosen])
+    if chosen:
+        await send_together(bootstrap_servers, [config_message(change, now=now) for change in chosen])
+        async with asyncio.timeout(SEEN_SECONDS):
+            await wait_until_seen(bootstrap_servers)
     return len(chosen)

@@ -131,10 +131,10 @@ async def apply_changes(bootstrap_servers: str, wanted: Sequence[Change], trail:
     messages = [told for change in wanted for told in _with_record(change, config_message(change, now=now), trail)]
     await send_together(bootstrap_servers, messages)
     async with asyncio.timeout(SEEN_SECONDS):
-        await _seen(bootstrap_servers)
+        await wait_until_seen(bootstrap_servers)
 
 
-async def _seen(bootstrap_servers: str) -> None:
+async def wait_until_seen(bootstrap_servers: str) -> None:
     """Return when nothing on the topic is held back from readers of what is committed."""
     committed, uncommitted = (
         AIOKafkaConsumer(TENANT_CONFIG.name, **client_settings(bootstrap_servers), isolation_level=f"read_{level}")
