@@ -18,8 +18,8 @@ from deploy.recovery import ground
 from deploy.recovery.ground import in_parts
 from deploy.sending import send_together
 from deploy.tenant_config import SEEN_SECONDS, Change, config_message, read_config, wait_until_seen
-from services.workflow.domain.erasure import NO_DEEDS, NOBODY, NOTHING, Deeds, Person, forget
-from shared.contracts.words import NoticeChannel
+from services.workflow.domain.erasure import NO_DEEDS, Deeds, Person, forget
+from shared.contracts.words import NOBODY, NOTHING, NoticeChannel
 
 NOTIFICATION: Final = "notification"
 GATEWAY: Final = "gateway"
