@@ -294,13 +294,13 @@ async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_
     called = await calling
     assert called.returncode == 0, called.stderr
     told = orjson.loads(called.stdout)["transfers"]
-    assert [(each["direction"], each["state"]) for each in told] == [("in", "DONE"), ("out", "DONE")]
+    assert [(each["direction"], each["state"]) for each in told] == [("out", "DONE"), ("in", "DONE")]
     assert (root / "up.bin").read_bytes() == (mine / "up.bin").read_bytes()
     assert (root / "log.bin").read_bytes() == (mine / "log.bin").read_bytes()
     other = (await people.tina.get(f"{path}/sessions/{session['id']}")).json()["relay"]
     assert other == (second.address if first else stack.values["CALLOUT_RELAY"])
     moved = [each["details"] for each in await audit_of(stack) if each["action"] == "session.transferred"]
-    assert [each["transfer"]["name"] for each in moved if each["case_id"] == case["id"]] == ["up.bin", "log.bin"]
+    assert [each["transfer"]["name"] for each in moved if each["case_id"] == case["id"]] == ["log.bin", "up.bin"]
     agent.stop()
     second.process.kill()
     second.process.wait()

@@ -236,6 +236,17 @@ class Sessions(RuleBasedStateMachine):
             self.naive.consents = [*kept, (frozenset(names), frozenset(people), until)]
             self.naive.look(self.clock)
 
+    @rule(actor=PEOPLE, endpoint=st.sampled_from(["hmi", "screen"]))
+    def a_way_comes_to_be(self, actor: Actor, endpoint: str) -> None:
+        """All the steps to a way at once, as far as they lead: chance alone would rarely take them in a row."""
+        self.grant(names=(), people=(), seconds=None)
+        self.request(actor=actor, endpoint=endpoint, minutes=60)
+        for rule_, states in (("answer", ["offered"]), ("report", ["connecting", "active"])):
+            found = [each for each in self.naive.sessions[-15:] if each.state in states]
+            if found and found[-1] is self.naive.sessions[-1]:
+                word: Any = {"accepted": True} if rule_ == "answer" else {"news": "source_up"}
+                getattr(self, rule_)(number=len(found) - 1, late=0, **word)
+
     @rule(number=st.integers(0, 20))
     def withdraw_one(self, number: int) -> None:
         assert self.machine.device is not None
