@@ -26,6 +26,11 @@ class Endpoint:
         self.counts: Counter[str] = Counter()
         self.status: Callable[[int], int] = lambda _: 204
         self.stall = False
+        self.refuses_first: Callable[[str], bool] = lambda _: False
+
+    def json(self, id_: str) -> Any:
+        """Return a body by its webhook id."""
+        return json.loads(self.bodies[id_])
 
 
 class Receivers:
@@ -66,7 +71,8 @@ class Receivers:
                 there.counts[id_] += 1
                 if there.stall:
                     await asyncio.sleep(3600)
-                status = there.status(sum(there.counts.values()))
+                refused = there.counts[id_] == 1 and there.refuses_first(id_)
+                status = 503 if refused else there.status(sum(there.counts.values()))
                 writer.write(f"HTTP/1.1 {status} Some\r\ncontent-length: 0\r\n\r\n".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
@@ -81,7 +87,7 @@ class Teller:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._servers = bootstrap_servers
-        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
+        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, enable_idempotence=True)
 
     async def __aenter__(self) -> "Teller":
         await self._producer.start()
@@ -123,6 +129,17 @@ class Teller:
             )
         await asyncio.gather(*sending)
         return ids
+
+    async def tells(self, topic: str, type_: str, body: dict[str, Any]) -> None:
+        """Tell something of a device, as the service that owns it would."""
+        headers = {"ce_specversion": "1.0", "ce_id": str(uuid4()), "ce_type": type_, "ce_source": "/callout/tests"}
+        headers |= {"ce_tenant": body["tenant_id"], "content-type": "application/json"}
+        await self._producer.send_and_wait(
+            topic,
+            json.dumps(body).encode(),
+            key=f"{body['tenant_id']}/{body['device_id']}".encode(),
+            headers=[(key, text.encode()) for key, text in headers.items()],
+        )
 
     async def asks(self, topic: str, key: str, body: dict[str, Any]) -> None:
         """Send something bare, as an outsider would."""

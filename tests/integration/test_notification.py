@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -11,10 +11,13 @@ from typing import Any
 from uuid import uuid4
 
 import aiosmtplib
+import httpx
 import pytest
 from standardwebhooks import Webhook
 
 from shared.storage import connect
+from tests.contract.golden_devices import PRESENCE
+from tests.contract.golden_sessions import session_event
 from tests.integration.notice_parts import SECRET, Receivers, Teller, results
 from tests.integration.test_gateway import Client
 from tests.stack import RunningStack
@@ -49,7 +52,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, mail: tuple[MailServer, Path
         "NOTIFICATION_LEASE_SECONDS": "23",
         "NOTIFICATION_POLL_SECONDS": "0.2",
     }
-    services = ("--only", "workflow,notification,gateway", "--workers", "notification=2")
+    services = ("--only", "workflow,notification,gateway,attachment", "--workers", "notification=2")
     with RunningStack(tmp_path_factory.mktemp("notification"), *services, environment=quick) as running:
         yield running
 
@@ -115,6 +118,10 @@ async def test_a_receiver_that_fails_is_tried_again_and_one_that_is_gone_is_not(
         return ends == [("failed", "gone")] * 2 and [name for name, _, _ in found].count("deferred") == 1
 
     await eventually(both_failed)
+    async with Client(stack, tenant=mine, role="auditor") as http:
+        query = {"recipient": "hook:leaving", "state": "failed"}
+        listed = await eventually(lambda: deliveries(http, 2, query))
+        assert [each["code"] for each in listed] == ["gone", "gone"]
     assert sum(gone.counts.values()) == 1
     assert sorted(once.counts.values()) == [1, 2]
     gone.status = lambda _: 204
@@ -177,6 +184,94 @@ async def test_a_request_is_heard_and_one_for_nobody_makes_nothing(stack: Runnin
     ((name, _, body),) = await eventually(shown)
     assert (name, body["recipient"], body["channel"]) == ("sent", "user:ann", "in_app")
     assert (body["notice"]["title"], body["notice"]["text"]) == ("Backup", "It is late.")
+
+
+async def test_what_somebody_is_told_in_the_application_comes_once_to_them_alone_and_waits_until_it_is_read(
+    stack: RunningStack, teller: Teller
+) -> None:
+    mine = tenant()
+    path = "/api/v1/events?type=notice"
+    async with Client(stack, tenant=mine, user="ann") as ann, Client(stack, tenant=mine, user="bob") as bob:
+        async with asyncio.timeout(20), ann.stream("GET", path) as followed, bob.stream("GET", path) as other:
+            hers, his = pieces(followed), pieces(other)
+            began, _ = await anext(hers), await anext(his)
+            for recipient in ("ann", "ann", "bob"):
+                body = {"tenant_id": mine, "recipient": f"user:{recipient}", "subject": f"For {recipient}", "text": "x"}
+                await teller.asks("notification.requests.v1", f"{mine}/user:{recipient}", body)
+            first, second, only = await anext(hers), await anext(hers), await anext(his)
+        titles = [each["data"]["data"]["notice"]["title"] for each in (first, second, only)]
+        assert titles == ["For ann", "For ann", "For bob"]
+        async with (
+            asyncio.timeout(20),
+            ann.stream("GET", path, headers={"Last-Event-ID": first["id"]}) as again,
+            ann.stream("GET", path, headers={"Last-Event-ID": began["id"]}) as whole,
+        ):
+            missed, all_of_it = pieces(again), pieces(whole)
+            assert (await anext(missed))["event"] == "position"
+            assert (await anext(missed))["data"] == second["data"]
+            assert [(await anext(all_of_it))["data"] for _ in range(3)][1:] == [first["data"], second["data"]]
+        shown = (await ann.get("/api/v1/notices", params={"limit": 1})).json()
+        assert shown["unread"] == 2
+        rest = (await ann.get("/api/v1/notices", params={"limit": 1, "cursor": shown["next_cursor"]})).json()
+        assert "next_cursor" not in rest
+        ids = {each["id"] for each in (*shown["items"], *rest["items"])}
+        assert ids == {each["data"]["data"]["id"] for each in (first, second)}
+        everyones = [*ids, only["data"]["data"]["id"]]
+        assert (await ann.post("/api/v1/notices/read", json={"ids": everyones})).json() == {"unread": 0}
+        assert (await ann.get("/api/v1/notices", params={"unread": "true"})).json()["items"] == []
+        assert (await bob.get("/api/v1/notices")).json()["unread"] == 1
+        until = only["data"]["data"]["at"]
+        assert (await bob.post("/api/v1/notices/read", json={"until": until})).json() == {"unread": 0}
+        for wrong in ({}, {"ids": []}, {"until": until, "ids": ["x"]}, {"all": True}):
+            assert (await bob.post("/api/v1/notices/read", json=wrong)).status_code == 400
+
+
+async def test_sessions_and_machines_are_told_to_those_who_answer_for_the_machine_and_to_who_asked(
+    stack: RunningStack, teller: Teller, there: Receivers
+) -> None:
+    mine, theirs, (url, endpoint) = tenant(), tenant(), there.endpoint()
+    await teller.config(mine, "user", "omar", {"roles": ["operator"]})
+    await teller.config(theirs, "user", "tina", {"roles": ["technician"]})
+    await teller.config(mine, "subscription", "plant", hook(url, events=["device_offline", "device_online"]))
+    for name in ("requested", "connecting", "active", "revoked"):
+        body = session_event(name) | {"tenant_id": mine}
+        body["session"] |= {"tenant_id": mine, "by": body["session"]["by"] | {"tenant_id": theirs}}
+        await teller.tells("session.events.v1", f"callout.session.{name}.v1", body)
+    for change, (status, unstable) in enumerate((("offline", True), ("online", True), ("offline", False)), start=3):
+        body = PRESENCE | {"tenant_id": mine, "status": status, "unstable": unstable, "change": change}
+        await teller.tells("device.presence.v1", "callout.device.presence.v1", body)
+
+    async def told() -> Any:
+        found = [body for one in (mine, theirs) for name, _, body in await results(stack.bootstrap_servers, one)]
+        shown = {(body["recipient"], body["event"]) for body in found if body["channel"] == "in_app"}
+        return shown if len(shown) == 4 and endpoint.bodies else None
+
+    assert await eventually(told) == {
+        ("user:omar", "session_requested"),
+        ("user:omar", "session_active"),
+        ("user:omar", "session_revoked"),
+        ("user:tina", "session_revoked"),
+    }
+    (body,) = map(json.loads, endpoint.bodies.values())
+    assert (body["type"], body["data"]["change"]) == ("device.offline", 5)
+
+
+async def deliveries(http: httpx.AsyncClient, number: int, query: dict[str, str]) -> Any:
+    """Return the tenant's deliveries once there are so many."""
+    found = (await http.get("/api/v1/deliveries", params=query)).json()["items"]
+    return found if len(found) == number else None
+
+
+async def pieces(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    """Yield the events of a stream."""
+    found: dict[str, Any] = {}
+    async for line in answer.aiter_lines():
+        name, _, text = line.partition(": ")
+        if line:
+            found[name] = json.loads(text) if name == "data" else text
+        elif "data" in found:
+            yield found
+            found = {}
 
 
 async def test_who_reacts_ends_the_chain_and_a_chain_without_reaction_goes_on(
@@ -284,8 +379,9 @@ async def test_an_answer_by_mail_becomes_a_note_once_and_only_from_whom_it_was_a
             return [each for each in server.mails if each["to"] == boss]
 
         (told,) = await eventually(mails)
+        sent = {"spindle.png": PNG, "tool.exe": b"MZ\x90\x00tool"}
         answers = [
-            await answer(stack, told["reply-to"], sender, id_)
+            await answer(stack, told["reply-to"], sender, id_, files=sent)
             for sender, id_ in ((boss, "<1@x>"), ("eve@evil.example", "<2@x>"), (boss, "<1@x>"))
         ]
         assert [code for code, _ in answers] == [250, 550, 250]
@@ -298,18 +394,36 @@ async def test_an_answer_by_mail_becomes_a_note_once_and_only_from_whom_it_was_a
             return [each["data"] for each in history if each["type"] == "callout.case.note_added.v1"]
 
         (note,) = await eventually(notes)
-        assert (note["change"]["note"]["text"], note["change"]["note"]["visibility"]) == ("Here it is.", "external")
+        told_there = note["change"]["note"]
+        assert told_there["text"] == "Here it is.\n\n[not taken: tool.exe (unsupported_media_type)]"
+        assert told_there["visibility"] == "external"
         assert note["actor"] == {"id": boss, "role": "contact", "tenant_id": mine}
         assert (await http.post(f"/api/v1/cases/{case['id']}/commands/start", json={})).status_code == 200
         assert len(await notes()) == 1
+        (file,) = (await http.get(f"/api/v1/cases/{case['id']}/attachments")).json()["items"]
+        assert (file["name"], file["note_id"]) == ("spindle.png", told_there["id"])
+        assert (await http.get(f"/api/v1/attachments/{file['id']}/content")).content == PNG
 
 
-async def answer(stack: RunningStack, to: str, sender: str, id_: str, *, auto_submitted: str = "no") -> tuple[int, str]:
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def answer(
+    stack: RunningStack,
+    to: str,
+    sender: str,
+    id_: str,
+    *,
+    auto_submitted: str = "no",
+    files: Mapping[str, bytes] | None = None,
+) -> tuple[int, str]:
     """Answer by mail; return what the door says."""
     made = EmailMessage()
     made["From"], made["To"], made["Message-ID"] = sender, to, id_
     made["Auto-Submitted"] = auto_submitted
     made.set_content("Here it is.\n\nOn Mon, Mar 2, 2026 at 10:15 AM Callout <c@a.example> wrote:\n\n> New case\n")
+    for name, content in (files or {}).items():
+        made.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
     door = aiosmtplib.SMTP(hostname="127.0.0.1", port=int(ANSWERS["port"]), start_tls=False)
     async with door:
         try:
