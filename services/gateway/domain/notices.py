@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from services.gateway.domain.query import LIMIT, LIMIT_MAX, Conditions, Fault, InvalidQuery, Several
 from services.gateway.domain.view import Body, Document
@@ -73,6 +73,11 @@ def shown_delivery(document: Document) -> dict[str, Any]:
     return {"id": body["delivery_id"], "at": body["at"], "state": document["state"], **known}
 
 
+def _truth(word: object) -> object:
+    """Return what `true` and `false` say; other words are for the model to refuse."""
+    return {"true": True, "false": False}.get(word, "neither") if isinstance(word, str) else word
+
+
 class _Paged(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -137,7 +142,7 @@ class _Paged(BaseModel):
 class NoticeQuery(_Paged):
     """One page of what somebody was told, the latest first."""
 
-    unread: bool = False
+    unread: Annotated[bool, BeforeValidator(_truth)] = False
 
     def conditions(self, tenant_id: str, user_id: str) -> Conditions:
         """Return what a notice must meet to be in the list: it is for this person, before all."""

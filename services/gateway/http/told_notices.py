@@ -10,6 +10,7 @@ from services.gateway.domain.notices import DeliveryQuery, NoticeQuery
 from services.gateway.http.bodies import Body, Json, parsed
 from services.gateway.http.cases import parameters_of
 from services.gateway.http.doors import DeliveryReader, NoticeOwner, Rooms
+from services.gateway.http.problems import invalid
 from services.gateway.notices import Told
 from shared.contracts import limits
 from shared.contracts.fields import Instant, Model
@@ -47,6 +48,8 @@ async def list_notices(request: Request, doors: Rooms, who: NoticeOwner) -> Resp
 @router.post("/notices/read")
 async def read_notices(doors: Rooms, who: NoticeOwner, body: Body) -> Response:
     """Say that one has read notices: some by their ids, or all `until` a time."""
+    if len(body) != 1:
+        raise invalid([{"loc": (name,), "msg": "either ids or until"} for name in ("ids", "until")])
     await doors.notices.read(who, parsed(Meant, body).conditions())
     return Json({"unread": await doors.notices.unread(who)})
 

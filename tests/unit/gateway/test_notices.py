@@ -161,3 +161,10 @@ def test_deliveries_are_found_by_what_became_of_them_and_in_the_own_tenant_alone
 def test_what_is_no_query_is_refused(parameters: dict[str, list[str]]) -> None:
     with pytest.raises(InvalidQuery):
         DeliveryQuery.parse(parameters)
+
+
+@pytest.mark.parametrize("word", ["1", "0", "yes", "", "True"])
+def test_true_and_false_are_the_words(word: str) -> None:
+    assert NoticeQuery.parse({"unread": ["true"]}).unread
+    with pytest.raises(InvalidQuery):
+        NoticeQuery.parse({"unread": [word]})
