@@ -10,7 +10,7 @@ Manifest = dict[str, Any]
 #: Doors that the outside comes in by.
 OUTSIDE: Final = {"gateway": ("http",), RELAY: ("technicians", "edges")}
 #: From whom a program takes calls inside.
-CALLERS: Final = {"attachment": "gateway"}
+CALLERS: Final = {"attachment": ("gateway", "notification")}
 
 
 def policies(programs: Iterable[str]) -> Iterator[Manifest]:
@@ -30,16 +30,16 @@ def _in(program: str) -> Iterator[Manifest]:
     yield {"from": [monitoring], "ports": [_port(PORT)]}
     if doors := OUTSIDE.get(program):
         yield {"ports": [_port(DOORS[program][door]) for door in doors]}
-    if caller := CALLERS.get(program):
-        calls = [{"podSelector": {"matchLabels": labels(caller)}}]
+    if callers := CALLERS.get(program):
+        calls = [{"podSelector": {"matchLabels": labels(caller)}} for caller in callers]
         yield {"from": calls, "ports": [_port(number) for number in DOORS[program].values()]}
 
 
 def _out(program: str) -> Iterator[Manifest]:
     yield {"to": [{"podSelector": {"matchLabels": {"strimzi.io/cluster": CLUSTER}}}], "ports": [_port(9093)]}
     yield {"to": [{"podSelector": {"matchLabels": {"app": "callout-mongodb"}}}], "ports": [_port(27017)]}
-    for callee, caller in CALLERS.items():
-        if caller == program:
+    for callee, callers in CALLERS.items():
+        if program in callers:
             ports = [_port(number) for number in DOORS[callee].values()]
             yield {"to": [{"podSelector": {"matchLabels": labels(callee)}}], "ports": ports}
     match program:

@@ -23,7 +23,7 @@ DOORS: Final = {
 SHARED_KEYS: Final = {
     "gateway": ("internal_key", "sealing_key"),
     "attachment": ("internal_key",),
-    "notification": ("sealing_key",),
+    "notification": ("internal_key", "sealing_key"),
 }
 OWN: Final[dict[str, dict[str, str]]] = {
     "attachment": {"ATTACHMENT_API_HOST": "0.0.0.0", "ATTACHMENT_API_PORT": "8001"},  # noqa: S104 - in a pod
@@ -37,6 +37,7 @@ OWN: Final[dict[str, dict[str, str]]] = {
         "GATEWAY_API_PORT": "8000",
         "GATEWAY_ATTACHMENT_URL": "http://attachment:8001",
     },
+    "notification": {"NOTIFICATION_ATTACHMENT_URL": "http://attachment:8001"},
     RELAY: {
         "REMOTE_SESSION_RELAY_HOST": "0.0.0.0",  # noqa: S104 - in a pod
         "REMOTE_SESSION_RELAY_PORT": "2222",
