@@ -27,10 +27,18 @@ WEIGHTS = {
 class Blows:
     """Deals seeded blows one after the other, each once what it hits is there again."""
 
-    def __init__(self, stack: RunningStack, *, seed: int, weights: dict[str, int] = WEIGHTS) -> None:
+    def __init__(
+        self,
+        stack: RunningStack,
+        *,
+        seed: int,
+        weights: dict[str, int] = WEIGHTS,
+        frozen: tuple[float, float] = (SESSION_SECONDS + 0.5, SESSION_SECONDS + 3),
+    ) -> None:
         self._stack = stack
         self._random = random.Random(seed)
         self._weights = weights
+        self._frozen = frozen
         self.dealt: Counter[str] = Counter()
 
     async def deal(self, number: int, *, pause: tuple[float, float] = (0.2, 1.5)) -> None:
@@ -65,11 +73,11 @@ class Blows:
         return pid
 
     async def _freeze(self, service: str) -> None:
-        """Stop a worker until its partitions have moved, then wake it: a zombie."""
+        """Stop a worker until others have what it had, then wake it: a zombie."""
         pid = self._send(service, signal.SIGSTOP)
         if pid is None:
             return
-        await asyncio.sleep(self._random.uniform(SESSION_SECONDS + 0.5, SESSION_SECONDS + 3))
+        await asyncio.sleep(self._random.uniform(*self._frozen))
         os.kill(pid, signal.SIGCONT)
 
     async def _fail(self) -> None:
