@@ -1,6 +1,5 @@
 """Servers that let nobody in without a name, as compose has them, and processes of services that have one."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any, Self
 
 from deploy.access.secret_files import ADMIN, KEY_FILE, SHARED, password_of
 from deploy.embedded.data_folder import free_port, is_listening
-from deploy.embedded.kafka import java_program
+from deploy.embedded.java import Java
 from deploy.embedded.kafka_jars import ensure_jars
 from deploy.embedded.mongodb import mongod_program
 from tests.stack import PROJECT, callout, clean_environment, wait_until
@@ -104,8 +103,7 @@ class SecuredServers:
         text += "num.partitions=1\noffsets.topic.num.partitions=4\ntransaction.state.log.num.partitions=4\n"
         properties = self.folder / "server.properties"
         properties.write_text(text)
-        quiet = ("-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
-        java = (java_program(), *quiet, "-cp", os.pathsep.join(map(str, ensure_jars())))
+        java = Java(ensure_jars()).command()
         scram = f"SCRAM-SHA-512=[name={ADMIN},password={password}]"
         identity = ("--cluster-id", "MkU3OEVBNTcwNTJENDM2Qg", "--config", str(properties))
         subprocess.run(
