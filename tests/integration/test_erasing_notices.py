@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from deploy.erasing_notices import Whom, delete_of_cases, erase_notices
+from deploy.tenant_config import read_config
 from services.gateway.domain.notices import notice_document
 from services.gateway.notices import Notices
 from services.notification.channels.port import Address, Parcel
@@ -144,6 +145,8 @@ async def test_what_was_for_somebody_goes_and_what_others_are_told_stays_without
         assert json.loads(own["notice"]) == {"text": "mine", "by": "bob"}
         (hooked,) = [each for each in left["deliveries"] if each["recipient"] == "hook:erp"]
         assert json.loads(hooked["payload"])["data"]["actor"]["id"] == NOBODY
+        chosen = {each.name for each in await read_config(infra.bootstrap_servers) if each.tenant == kept.tenant}
+        assert chosen == {"bob"}
         assert await kept.erase() == 0
 
 
