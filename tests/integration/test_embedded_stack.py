@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import Callable
 
 import psutil
@@ -138,7 +139,15 @@ def occupied(address: str) -> socket.socket:
     with contextlib.suppress(OSError):  # then somebody else has it already
         holder.bind((host, int(port)))
         holder.listen()
+        threading.Thread(target=turn_away, args=(holder,), daemon=True).start()
     return holder
+
+
+def turn_away(holder: socket.socket) -> None:
+    """Close every connection at once: who asks a port that is silent waits for half a minute."""
+    with contextlib.suppress(OSError):  # closed
+        while True:
+            holder.accept()[0].close()
 
 
 def test_its_own_servers_are_not_started_where_others_are_named(infra: RunningStack, fresh_stack: Start) -> None:

@@ -84,7 +84,7 @@ async def test_files_outlast_a_lost_database_and_those_of_an_erased_person_go(
         assert [await bytes_of(ann, file) for file in (lost, removed)] == [404, 404]
         again = await put(ann, case, since, "once more.bin")
         assert await bytes_of(bob, again) == since
-    site.callout("verify", "--settle", "60")
+    site.callout("verify")
     site.stop()
 
     counted = site.callout("erase", *WHOM, "--dry-run")
