@@ -3,9 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import orjson
+
+from tests.chaos.load import HASTY, HASTY_SECONDS
 
 LEVELS_MAX = 3
 PERCENTS = (50, 75, 100)
@@ -24,6 +27,7 @@ class Life:
     ended: bool = False
     names: Counter[str] = field(default_factory=Counter)
     steps: list[tuple[str, str]] = field(default_factory=list)
+    rests: list[float] = field(default_factory=list)
 
     @property
     def deleted(self) -> bool:
@@ -50,6 +54,10 @@ def lives(histories: Histories) -> dict[str, Life]:
             name = name_of(record)
             life.names[name] += 1
             life.steps.append((name, body["at"]))
+            if body["change"].get("reason") == "by_itself":
+                life.names[f"{name} by itself"] += 1
+                before, after = (datetime.fromisoformat(step["at"]) for step in body["case"]["status_history"][-2:])
+                life.rests.append((after - before).total_seconds())
             if name == "merged":
                 life.merged_into = body["change"]["into"]
             elif name == "unmerged":
@@ -104,8 +112,20 @@ def _of_families(alive: Mapping[str, Life]) -> Iterator[str]:
             yield f"{case_id} is at level {height}"
 
 
+def _by_themselves(cases: Mapping[str, Life]) -> Iterator[str]:
+    """Yield the cases that did not close or go to the archive by themselves in time, or did it too early."""
+    for case_id, life in cases.items():
+        if any(rest < HASTY_SECONDS for rest in life.rests) or (life.rests and life.state["tenant_id"] != HASTY):
+            yield f"{case_id} took a step by itself after {life.rests} s"
+        ended = life.state["state"] in {"RESOLVED", "CLOSED"} or (
+            life.state["state"] == "CANCELLED" and not _duplicate(life)
+        )
+        if life.state["tenant_id"] == HASTY and ended and not life.deleted:
+            yield f"{case_id} is still {life.state['state']}: {life.steps[-3:]}"
+
+
 def mistimed(cases: Mapping[str, Life], told: list[Any]) -> list[str]:
-    """Return shares of time that were told twice, or never though the case only ever waited; so with escalations."""
+    """Return what time did twice, too early or not at all: shares, escalations, closings, ways to the archive."""
     shares: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     heard: Counter[str] = Counter()
     for record in told:
@@ -117,6 +137,7 @@ def mistimed(cases: Mapping[str, Life], told: list[Any]) -> list[str]:
         for share, bodies in shares.items()
         if len(bodies) > 1
     ]
+    found += _by_themselves(cases)
     for case_id, life in cases.items():
         waited = len(life.state["status_history"]) == 1 and not life.deleted
         if waited and not life.state.get("first_response_at"):

@@ -15,6 +15,8 @@ from aiokafka.errors import KafkaError
 from tests.chaos.people import People
 
 TENANTS = ("acme", "globex")
+#: In this one cases close, and go to the archive, by themselves so soon.
+HASTY, HASTY_SECONDS = "globex", 3.6
 COMMANDS_PER_TURN = 3
 FAULTS = ("E1", "E2", "E3", "E4")
 

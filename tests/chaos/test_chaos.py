@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.chaos.blows import Blows
-from tests.chaos.load import TENANTS, Load, Sent
+from tests.chaos.load import HASTY, HASTY_SECONDS, TENANTS, Load, Sent
 from tests.chaos.reader import counts, inspect, still_due
 from tests.stack import RunningStack
 
@@ -22,8 +22,9 @@ PROMISES = dict.fromkeys(("blocker", "high", "medium", "low", "trivial"), PROMIS
 WANTED = {
     *("created", "occurred", "occurrences_returned", "assigned", "started", "held", "resolved", "closed", "reopened"),
     *("cancelled", "archived", "deleted", "escalated", "shared", "note_added", "tagged", "watched", "attached"),
-    *("merged", "unmerged", "linked", "unlinked"),
+    *("merged", "unmerged", "linked", "unlinked", "closed by itself", "archived by itself"),
 }
+BY_THEMSELVES = {f"{name}_hours": HASTY_SECONDS / 3600 for name in ("auto_close_working", "auto_archive")}
 FAST = {"INTAKE_RETRY_FOR_SECONDS": "20", "WORKFLOW_RETRY_FOR_SECONDS": "20"}
 
 
@@ -34,7 +35,9 @@ def tenants() -> str:
         "sla": {"default": {"targets": PROMISES}},
         "counterpart": {"maker": {}},
     }
-    return "\n---\n".join(json.dumps({"tenant": tenant, **body}) for tenant in TENANTS)
+    hasty = body | {"settings": {"default": {**body["settings"]["default"], **BY_THEMSELVES}}}
+    each = ({"tenant": tenant, **(hasty if tenant == HASTY else body)} for tenant in TENANTS)
+    return "\n---\n".join(map(json.dumps, each))
 
 
 async def quiet(stack: RunningStack, sent: Sent, *, due_within: float = 0) -> float:
