@@ -75,7 +75,6 @@ def test_a_topic_of_a_counterpart_is_known_by_its_template() -> None:
 OPTIONAL = {
     ("edge_adapter", "Read", "device.registry.v1"),
     ("notification", "Write", "case.commands.v1"),
-    ("gateway", "Write", "session.commands.v1"),
     (RELAY, "Read", "session.events.v1"),
     (RELAY, "Write", "session.commands.v1"),
 }

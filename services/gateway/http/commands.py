@@ -17,7 +17,7 @@ from services.gateway.http.ledger import Ledger, digest_of
 from services.gateway.http.outcomes import Outcome, Outcomes
 from services.gateway.http.problems import NOT_FOUND
 from services.gateway.http.watch import Versions, Watch
-from shared.contracts.catalogue import CASE_COMMANDS
+from shared.contracts.catalogue import CASE_COMMANDS, SESSION_COMMANDS
 from shared.contracts.commands import COMMANDS, command_type
 from shared.contracts.envelope import Message, message
 from shared.contracts.fields import utc_milliseconds
@@ -80,7 +80,7 @@ class Answer:
 class Desk:
     """Takes commands for cases from people; one desk in a process."""
 
-    tells = (TOLD,)
+    tells = (TOLD, SESSION_COMMANDS)
 
     def __init__(self, line: Line, outcomes: Outcomes, views: Cases, ledger: Ledger, *, wait_seconds: float) -> None:
         self._line = line
