@@ -152,7 +152,7 @@ async def ends(stack: RunningStack) -> tuple[Ends, list[dict[str, Any]]]:
 
 
 @pytest.mark.chaos
-@pytest.mark.skipif("CHAOS_BLOWS" not in os.environ, reason="how long it takes on a quiet machine is not known yet")
+@pytest.mark.skipif("CHAOS_BLOWS" not in os.environ, reason="takes half a minute of a quiet machine: make chaos")
 @pytest.mark.timeout(120 + BLOWS * 20)
 async def test_blows_keep_no_notification_from_anybody_and_what_comes_twice_is_counted(
     fresh_stack: Callable[..., RunningStack], tmp_path: Path
