@@ -55,7 +55,7 @@ def request(course: Course, command: RequestSession) -> str | Refused:
 
 def activate(course: Course, command: ActivateSession) -> str | Refused:
     """Offer an inactive session to the device again, under the same lease."""
-    held = _own(course, command)
+    held = own_session(course, command)
     if isinstance(held, Refused):
         return held
     if not leads("activate", held.session.state):
@@ -73,7 +73,7 @@ def activate(course: Course, command: ActivateSession) -> str | Refused:
 
 def deactivate(course: Course, command: DeactivateSession) -> str | Refused:
     """Take the ways of a session down; its lease goes on."""
-    held = _own(course, command)
+    held = own_session(course, command)
     if isinstance(held, Refused):
         return held
     if not leads("deactivate", held.session.state):
@@ -154,8 +154,8 @@ def _begun(course: Course, command: RequestSession, case: CaseFacts, services: t
     return held
 
 
-def _own(course: Course, command: OfSession) -> Held | Refused:
-    """Return a session that is the asker's own."""
+def own_session(course: Course, command: OfSession) -> Held | Refused:
+    """Return the session that a command is about, if it is the asker's own."""
     held = course.device.find(command.session_id)
     actor = command.actor
     if held is None or held.session.case_id != command.case_id:

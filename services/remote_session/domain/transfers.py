@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from services.remote_session.domain.answers import NO_SESSION, NOT_REQUESTER, Refused
+from services.remote_session.domain.answers import Refused
+from services.remote_session.domain.asking import own_session
 from services.remote_session.domain.course import Course
 from services.remote_session.domain.state import Held, is_live
 from services.remote_session.domain.transferring import OVER, is_over, moved
@@ -21,7 +22,7 @@ NEWS: Final[Mapping[bool, str]] = {True: "transferred", False: "progressed"}
 
 def transfer(course: Course, command: TransferFile) -> str | Refused:
     """Put a file into the queue; it is this one's turn as soon as the session is a way to the machine."""
-    held = _own(course, command)
+    held = own_session(course, command)
     if isinstance(held, Refused):
         return held
     session = held.session
@@ -123,19 +124,8 @@ def _tell(course: Course, held: Held, transfer: Transfer) -> None:
     course.tell(NEWS[transfer.state in OVER], change, held=held, transfer=transfer)
 
 
-def _own(course: Course, command: OfSession) -> Held | Refused:
-    held = course.device.find(command.session_id)
-    actor = command.actor
-    if held is None or held.session.case_id != command.case_id:
-        return NO_SESSION
-    if actor.tenant_id not in {held.session.tenant_id, held.session.by.tenant_id}:
-        return NO_SESSION
-    mine = (actor.id, actor.tenant_id) == (held.session.by.id, held.session.by.tenant_id)
-    return held if mine else NOT_REQUESTER
-
-
 def _found(course: Course, command: OfSession, transfer_id: str) -> tuple[Held, Transfer] | Refused:
-    held = _own(course, command)
+    held = own_session(course, command)
     if isinstance(held, Refused):
         return held
     known = next((each for each in held.session.transfers if each.id == transfer_id), None)
