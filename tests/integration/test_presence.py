@@ -104,6 +104,7 @@ async def test_a_device_whose_clock_was_set_back_is_believed_once_it_goes_on(pla
     [device] = plant.devices(interval_s=1)
     async with plant.watch() as watcher:
         await device.connect(epoch=1_000)
+        await watcher.until(lambda: watcher.story(device.key) == [("online", "birth")])
         device.crash()
         await watcher.until(lambda: watcher.story(device.key)[1:] == [("offline", "will")])
         await device.connect(epoch=5)
