@@ -57,6 +57,9 @@ broker.heartbeat.interval.ms=500
 group.min.session.timeout.ms=1000
 group.initial.rebalance.delay.ms=0
 
+# A position is written at once, not gathered with others for 5 ms: each hop of an idle message waits for one.
+group.coordinator.append.linger.ms=0
+
 # A dead producer's open transaction holds back read_committed readers: end it soon after its timeout.
 transaction.max.timeout.ms=60000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
