@@ -11,7 +11,7 @@ import yaml
 from deploy.docs import headers
 from deploy.docs.examples import Example, examples_of
 from deploy.docs.schemas import Schema, body_schemas, message_bodies
-from deploy.docs.speakers import Voice, build_services, voices
+from deploy.docs.speakers import Voice, voices
 from deploy.topics import RETENTION, Catalogue
 from shared.contracts.catalogue import CATALOGUE, TENANT_CONFIG, Topic
 
@@ -60,7 +60,7 @@ def render() -> str:
 @cache
 def document() -> Document:
     """Return the document, which is made once and only read."""
-    spoken = [voice for service in build_services() for voice in voices(service)]
+    spoken = voices()
     heard = {voice.topic for voice in spoken if voice.group}
     bodies, definitions = body_schemas()
     channels = {channel_id(topic.name): _channel(topic, bodies) for topic in CATALOGUE.values()}
@@ -74,7 +74,7 @@ def document() -> Document:
             "version": tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"],
             "description": ABOUT,
             "license": {"name": "Apache-2.0"},
-            "tags": [{"name": name, "description": f"What the service {name} hears and says."} for name in services],
+            "tags": [{"name": name, "description": f"What {name} hears and says."} for name in services],
         },
         "defaultContentType": "application/json",
         "servers": {"kafka": _server()},

@@ -1,7 +1,6 @@
 """What attachment is made of."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -59,7 +58,7 @@ def build(settings: AttachmentSettings) -> Service:
     commands, events = hear(Commands(), files), hear(CaseEvents(), database.documents("cases"))
     clock = Clock(
         [Wakes(FILES_DUE, files)],
-        tells=(replace(ATTACHMENT_COMMANDS, types={WAKE: ATTACHMENT_COMMANDS.types[WAKE]}),),
+        tells=(ATTACHMENT_COMMANDS.only(WAKE),),
         owns=lambda: commands.owns(0),
         bootstrap_servers=settings.kafka_bootstrap_servers,
         interval_seconds=settings.clock_interval_seconds,

@@ -1,7 +1,6 @@
 """What attachment hears: commands to files, and which files cases name."""
 
 import re
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,11 +21,8 @@ SOURCE: Final = "/callout/attachment"
 FILE_ID: Final = re.compile(limits.UUID_PATTERN)
 NAMES: Final = {attachments.command_type(name): name for name in attachments.COMMANDS}
 CASE_NAMES: Final = {event_type(name): name for name in HEARD}
-DETACH: Final = replace(CASE_COMMANDS, types={command_type("detach"): CASE_COMMANDS.types[command_type("detach")]})
-ASKED: Final = replace(
-    ATTACHMENT_COMMANDS,
-    types={type_: ATTACHMENT_COMMANDS.types[type_] for type_ in map(attachments.command_type, ("link", "unlink"))},
-)
+DETACH: Final = CASE_COMMANDS.only(command_type("detach"))
+ASKED: Final = ATTACHMENT_COMMANDS.only(*map(attachments.command_type, ("link", "unlink")))
 
 
 def system(tenant_id: str) -> Actor:
@@ -82,7 +78,7 @@ class Commands(Room[Attachment]):
 class CaseEvents(Room[CaseFiles]):
     """What cases tell of files: each that comes or goes is told to the file itself."""
 
-    topic = replace(CASE_EVENTS, types={type_: CASE_EVENTS.types[type_] for type_ in CASE_NAMES})
+    topic = CASE_EVENTS.only(*CASE_NAMES)
     tells = (ASKED, DETACH)
     service = "attachment"
 

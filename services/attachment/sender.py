@@ -1,6 +1,5 @@
 """Sends commands to files, from those who took in bytes or looked through them."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +15,7 @@ SENT: Final = [command_type(name) for name in ("register", "record_scan", "remov
 class Sender:
     """Sends commands; when it returns they are on their topic, before whatever anybody says of the file later."""
 
-    tells = (replace(ATTACHMENT_COMMANDS, types={type_: ATTACHMENT_COMMANDS.types[type_] for type_ in SENT}),)
+    tells = (ATTACHMENT_COMMANDS.only(*SENT),)
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._line = KafkaLine(bootstrap_servers)

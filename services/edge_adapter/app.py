@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +148,7 @@ def _clock(
     seats = Seats(database.documents("seats"), gone_seconds=settings.seat_gone_seconds)
     return Clock(
         [Silences(database.documents("devices"), seats)],
-        tells=(replace(DEVICE_OBSERVATIONS, types={WAKE: DEVICE_OBSERVATIONS.types[WAKE]}),),
+        tells=(DEVICE_OBSERVATIONS.only(WAKE),),
         owns=owns,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         interval_seconds=settings.clock_interval_seconds,

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any, Final
@@ -56,12 +55,9 @@ class Bridge:
 
     tells = (
         DEVICE_SIGNALS,
-        replace(
-            DEVICE_OBSERVATIONS,
-            types={type_: DEVICE_OBSERVATIONS.types[type_] for type_ in (OBSERVED, ANSWERED, METRICS)},
-        ),
-        replace(INTAKE_DECISIONS, types={REFUSED_TYPE: INTAKE_DECISIONS.types[REFUSED_TYPE]}),
-        replace(DEVICE_REGISTRATIONS, types={name: DEVICE_REGISTRATIONS.types[name] for name in (REGISTER, CERTIFY)}),
+        DEVICE_OBSERVATIONS.only(OBSERVED, ANSWERED, METRICS),
+        INTAKE_DECISIONS.only(REFUSED_TYPE),
+        DEVICE_REGISTRATIONS.only(REGISTER, CERTIFY),
     )
 
     def __init__(

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -48,7 +47,7 @@ class Deliveries(Viewer):
     """
 
     topic = DEVICE_DELIVERIES
-    tells = (replace(DEVICE_OBSERVATIONS, types={SENT: DEVICE_OBSERVATIONS.types[SENT]}),)
+    tells = (DEVICE_OBSERVATIONS.only(SENT),)
     service = "edge_adapter"
 
     def __init__(

@@ -1,7 +1,6 @@
 """What the edge adapter hears on Kafka: what is asked of the registry of devices."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -25,7 +24,7 @@ class Registrations(Room[Device]):
 
     service = "edge_adapter"
     topic = DEVICE_REGISTRATIONS
-    tells = (DEVICE_REGISTRY, replace(DEVICE_OBSERVATIONS, types={OBSERVED: DEVICE_OBSERVATIONS.types[OBSERVED]}))
+    tells = (DEVICE_REGISTRY, DEVICE_OBSERVATIONS.only(OBSERVED))
 
     def key(self, incoming: Incoming) -> str:
         """Return the document of the device."""

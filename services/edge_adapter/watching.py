@@ -1,7 +1,6 @@
 """What the adapter hears on Kafka: what was seen of devices, and what they are asked to do."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -35,7 +34,7 @@ REBIRTH_SECONDS: Final = 10
 EXPIRES_AFTER: Final = timedelta(days=1)
 
 
-ORPHANS: Final = replace(DEVICE_OBSERVATIONS, types={METRICS: DEVICE_OBSERVATIONS.types[METRICS]})
+ORPHANS: Final = DEVICE_OBSERVATIONS.only(METRICS)
 
 
 class Observations(Room[Device]):
@@ -128,7 +127,7 @@ class DeviceCommands(Room[None]):
     """Commands to devices: each is handed on to where all that touches a device is decided in one order."""
 
     topic = DEVICE_COMMANDS
-    tells = (replace(DEVICE_OBSERVATIONS, types={COMMANDED: DEVICE_OBSERVATIONS.types[COMMANDED]}),)
+    tells = (DEVICE_OBSERVATIONS.only(COMMANDED),)
     service = SERVICE
     answers = True
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from services.intake import store
@@ -35,12 +34,7 @@ from shared.flow import Decision, Room
 
 SOURCE: Final = "/callout/intake"
 HEARD: Final = {event_type(name): name for name in (*ENDED, *REOPENED, RETURNED)}
-SENT: Final = replace(
-    CASE_COMMANDS,
-    types={
-        type_: CASE_COMMANDS.types[type_] for type_ in map(command_type, ("create", "occur", "clear", "flag_flapping"))
-    },
-)
+SENT: Final = CASE_COMMANDS.only(*map(command_type, ("create", "occur", "clear", "flag_flapping")))
 
 
 class KeyRoom(Room[Key]):
@@ -123,9 +117,7 @@ class Signals(KeyRoom):
 class CaseEvents(KeyRoom):
     """Cases that end, are reopened or hand signals back."""
 
-    topic = replace(
-        CASE_EVENTS, types={type_: CASE_EVENTS.types[type_] for type_ in HEARD if type_ in CASE_EVENTS.types}
-    )
+    topic = CASE_EVENTS.only(*(type_ for type_ in HEARD if type_ in CASE_EVENTS.types))
 
     def key(self, incoming: Incoming) -> str | None:
         """Return the document of the case's dedup key; nothing for a case without one."""

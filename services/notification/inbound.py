@@ -40,7 +40,7 @@ MISSED_MAX: Final = 1_000
 class Inbound:
     """Takes answers by mail and makes commands of them."""
 
-    tells = (CASE_COMMANDS,)
+    tells = (CASE_COMMANDS.only(*map(command_type, ("reply", "add_note"))),)
 
     def __init__(
         self,

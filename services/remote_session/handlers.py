@@ -41,9 +41,7 @@ TELLING: Final = (
 )
 TOLD_ITSELF: Final = ("observe_case", "observe_presence", "observe_registry", "define", "wake")
 OBSERVED: Final = {session_command_type(name) for name in TOLD_ITSELF}
-TO_ITSELF: Final = replace(
-    SESSION_COMMANDS, types={type_: body for type_, body in SESSION_COMMANDS.types.items() if type_ in OBSERVED}
-)
+TO_ITSELF: Final = SESSION_COMMANDS.only(*OBSERVED)
 ANSWERED: Final = {
     DeadCode.INVALID_DATA: RefusalCode.INVALID_COMMAND,
     DeadCode.UNKNOWN_TYPE: RefusalCode.UNKNOWN_COMMAND,
@@ -136,7 +134,7 @@ class Commands(SessionRoom):
 class CaseEvents(SessionRoom):
     """The service's own view of cases; where one changes that sessions may rest on, its device is told."""
 
-    topic = replace(CASE_EVENTS, types={event_type(name): CASE_EVENTS.types[event_type(name)] for name in TELLING})
+    topic = CASE_EVENTS.only(*map(event_type, TELLING))
     tells = (TO_ITSELF,)
     exclusive = True
 

@@ -1,6 +1,5 @@
 """What workflow is made of."""
 
-from dataclasses import replace
 from typing import Any
 
 from services.workflow.handlers import Commands
@@ -49,7 +48,7 @@ def build(settings: WorkflowSettings) -> Service:
     records = hear(TenantRecords(), database.documents("tenant_records"))
     clock = Clock(
         [Wakes(CASES_DUE, cases), retiming],
-        tells=(replace(CASE_COMMANDS, types={WAKE: CASE_COMMANDS.types[WAKE]}),),
+        tells=(CASE_COMMANDS.only(WAKE),),
         owns=lambda: commands.owns(0),
         bootstrap_servers=settings.kafka_bootstrap_servers,
         interval_seconds=settings.clock_interval_seconds,

@@ -19,6 +19,7 @@ from services.workflow.reports import OF_CASES, report_message
 from services.workflow.shared_topics import SharedTopics
 from services.workflow.sharing import share_events
 from services.workflow.telling import (
+    TO_CASES,
     event_message,
     outcome_message,
     send_messages,
@@ -62,7 +63,7 @@ class Commands(Room[Case]):
     """Every change of a case is a command, decided here and nowhere else."""
 
     topic = CASE_COMMANDS
-    tells = (CASE_EVENTS, SHARED_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, CASE_COMMANDS, OPS_AUDIT, OPS_SLA, OF_CASES)
+    tells = (CASE_EVENTS, SHARED_EVENTS, CASE_SNAPSHOTS, CASE_OUTCOMES, TO_CASES, OPS_AUDIT, OPS_SLA, OF_CASES)
     service = "workflow"
     exclusive = True
     answers = True

@@ -30,8 +30,8 @@ from shared.flow import Decision, Room
 SOURCE: Final = "/callout/workflow"
 SCHEMA: Final = 1
 MONTHS_MAX: Final = 24
-OF_CASES: Final = replace(OPS_RELIABILITY, types={CASE_RELIABILITY: OPS_RELIABILITY.types[CASE_RELIABILITY]})
-OF_MODELS: Final = replace(OPS_RELIABILITY, types={MODEL_RELIABILITY: OPS_RELIABILITY.types[MODEL_RELIABILITY]})
+OF_CASES: Final = OPS_RELIABILITY.only(CASE_RELIABILITY)
+OF_MODELS: Final = OPS_RELIABILITY.only(MODEL_RELIABILITY)
 
 
 def report_message(report: SlaShare | CaseMeasures, incoming: Incoming) -> Message:

@@ -20,6 +20,10 @@ from shared.contracts.fields import rfc3339
 from shared.contracts.ids import derived_id
 from shared.contracts.words import RefusalCode, Role
 
+#: What cases say to one another.
+TO_CASES: Final = CASE_COMMANDS.only(
+    *map(command_type, ("link", "unlink", "refuse_link", "end_with_target", "reopen_with_target"))
+)
 SOURCE: Final = "/callout/workflow"
 NOTING: Final = frozenset({"add_note", "reply", "request_action"})
 #: The last field of the state of a deleted case; what outsiders write cannot end like this.

@@ -1,7 +1,7 @@
 """What the contract says of one topic."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -31,6 +31,10 @@ class Topic:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bases", frozenset(name.rsplit(".v", 1)[0] for name in self.types))
+
+    def only(self, *types: str) -> "Topic":
+        """Return the topic with these of its types alone: what one program hears or tells there."""
+        return replace(self, types={type_: self.types[type_] for type_ in types})
 
     @property
     def template(self) -> bool:

@@ -22,7 +22,7 @@ from tests.bench.report import Finding
 from tests.bench.throughput import COMMANDS, SIGNALS
 
 PER_SECOND = 5
-#: What comes first, and is not counted: an idle system is one that has run for a while, Kafka's just-in-time compiler too.
+#: What comes first and is not counted: an idle system has run for a while, and so has Kafka's just-in-time compiler.
 WARM_UP, WARM_UP_PER_SECOND = 500, 25
 ANSWER_SECONDS = 20
 DOCUMENT_BYTES = {"intake": 850, "workflow": 2400}

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from jsonschema import Draft7Validator
@@ -10,6 +10,8 @@ from jsonschema import Draft7Validator
 Headers = Mapping[str, str]
 #: Programs of ours that are no service of the document, and what they tell is told by services as well.
 TOOLS = {"supervisor", "cli"}
+#: Programs that speak in the name of a service, of whose parts they are.
+PROGRAMS = {"remote_session": ("remote_session", "relay")}
 
 
 class Record(Protocol):
@@ -61,8 +63,10 @@ class Contract:
         if name is None:
             yield f"{what}: the document does not know it"
             return
-        operation = self._document["operations"].get(f"{service}.send.{channel}", {"messages": ()})
-        said = {"$ref": f"#/channels/{channel}/messages/{name}"} in operation["messages"]
+        said = any(
+            {"$ref": f"#/channels/{channel}/messages/{name}"} in self._told_by(program, channel)
+            for program in PROGRAMS.get(service, (service,))
+        )
         if service not in TOOLS and not said:
             yield f"{what}: the document does not say that this service tells it"
         data = None if name == "dead" else json.loads(record.value or b"null")
@@ -79,6 +83,11 @@ class Contract:
             *(f"header {header} is not described" for header in undescribed),
             *self._errors("data", message["payload"], data),
         ]
+
+    def _told_by(self, program: str, channel: str) -> Sequence[Mapping[str, str]]:
+        operation = self._document["operations"].get(f"{program}.send.{channel}", {"messages": ()})
+        told: Sequence[Mapping[str, str]] = operation["messages"]
+        return told
 
     def _errors(self, what: str, schema: Mapping[str, Any], value: Any) -> list[str]:
         found = self._validator(schema).iter_errors(value)

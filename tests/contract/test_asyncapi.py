@@ -9,13 +9,23 @@ import pytest
 import yaml
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from deploy.access.plan import RELAY
 from deploy.docs.__main__ import DOCS
 from deploy.docs.asyncapi import channel_id
 from deploy.docs.headers import key_schema, written_by_others
 from deploy.docs.schemas import tidy
 from deploy.docs.speakers import build_services
 from deploy.topics import Catalogue
-from shared.contracts.catalogue import CASE_OUTCOMES, CATALOGUE, SHARED_EVENTS, TENANT_CONFIG
+from services.remote_session.relay.ledger import WORDS
+from shared.contracts.catalogue import (
+    CASE_OUTCOMES,
+    CATALOGUE,
+    DEVICE_REGISTRY,
+    SESSION_COMMANDS,
+    SESSION_EVENTS,
+    SHARED_EVENTS,
+    TENANT_CONFIG,
+)
 from shared.contracts.envelope import read
 from shared.service import Service
 from tests.builders import Sent, encoded
@@ -112,6 +122,16 @@ def test_a_record_is_held_against_its_channel_and_its_speaker() -> None:
     assert list(CONTRACT.faults_of(record("case.gossip.v1")))
     assert not CONTRACT.is_foreign(record(ce_source="/erp"))
     assert CONTRACT.is_foreign(record("case.commands.v1", ce_source="/erp"))
+    report = "callout.session.report.v1"
+    example = DOCUMENT["channels"]["session.commands.v1"]["messages"][report]["examples"][0]
+    key = example["summary"].split("`")[1].encode()
+
+    def seen_by(source: str) -> Sent:
+        told = tuple((header, text.encode()) for header, text in (example["headers"] | {"ce_source": source}).items())
+        return Sent("session.commands.v1", encoded(example["payload"]), key, told)
+
+    assert list(CONTRACT.faults_of(seen_by("/callout/remote_session"))) == []
+    assert list(CONTRACT.faults_of(seen_by("/callout/gateway")))
     channels = DOCUMENT["channels"] | {"shared": {"address": "case.shared.{tenant}.v1", "messages": {}}}
     assert Contract({**DOCUMENT, "channels": channels}).channel_of("case.shared.acme.v1") == "shared"
 
@@ -130,7 +150,9 @@ def test_a_service_hears_what_the_document_says(service: Service) -> None:
     rooms = [s.room for s in service.subscriptions if s.room.topic.name != TENANT_CONFIG.name]
     known = {room.topic.name: set(room.topic.types) for room in rooms}
     assert {name: told_types(heard[name]) for name in groups if name != TENANT_CONFIG.name} == known
-    assert set(heard) - set(groups) <= {TENANT_CONFIG.name, CASE_OUTCOMES.name, channel_id(SHARED_EVENTS.name)}
+    assert set(heard) - set(groups) <= {
+        *(TENANT_CONFIG.name, CASE_OUTCOMES.name, DEVICE_REGISTRY.name, channel_id(SHARED_EVENTS.name)),
+    }
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
@@ -146,6 +168,15 @@ def test_a_service_tells_what_the_document_says(service: Service) -> None:
     by_parts = {channel_id(topic.name) for part in parts for topic in getattr(part, "tells", ())}
     by_parts |= {topic for topic in told if topic.startswith("ops.")}
     assert set(told) <= by_rooms | by_parts
+
+
+def test_the_relay_hears_and_tells_what_the_document_says_and_nothing_more() -> None:
+    assert {name: told_types(operation) for name, operation in operations(RELAY, "receive").items()} == {
+        SESSION_EVENTS.name: set(SESSION_EVENTS.types)
+    }
+    assert {name: told_types(operation) for name, operation in operations(RELAY, "send").items()} == {
+        SESSION_COMMANDS.name: set(WORDS)
+    }
 
 
 def test_who_hears_is_who_the_topics_are_made_for() -> None:

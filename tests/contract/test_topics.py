@@ -4,7 +4,7 @@ import pytest
 
 from deploy.access.plan import RELAY, Grant, Principal, principals, programs, user_of
 from deploy.docs.headers import written_by_others
-from deploy.docs.speakers import build_services, voices
+from deploy.docs.speakers import voices
 from deploy.topics import DAY_MILLISECONDS, RETENTION, Catalogue
 from services.workflow import shared_topics
 from shared.contracts.catalogue import CATALOGUE, OPS_DEAD_LETTERS, SHARED_EVENTS, Topic, contract_name, shared_topic
@@ -71,15 +71,6 @@ def test_a_topic_of_a_counterpart_is_known_by_its_template() -> None:
     assert contract_name("case.events.v1") == "case.events.v1"
 
 
-#: What services do in parts that are there only by a setting, or that do not say what they say.
-OPTIONAL = {
-    ("edge_adapter", "Read", "device.registry.v1"),
-    ("notification", "Write", "case.commands.v1"),
-    (RELAY, "Read", "session.events.v1"),
-    (RELAY, "Write", "session.commands.v1"),
-}
-
-
 def rights_on_topics(plan: list[Principal]) -> set[tuple[str, str, str]]:
     """Who may read and write what; a prefix stands for its template."""
     return {
@@ -91,8 +82,8 @@ def rights_on_topics(plan: list[Principal]) -> set[tuple[str, str, str]]:
 
 
 def test_every_program_may_read_and_write_what_it_does_as_it_runs_and_nothing_else() -> None:
-    spoken = [voice for service in build_services() for voice in voices(service)]
-    does = {(voice.service, "Write" if voice.says else "Read", voice.topic) for voice in spoken} | OPTIONAL
+    spoken = voices()
+    does = {(voice.service, "Write" if voice.says else "Read", voice.topic) for voice in spoken}
     buries = {(voice.service, "Write", f"{voice.topic}.dead") for voice in spoken if voice.group}
     services = [each for each in principals(Catalogue.load()) if each.database is not None]
     assert rights_on_topics(services) == does | buries, "say it in deploy/topics.yaml: heard_by, said_by, read_by"

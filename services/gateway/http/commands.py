@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, Protocol
 
 import orjson
 
 from services.gateway.domain.access import COMMANDS as GIVEN
+from services.gateway.domain.access import SESSION_COMMANDS as GIVEN_TO_SESSIONS
 from services.gateway.domain.access import Identity, may_give
 from services.gateway.domain.view import CaseView, HistoryEntry
 from services.gateway.http.arguments import command_data
@@ -22,13 +23,14 @@ from shared.contracts.commands import COMMANDS, command_type
 from shared.contracts.envelope import Message, message
 from shared.contracts.fields import utc_milliseconds
 from shared.contracts.ids import derived_id, fresh_id
+from shared.contracts.session_commands import session_command_type
 
 SOURCE: Final = "/callout/gateway"
 CREATE: Final = "create"
 TYPES: Final = {command_type(name) for name in GIVEN}
 #: What a counterpart is never told of, not even of its own doing.
 NEVER_SHARED: Final = {command_type(name).encode() for name in ("watch", "unwatch", "link", "unlink")}
-TOLD: Final = replace(CASE_COMMANDS, types={name: body for name, body in CASE_COMMANDS.types.items() if name in TYPES})
+TOLD: Final = CASE_COMMANDS.only(*map(command_type, GIVEN))
 
 
 class Cases(Versions, Protocol):
@@ -80,7 +82,7 @@ class Answer:
 class Desk:
     """Takes commands for cases from people; one desk in a process."""
 
-    tells = (TOLD, SESSION_COMMANDS)
+    tells = (TOLD, SESSION_COMMANDS.only(*map(session_command_type, GIVEN_TO_SESSIONS)))
 
     def __init__(self, line: Line, outcomes: Outcomes, views: Cases, ledger: Ledger, *, wait_seconds: float) -> None:
         self._line = line

@@ -31,12 +31,17 @@ log = structlog.get_logger()
 SOURCE: Final = "/callout/remote_session"
 POLL_MS: Final = 500
 USABLE: Final = frozenset({SessionState.CONNECTING, SessionState.ACTIVE})
+#: What a relay says of sessions: what the device answers, what itself sees, and how files go.
+WORDS: Final = tuple(session_command_type(name) for name in ("answer", "report", "report_file"))
 
 Changed = Callable[[SessionEvent], Awaitable[None]]
 
 
 class SessionLedger:
     """Follows `session.events.v1` from where the relay started, asks the store, and sends what the relay saw."""
+
+    hears = (SESSION_EVENTS,)
+    tells = (SESSION_COMMANDS.only(*WORDS),)
 
     def __init__(self, bootstrap_servers: str, sessions: Documents, tokens: Documents, changed: Changed) -> None:
         self._bootstrap_servers = bootstrap_servers
