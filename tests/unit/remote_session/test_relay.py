@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import os
+import resource
 import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,8 @@ from tests.unit.remote_session.machine import Machine
 
 HERE = "127.0.0.1"
 TOKEN = "a-token-of-tinas"
-#: So many at once; 500 with `SESSION_TUNNELS=500`.
-TUNNELS = int(os.environ.get("SESSION_TUNNELS", "40"))
+#: So many at once.
+TUNNELS = int(os.environ.get("SESSION_TUNNELS", "500"))
 pytestmark = [
     pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client"),
 ]
@@ -323,6 +324,16 @@ async def test_a_server_that_speaks_first_is_heard_from_its_first_byte_and_ends_
         await ssh.wait()
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Let this process, and those that it starts, have as many files open as the test needs."""
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, max(before, 8 * TUNNELS)), most))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+
+
+@pytest.mark.usefixtures("many_files")
 async def test_many_tunnels_are_open_at_once_and_each_carries_its_own(site: Site) -> None:
     server, number = await serve(greet)
     async with server:
@@ -658,6 +669,21 @@ async def test_direction_and_size_of_files_are_bounded(site: Site) -> None:
     assert (await sftp(site, into, f"get log {site.folder}/got2"))[0] == 1
     assert (await sftp(site, into, f"put {site.folder}/big big"))[0] == 1
     assert (root / "big").stat().st_size <= 100_000
+
+
+async def test_a_jump_ends_with_the_machines_side_though_nobody_ends_its_input(site: Site) -> None:
+    session_id = await site.active(port(9))
+    jump = await asyncio.create_subprocess_exec(
+        *("ssh", "-F", site.config(session_id), "-W", f"{session_id}:22", "relay"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert jump.stdin is not None
+    assert jump.stdout is not None
+    assert (await asyncio.wait_for(jump.stdout.readline(), 10)).startswith(b"SSH-2.0-")
+    jump.stdin.write(b"this is no SSH\r\n" * 100)
+    await asyncio.wait_for(jump.wait(), 5)
 
 
 async def test_a_session_for_ports_has_no_files_and_one_for_files_no_ports(site: Site) -> None:

@@ -20,7 +20,7 @@ from callout_agent.domain.allow import AllowList
 from callout_agent.sessions.doors import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Inner, Outer
 from callout_agent.sessions.filelog import Log
 from callout_agent.sessions.guard import Verdict, is_open, judge, way_into
-from callout_agent.sessions.holder import Holder
+from callout_agent.sessions.holder import Holder, Taken
 from callout_agent.sessions.jail import Jail
 
 CONTROL = "control"
@@ -71,9 +71,6 @@ class Dialler:
             0,
             server_factory=lambda: Inner(self),
             server_host_keys=self.identity.host_keys(),
-            sftp_factory=self._files,
-            process_factory=None,
-            allow_scp=False,
             encryption_algs=CIPHERS,
             agent_forwarding=False,
             x11_forwarding=False,
@@ -202,13 +199,16 @@ class Dialler:
                 sums = {"bytes_in": taken.bytes_in, "bytes_out": taken.bytes_out, "active_at": at}
                 self._say(session=taken.session["id"], news="progress", **sums)
 
-    def _files(self, channel: Any) -> Any:
-        taken = self.holder.find(channel.get_extra_info("username"))
-        if taken is None or taken.files is None:
-            raise asyncssh.SFTPPermissionDenied("this session is not for files")
-        way = way_into(self.rules(), taken.files)
-        if way is None:
-            raise asyncssh.SFTPPermissionDenied("this folder is not allowed any more")
-        session_id = taken.session["id"]
-        log = Log(lambda file: self._say(session=session_id, file=file))
-        return Jail(channel, {**taken.files, "direction": way}, taken.count, log, taken.made)
+    def files_of(self, taken: Taken) -> Callable[[Any], Jail] | None:
+        """Return what serves the files of a session; nothing if it has none, or the folder is not allowed any more."""
+        files = taken.files
+        way = way_into(self.rules(), files) if files is not None else None
+        if files is None or way is None:
+            return None
+        session_id, service = taken.session["id"], {**files, "direction": way}
+
+        def serve(channel: Any) -> Jail:
+            log = Log(lambda file: self._say(session=session_id, file=file))
+            return Jail(channel, service, taken.count, log, taken.made)
+
+        return serve

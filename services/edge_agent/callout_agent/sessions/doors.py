@@ -8,6 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import asyncssh
+from asyncssh.forward import SSHForwarder
+from asyncssh.stream import SSHServerStreamSession
 
 from callout_agent.sessions.guard import allows
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 RELAY = "relay"
 SSH_PORT = 22
+SFTP_VERSION = 3
 CHUNK = 256 * 1024
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 KEEPALIVE_SECONDS = 5
@@ -44,7 +47,29 @@ class Outer(asyncssh.SSHServer):
         """Lead a technician to the inner server, for a session that was taken."""
         if dest_port != SSH_PORT or self._dialler.holder.find(dest_host) is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no such session here")
-        return self._connection.forward_connection("127.0.0.1", self._dialler.port)
+        return self._lead()
+
+    async def _lead(self) -> Way:
+        loop = asyncio.get_running_loop()
+        try:
+            _, inner = await loop.create_connection(Way, "127.0.0.1", self._dialler.port)
+        except OSError as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, type(error).__name__) from None
+        return Way(inner)
+
+
+class Way(SSHForwarder):
+    """One side of the way between a technician and the inner server: when one side ends, both do.
+
+    What passes is SSH, which knows no end of one direction alone. A client that jumps (`ssh -W`) holds on to a way of
+    which it only heard the end of the other side's data, and with it what waits for the client's own end.
+    """
+
+    def eof_received(self) -> bool:
+        """End the way."""
+        self._eof_received = True
+        self.close()
+        return False
 
 
 class Inner(asyncssh.SSHServer):
@@ -80,6 +105,14 @@ class Inner(asyncssh.SSHServer):
             self._connection.abort()
         else:
             taken.inside.add(self._connection)
+
+    def session_requested(self) -> Any:
+        """Serve files, where the session is for files and their folder is still allowed; there is nothing else."""
+        taken = self._dialler.holder.find(self._session_id)
+        serve = self._dialler.files_of(taken) if taken is not None else None
+        if serve is None:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "this session is not for that")
+        return SSHServerStreamSession(None, serve, SFTP_VERSION)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         """Open a way to a target of this session that the machine's own rules have, too."""
