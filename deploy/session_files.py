@@ -23,11 +23,14 @@ OVER: Final = frozenset({"DONE", "FAILED", "CANCELLED", "EXPIRED"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A file to move: `in` to the machine or `out` of it, by its name below the endpoint's folder."""
+    """A file to move: `in` to the machine or `out` of it, by its name below the endpoint's folder.
+
+    One without a place here (`local`) goes from the machine into the case.
+    """
 
     direction: str
     name: str
-    local: Path
+    local: Path | None = None
 
 
 class FileMover:
@@ -45,15 +48,17 @@ class FileMover:
         Raises:
             NotOpened: it could not be queued, or the way did not come back.
         """
+        local = move.local
+        if local is None:
+            return await self._attached(move.name)
         body: dict[str, Any] = {"direction": move.direction, "name": move.name}
         if move.direction == "in":
-            body |= {"size": move.local.stat().st_size, "sha256": await asyncio.to_thread(_digest, move.local)}
-        session = told(await self._http.post(f"{self._path}/commands/transfer", json=body))
-        known = session["transfers"][-1]
+            body |= {"size": _size(local), "sha256": await asyncio.to_thread(_digest, local)}
+        known = await self._queued(body)
         ends = time.monotonic() + TRIED_SECONDS
         while True:
             try:
-                await self._over_sftp(move)
+                await self._over_sftp(move, local)
                 break
             except (OSError, asyncssh.Error) as error:
                 if isinstance(error, asyncssh.SFTPError) and not isinstance(error, asyncssh.SFTPConnectionLost):
@@ -64,7 +69,7 @@ class FileMover:
                 self._progress(f"{move.name}: lost, trying again")
                 await asyncio.sleep(PAUSE_SECONDS)
         if move.direction == "out":
-            came = {"size": move.local.stat().st_size, "sha256": await asyncio.to_thread(_digest, move.local)}
+            came = {"size": _size(local), "sha256": await asyncio.to_thread(_digest, local)}
             told(
                 await self._http.post(
                     f"{self._path}/commands/verify_transfer", json={**came, "transfer_id": known["id"]}
@@ -72,16 +77,37 @@ class FileMover:
             )
         return await self._end_of(known["id"])
 
+    async def _queued(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        session = told(await self._http.post(f"{self._path}/commands/transfer", json=body))
+        queued: Mapping[str, Any] = session["transfers"][-1]
+        return queued
+
+    async def _attached(self, name: str) -> Mapping[str, Any]:
+        """Have a file fetched by the relay and put into the case; return the transfer at its end."""
+        known = await self._queued({"direction": "out", "name": name, "attach": True})
+        last, moved_at = known, time.monotonic()
+        while last["state"] not in OVER and time.monotonic() - moved_at < TRIED_SECONDS:
+            await asyncio.sleep(PAUSE_SECONDS / 4)
+            found = await self._found(known["id"])
+            if found != last:
+                last, moved_at = found, time.monotonic()
+                self._progress(f"{name}: {last['state']} {last.get('offset', 0)}")
+        return last
+
+    async def _found(self, transfer_id: str) -> Mapping[str, Any]:
+        session = told(await self._http.get(self._path))
+        found: Mapping[str, Any] = next(each for each in session["transfers"] if each["id"] == transfer_id)
+        return found
+
     async def _end_of(self, transfer_id: str) -> Mapping[str, Any]:
         ends = time.monotonic() + JUDGED_SECONDS
         while True:
-            session = told(await self._http.get(self._path))
-            found: Mapping[str, Any] = next(each for each in session["transfers"] if each["id"] == transfer_id)
+            found = await self._found(transfer_id)
             if found["state"] in OVER or time.monotonic() > ends:
                 return found
             await asyncio.sleep(0.2)
 
-    async def _over_sftp(self, move: Move) -> None:
+    async def _over_sftp(self, move: Move, local: Path) -> None:
         ways = told(await self._http.get(self._path))["connect"]  # the machine may have come to another relay
         name = self._access.session["id"]
         folder = self._access.config.parent
@@ -102,19 +128,19 @@ class FileMover:
             inner.start_sftp_client() as sftp,
         ):
             if move.direction == "in":
-                await _send(sftp, move)
+                await _send(sftp, move.name, local)
             else:
-                await _fetch(sftp, move)
+                await _fetch(sftp, move.name, local)
 
 
-async def _send(sftp: asyncssh.SFTPClient, move: Move) -> None:
+async def _send(sftp: asyncssh.SFTPClient, name: str, local: Path) -> None:
     """Send what the machine does not have yet."""
-    size = move.local.stat().st_size
-    there = await sftp.stat(move.name) if await sftp.exists(move.name) else None
+    size = _size(local)
+    there = await sftp.stat(name) if await sftp.exists(name) else None
     offset = min(there.size or 0, size) if there is not None else 0
     mode = asyncssh.FXF_WRITE if there is not None else asyncssh.FXF_WRITE | asyncssh.FXF_CREAT
-    async with sftp.open(move.name, mode, encoding=None) as far:
-        with move.local.open("rb") as near:
+    async with sftp.open(name, mode, encoding=None) as far:
+        with local.open("rb") as near:
             near.seek(offset)
             await _pump(near.read, far.write, offset, size)
 
@@ -136,12 +162,12 @@ async def _pump(read: Callable[[int], bytes], write: Callable[..., Any], offset:
         await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def _fetch(sftp: asyncssh.SFTPClient, move: Move) -> None:
+async def _fetch(sftp: asyncssh.SFTPClient, name: str, local: Path) -> None:
     """Fetch what is not here yet, in order, so that what is here is whole."""
-    offset = move.local.stat().st_size if move.local.exists() else 0
-    async with sftp.open(move.name, asyncssh.FXF_READ, encoding=None) as far:
+    offset = _size(local)
+    async with sftp.open(name, asyncssh.FXF_READ, encoding=None) as far:
         size = (await far.stat()).size or 0
-        with move.local.open("ab") as near:
+        with local.open("ab") as near:
             near.truncate(min(offset, size))
             offset = min(offset, size)
             async for data in _ahead(far, offset, size):
@@ -162,6 +188,10 @@ async def _ahead(far: asyncssh.SFTPClientFile, offset: int, size: int) -> Any:  
         for task in asked:
             task.cancel()
         await asyncio.gather(*asked, return_exceptions=True)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _digest(path: Path) -> str:

@@ -233,7 +233,7 @@ class Stack:
         if ATTACHMENT not in self._workers:
             return {}
         url = f"http://{LOOPBACK}:{bytes_port(self.folder)}"
-        places = dict.fromkeys(("GATEWAY_ATTACHMENT_URL", "NOTIFICATION_ATTACHMENT_URL"), url)
+        places = {f"{service}_ATTACHMENT_URL": url for service in ("GATEWAY", "NOTIFICATION", "REMOTE_SESSION")}
         return places | {"CALLOUT_INTERNAL_KEY": internal_key(self.folder)}
 
     async def _start(self, name: str, make: Callable[[], Program | Sequence[Program]]) -> None:

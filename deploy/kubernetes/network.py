@@ -10,7 +10,7 @@ Manifest = dict[str, Any]
 #: Doors that the outside comes in by.
 OUTSIDE: Final = {"gateway": ("http",), RELAY: ("technicians", "edges")}
 #: From whom a program takes calls inside.
-CALLERS: Final = {"attachment": ("gateway", "notification")}
+CALLERS: Final = {"attachment": ("gateway", "notification", RELAY)}
 
 
 def policies(programs: Iterable[str]) -> Iterator[Manifest]:

@@ -24,6 +24,7 @@ SHARED_KEYS: Final = {
     "gateway": ("internal_key", "sealing_key"),
     "attachment": ("internal_key",),
     "notification": ("internal_key", "sealing_key"),
+    RELAY: ("internal_key",),
 }
 OWN: Final[dict[str, dict[str, str]]] = {
     "attachment": {"ATTACHMENT_API_HOST": "0.0.0.0", "ATTACHMENT_API_PORT": "8001"},  # noqa: S104 - in a pod
@@ -43,6 +44,7 @@ OWN: Final[dict[str, dict[str, str]]] = {
         "REMOTE_SESSION_RELAY_PORT": "2222",
         "REMOTE_SESSION_RELAY_EDGE_PORT": "2223",
         "REMOTE_SESSION_RELAY_FOLDER": "/volumes/relay",
+        "REMOTE_SESSION_ATTACHMENT_URL": "http://attachment:8001",
     },
 }
 VOLUMES: Final = {"edge_adapter": "identity", RELAY: "relay"}

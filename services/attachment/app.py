@@ -10,7 +10,7 @@ from services.attachment.blobs import Blobs, BlobStore, GridStore
 from services.attachment.clamd import Clamd
 from services.attachment.examiner import Examiner
 from services.attachment.giving import Giving
-from services.attachment.handlers import CaseEvents, Commands
+from services.attachment.handlers import CaseEvents, Commands, SessionEvents
 from services.attachment.http.app import make_app
 from services.attachment.mending import Mending
 from services.attachment.receiving import Receiving
@@ -55,7 +55,8 @@ def build(settings: AttachmentSettings) -> Service:
             alarm=operations.alarm,
         )
 
-    commands, events = hear(Commands(), files), hear(CaseEvents(), database.documents("cases"))
+    cases = database.documents("cases")
+    commands, events, sessions = hear(Commands(), files), hear(CaseEvents(), cases), hear(SessionEvents(), cases)
     clock = Clock(
         [Wakes(FILES_DUE, files)],
         tells=(ATTACHMENT_COMMANDS.only(WAKE),),
@@ -68,7 +69,7 @@ def build(settings: AttachmentSettings) -> Service:
     rooms = _Rooms(settings, database, files, commands, Limits(settings, tenants))
     before: list[Part] = [tenants, rooms.sender, rooms.receiving, rooms.giving]
     after: list[Part] = [clock, rooms.sweeper, rooms.examiner, rooms.server()]
-    return Service(settings, broker, [commands, events], database, operations, before=before, after=after)
+    return Service(settings, broker, [commands, events, sessions], database, operations, before=before, after=after)
 
 
 class _Rooms:

@@ -1,6 +1,7 @@
-"""What attachment hears: commands to files, and which files cases name."""
+"""What attachment hears: commands to files, which files cases name, and which ones sessions brought."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,11 +10,19 @@ from services.attachment.domain import Attachment, CaseFiles, decide, follow
 from services.attachment.domain.case_files import HEARD, Change
 from shared.contracts import attachments, limits
 from shared.contracts.case import Actor
-from shared.contracts.catalogue import ATTACHMENT_COMMANDS, ATTACHMENT_EVENTS, CASE_COMMANDS, CASE_EVENTS
+from shared.contracts.catalogue import (
+    ATTACHMENT_COMMANDS,
+    ATTACHMENT_EVENTS,
+    CASE_COMMANDS,
+    CASE_EVENTS,
+    SESSION_EVENTS,
+)
 from shared.contracts.commands import command_type
 from shared.contracts.envelope import Incoming, Message, encode, message
 from shared.contracts.events import event_type
 from shared.contracts.ids import derived_id
+from shared.contracts.session_words import TransferState
+from shared.contracts.sessions import event_type as session_event_type
 from shared.contracts.words import Role
 from shared.flow import Decision, Room
 
@@ -22,7 +31,10 @@ FILE_ID: Final = re.compile(limits.UUID_PATTERN)
 NAMES: Final = {attachments.command_type(name): name for name in attachments.COMMANDS}
 CASE_NAMES: Final = {event_type(name): name for name in HEARD}
 DETACH: Final = CASE_COMMANDS.only(command_type("detach"))
+TO_CASES: Final = CASE_COMMANDS.only(*map(command_type, ("attach", "detach")))
+TRANSFERRED: Final = session_event_type("transferred")
 ASKED: Final = ATTACHMENT_COMMANDS.only(*map(attachments.command_type, ("link", "unlink")))
+PROPOSED: Final = ATTACHMENT_COMMANDS.only(attachments.command_type("propose"))
 
 
 def system(tenant_id: str) -> Actor:
@@ -31,10 +43,10 @@ def system(tenant_id: str) -> Actor:
 
 
 class Commands(Room[Attachment]):
-    """Commands to files: each changes one file, and may have a case let go of it."""
+    """Commands to files: each changes one file, and may have a case take it, or let go of it."""
 
     topic = ATTACHMENT_COMMANDS
-    tells = (ATTACHMENT_EVENTS, DETACH)
+    tells = (ATTACHMENT_EVENTS, TO_CASES)
     service = "attachment"
     exclusive = True
     answers = True
@@ -64,6 +76,8 @@ class Commands(Room[Attachment]):
         ]
         if outcome.detach is not None:
             messages.append(_detach(incoming, *outcome.detach, incoming.data.attachment_id))
+        if outcome.attach is not None and own is not None:
+            messages.append(_attach(incoming, *outcome.attach, own))
         return Decision(outcome.attachment, "", messages)
 
     def from_document(self, document: dict[str, Any]) -> Attachment:
@@ -95,6 +109,47 @@ class CaseEvents(Room[CaseFiles]):
             own, CASE_NAMES[incoming.type], event.case_id, event.case.tenant_id, event.actor, event.change
         )
         return Decision(after if changes else None, "", [m for change in changes for m in _told(incoming, change)])
+
+    def from_document(self, document: dict[str, Any]) -> CaseFiles:
+        """Read the files of a case."""
+        return store.read_case(document)
+
+    def to_document(self, state: CaseFiles) -> dict[str, Any]:
+        """Write the files of a case down."""
+        return store.case_document(state)
+
+
+class SessionEvents(Room[CaseFiles]):
+    """What remote sessions tell of files that are to be attached; it keeps nothing."""
+
+    topic = SESSION_EVENTS.only(TRANSFERRED)
+    tells = (PROPOSED,)
+    service = "attachment"
+
+    def key(self, incoming: Incoming) -> None:
+        """Need no document: the file itself decides."""
+
+    def hand_on(self, incoming: Incoming) -> Sequence[Message]:
+        """Have the case asked to take a file that came whole: what was stored is what the machine sent."""
+        event = incoming.data
+        file, session = event.transfer, event.session
+        if file is None or session is None or file.attachment_id is None or file.state is not TransferState.DONE:
+            return ()
+        body = attachments.Propose(
+            attachment_id=file.attachment_id,
+            tenant_id=session.by.tenant_id,
+            actor=session.by,
+            case_id=session.case_id,
+            case_tenant_id=event.change["case_tenant_id"],
+            sha256=file.machine_sha256,
+        )
+        id_ = derived_id("propose", incoming.place, file.attachment_id)
+        trace = {"cause_id": incoming.id, "traceparent": incoming.traceparent}
+        return (command_message("propose", body, id_=id_, time=incoming.now, **trace),)
+
+    def decide(self, incoming: Incoming, own: CaseFiles | None, guide: CaseFiles | None) -> Decision[CaseFiles]:  # noqa: ARG002
+        """Decide nothing."""
+        return Decision()
 
     def from_document(self, document: dict[str, Any]) -> CaseFiles:
         """Read the files of a case."""
@@ -149,17 +204,25 @@ def _told(incoming: Incoming, change: Change) -> list[Message]:
     ]
 
 
+def _attach(incoming: Incoming, case_id: str, owner: str, file: Attachment) -> Message:
+    """Ask a case to take a file, in the name of whose it is: only they can put it there."""
+    arguments = {"attachment_id": file.id, "name": file.name}
+    return _to_case(incoming, "attach", case_id, owner, store.actor_document(file.owner), arguments)
+
+
 def _detach(incoming: Incoming, case_id: str, owner: str, file_id: str) -> Message:
-    body = {
-        "case_id": case_id,
-        "tenant_id": owner,
-        "actor": {"id": "attachment", "role": Role.SYSTEM.value, "tenant_id": owner},
-        "attachment_id": file_id,
-    }
+    actor = {"id": "attachment", "role": Role.SYSTEM.value, "tenant_id": owner}
+    return _to_case(incoming, "detach", case_id, owner, actor, {"attachment_id": file_id})
+
+
+def _to_case(
+    incoming: Incoming, name: str, case_id: str, owner: str, actor: dict[str, Any], arguments: dict[str, Any]
+) -> Message:
+    body = {"case_id": case_id, "tenant_id": owner, "actor": actor, **arguments}
     return message(
         CASE_COMMANDS,
-        type_=command_type("detach"),
-        id_=derived_id("detach", incoming.place, case_id, file_id),
+        type_=command_type(name),
+        id_=derived_id(name, incoming.place, case_id, arguments["attachment_id"]),
         source=SOURCE,
         time=incoming.now,
         value=encode(body),

@@ -26,6 +26,11 @@ class RemoteSessionSettings(ServiceSettings):
     relay_port: int = Field(0, ge=0, le=65535, description="Its port for technicians; 0 takes a free one")
     relay_edge_port: int = Field(0, ge=0, le=65535, description="Its port for edges; 0 takes a free one")
     relay_name: str = Field("", description="Where technicians reach this relay, host:port; default: host and port")
+    attachment_url: str = Field(
+        "",
+        pattern=r"^$|^https?://",
+        description="Where a relay brings files that are to be attached: the attachment service's own address",
+    )
     relay_folder: str = Field(".callout/relay", description="Where a relay keeps the keys of its authority")
 
     def limits(self) -> Limits:

@@ -62,6 +62,14 @@ class Unlink(AttachmentCommand):
     case_id: CaseId
 
 
+class Propose(AttachmentCommand):
+    """Have a case asked to take a file, as its owner would; only one whose bytes are these."""
+
+    case_id: CaseId
+    case_tenant_id: TenantId
+    sha256: Sha256
+
+
 class RecordScan(AttachmentCommand):
     """Tell what a scan found; `thumbnail` says whether a picture of the file was made."""
 
@@ -98,6 +106,7 @@ COMMANDS: Final[dict[str, type[AttachmentCommand]]] = {
     "register": Register,
     "link": Link,
     "unlink": Unlink,
+    "propose": Propose,
     "record_scan": RecordScan,
     "remove": Remove,
     "forget": Forget,

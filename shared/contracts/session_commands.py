@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints, model_validator
 
+from shared.contracts.attachments import AttachmentId
 from shared.contracts.case import Actor
 from shared.contracts.fields import CaseId, DeviceId, Id, Instant, Model, TenantId, Text, Word
 from shared.contracts.presence import Presence
@@ -114,13 +115,15 @@ class CloseSession(OfSession):
 class TransferFile(OfSession):
     """Put the transfer of a file into the queue of a session for files; its id is a UUIDv5 of the command's.
 
-    A file that goes `in` to the machine comes with its size and SHA-256.
+    A file that goes `in` to the machine comes with its size and SHA-256. One that goes `out` may be asked to `attach`:
+    it goes from the machine to where files of cases are kept, and into the case, through no technician's hands.
     """
 
     direction: Direction
     name: FileName
     size: FileSize | None = None
     sha256: Digest | None = None
+    attach: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> "TransferFile":
@@ -128,6 +131,8 @@ class TransferFile(OfSession):
             raise ValueError("direction: a file goes `in` or `out`")
         if self.direction is Direction.IN and (self.size is None or self.sha256 is None):
             raise ValueError("a file that goes in needs size and sha256")
+        if self.attach and self.direction is not Direction.OUT:
+            raise ValueError("attach: only a file that goes `out`")
         return self
 
 
@@ -200,6 +205,24 @@ class ReportFile(SessionCommand):
     closed: bool = False
 
 
+class ReportStored(SessionCommand):
+    """What became of a file that is to be attached: stored as an attachment, so large, or why it was not."""
+
+    session_id: Id
+    attempt: int
+    transfer_id: Id
+    attachment_id: AttachmentId | None = None
+    size: FileSize | None = None
+    sha256: Digest | None = None
+    reason: Word | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "ReportStored":
+        if self.reason is None and None in {self.attachment_id, self.size, self.sha256}:
+            raise ValueError("a file that was stored has an id, a size and a digest")
+        return self
+
+
 class ObserveCase(OfCase):
     """A case is not what it was: whether it is shared and open, whose it is, of which device."""
 
@@ -248,6 +271,7 @@ SESSION_COMMANDS: Final[dict[str, type[SessionCommand]]] = {
     "answer": AnswerOffer,
     "report": ReportSession,
     "report_file": ReportFile,
+    "report_stored": ReportStored,
     "observe_case": ObserveCase,
     "observe_presence": ObservePresence,
     "observe_registry": ObserveRegistry,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, StringConstraints, model_validator, with_config
 
+from shared.contracts.attachments import AttachmentId
 from shared.contracts.case import CONFIG, Actor
 from shared.contracts.events import Cause
 from shared.contracts.fields import CaseId, DeviceId, Id, Instant, Model, TenantId, Text, Word
@@ -143,7 +144,8 @@ class Transfer:
     """A file on its way `in` to the machine, or `out` of it.
 
     `size` and `sha256` are what who asked says of it, `machine_sha256` what the machine itself found; it is DONE when
-    both are there and the same. `offset` is how far it is.
+    both are there and the same. `offset` is how far it is. One to `attach` is fetched by the relay and stored as the
+    attachment `attachment_id`; `sha256` is then that of what was stored.
     """
 
     id: Id
@@ -155,6 +157,8 @@ class Transfer:
     sha256: Digest | None = None
     machine_sha256: Digest | None = None
     offset: FileSize = 0
+    attach: bool = False
+    attachment_id: AttachmentId | None = None
     requested_at: Instant
     since: Instant
     reason: Word | None = None
@@ -203,7 +207,8 @@ class RemoteSession:
 class SessionEvent(Model):
     """One change of a session, or of what a machine's sessions rest on; `seq` is gapless per device.
 
-    `session` is the state after. `transferred` tells the end of the `transfer` of a file, `progressed` how far it is.
+    `session` is the state after. `transferred` tells the end of the `transfer` of a file, `progressed` how far it is;
+    with the owner of the case (`change.case_tenant_id`) where the file is to be attached.
     Of `granted` and `withdrawn` there is the `consent`, of `defined` all `endpoints` and, where it is known, the
     device's own `allowed` targets. An `offered` session comes with the consent it rests on.
     """

@@ -16,6 +16,7 @@ ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "register": BYTES,
     "link": {**LINKED, "case_tenant_id": "acme"},
     "unlink": {"case_id": CASE_ID},
+    "propose": {"case_id": CASE_ID, "case_tenant_id": "acme", "sha256": DIGEST},
     "record_scan": {"sha256": DIGEST, "scan": "clean", "scanner": "ClamAV 1.4.3/27500", "thumbnail": True},
     "remove": {},
     "forget": {"owner": True, "name": "[erased]"},

@@ -9,6 +9,7 @@ from tests.builders import AT, CASE_ID, COMMAND_ID
 DEVICE_KEY = "acme/press-07"
 SESSION_ID = "6a8f4f9e-70d5-5c0e-9a55-6d2a7c1b8e21"
 TRANSFER_ID = "0d6a7a6c-97a4-5b84-8f0e-0a4c7d1e9f77"
+FILE_ID = "01a53b8e-0c55-7d3e-8a8e-2f4c5d6e7f80"
 CONSENT_ID = "d20a7a6c-97a4-5b84-8f0e-0a4c7d1e9f32"
 LATER = "2026-03-02T12:15:00.000Z"
 DEVICE = {"tenant_id": "acme", "device_id": "press-07"}
@@ -55,6 +56,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "close": {"session_id": SESSION_ID, "reason": "done"},
     "transfer": {"session_id": SESSION_ID, "direction": "in", "name": "up/plc.bin", "size": 5_120, "sha256": "5e" * 32},
     "verify_transfer": {"session_id": SESSION_ID, "transfer_id": TRANSFER_ID, "size": 5_120, "sha256": "5e" * 32},
+    "report_stored": {"session_id": SESSION_ID, "attempt": 1, "transfer_id": TRANSFER_ID, "attachment_id": FILE_ID}
+    | {"size": 5_120, "sha256": "5e" * 32},
     "cancel_transfer": {"session_id": SESSION_ID, "transfer_id": TRANSFER_ID},
     "report_file": {"session_id": SESSION_ID, "attempt": 1, "direction": "in", "name": "up/plc.bin", "offset": 5_120}
     | {"size": 5_120, "sha256": "5e" * 32, "closed": True},

@@ -90,12 +90,13 @@ class Event:
 class Outcome:
     """What a command made of a file: its new state (nothing: unchanged), events, and a case that must let go of it.
 
-    `detach` is the case's id and its owner.
+    `detach` is the case's id and its owner, and so is `attach`: of a case that is asked to take the file.
     """
 
     attachment: Attachment | None = None
     events: tuple[Event, ...] = ()
     detach: tuple[str, str] | None = None
+    attach: tuple[str, str] | None = None
 
 
 def changed(before: Attachment, event: str, actor: Actor, now: datetime, /, **fields: Any) -> Outcome:  # noqa: ANN401

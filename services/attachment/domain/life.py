@@ -10,7 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.attachment.domain.attachment import ENDED, Attachment, Event, Outcome, changed
-from shared.contracts.attachments import AttachmentCommand, Forget, Link, RecordScan, Register, Remove, Unlink
+from shared.contracts.attachments import (
+    AttachmentCommand,
+    Forget,
+    Link,
+    Propose,
+    RecordScan,
+    Register,
+    Remove,
+    Unlink,
+)
 from shared.contracts.words import NOBODY, AttachmentState, Removal, Role, Scan
 
 UNLINKED_FOR: Final = timedelta(days=40)
@@ -23,6 +32,7 @@ FROM: Final[Mapping[str, frozenset[AttachmentState]]] = {
     "register": frozenset({AttachmentState.UPLOADING}),
     "link": AT_REST,
     "unlink": frozenset({AttachmentState.LINKED}),
+    "propose": AT_REST,
     "record_scan": ALIVE,
     "remove": ALIVE,
     "forget": ALIVE | ENDED,
@@ -92,6 +102,13 @@ def _unlink(own: Attachment, command: Any, now: datetime) -> Outcome:  # noqa: A
     return changed(own, "unlinked", unlink.actor, now, state=rest, expires_at=now + UNLINKED_FOR, **nowhere)
 
 
+def _propose(own: Attachment, command: Any, now: datetime) -> Outcome:  # noqa: ANN401, ARG001 - `Propose`
+    propose: Propose = command
+    if not own.is_of(propose.actor) or own.sha256 != propose.sha256 or own.quarantined:
+        return NOTHING
+    return Outcome(attach=(propose.case_id, propose.case_tenant_id))
+
+
 def _record_scan(own: Attachment, command: Any, now: datetime) -> Outcome:  # noqa: ANN401 - `RecordScan`
     told: RecordScan = command
     known = (own.scan, own.finding, own.thumbnail)
@@ -159,6 +176,7 @@ def _ended(
 
 DECISIONS: Final[Mapping[str, Callable[[Attachment, Any, datetime], Outcome]]] = {
     "unlink": _unlink,
+    "propose": _propose,
     "record_scan": _record_scan,
     "remove": _remove,
     "forget": _forget,

@@ -28,6 +28,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "answer": happening.answer,
     "report": happening.report,
     "report_file": transfers.report_file,
+    "report_stored": transfers.report_stored,
     "observe_case": happening.observe_case,
     "observe_presence": happening.observe_presence,
     "observe_registry": happening.observe_registry,
@@ -35,7 +36,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
 }
 #: What the service and the relay tell themselves has no outcome.
 SILENT: Final = frozenset(
-    {"answer", "report", "report_file", "observe_case", "observe_presence", "observe_registry", "wake"}
+    {"answer", "report", "report_file", "report_stored", "observe_case", "observe_presence", "observe_registry", "wake"}
 )
 
 

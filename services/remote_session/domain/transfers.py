@@ -11,7 +11,14 @@ from services.remote_session.domain.course import Course
 from services.remote_session.domain.state import Held, is_live
 from services.remote_session.domain.transferring import OVER, is_over, moved
 from shared.contracts.ids import derived_id
-from shared.contracts.session_commands import CancelTransfer, OfSession, ReportFile, TransferFile, VerifyTransfer
+from shared.contracts.session_commands import (
+    CancelTransfer,
+    OfSession,
+    ReportFile,
+    ReportStored,
+    TransferFile,
+    VerifyTransfer,
+)
 from shared.contracts.session_words import Direction, SessionKind, SessionState, TransferState
 from shared.contracts.sessions import TRANSFERS_MAX, Transfer
 from shared.contracts.words import RefusalCode
@@ -47,6 +54,7 @@ def transfer(course: Course, command: TransferFile) -> str | Refused:
         state=TransferState.OFFERED if session.state is SessionState.ACTIVE else TransferState.QUEUED,
         size=command.size,
         sha256=command.sha256,
+        attach=command.attach,
         requested_at=now,
         since=now,
     )
@@ -65,6 +73,8 @@ def verify_transfer(course: Course, command: VerifyTransfer) -> str | Refused:
     held, known = found
     if known.direction is not Direction.OUT:
         return Refused(RefusalCode.INVALID_TRANSITION, "Of a file that goes in, the machine says what came.")
+    if known.attach:
+        return Refused(RefusalCode.INVALID_TRANSITION, "Of a file that is attached, its store says what came.")
     if known.machine_sha256 is not None and command.size != known.size:
         text = f"The file has {known.size} bytes; go on at byte {min(command.size, known.size or 0)}."
         return Refused(RefusalCode.INVALID_TRANSITION, text)
@@ -98,6 +108,20 @@ def report_file(course: Course, command: ReportFile) -> None:
             return
 
 
+def report_stored(course: Course, command: ReportStored) -> None:
+    """Take the relay's word on a file that is to be attached: what was stored, or why nothing was."""
+    held = course.device.find(command.session_id)
+    known = next((each for each in held.session.transfers if each.id == command.transfer_id), None) if held else None
+    if held is None or known is None or not known.attach or known.attachment_id is not None or is_over(known):
+        return
+    if command.reason is not None:
+        _put(course, held, known, state=TransferState.FAILED, reason=command.reason)
+    elif command.size != known.size:
+        _put(course, held, known, state=TransferState.FAILED, reason="size_differs")
+    else:
+        _put(course, held, known, sha256=command.sha256, attachment_id=command.attachment_id)
+
+
 def _put(course: Course, held: Held, known: Transfer, **changes: Any) -> None:  # noqa: ANN401
     """Change a transfer, judge it where both digests are known, and tell it."""
     after = _judged(replace(known, **changes), course.desk.now)
@@ -121,6 +145,8 @@ def _judged(known: Transfer, now: datetime) -> Transfer:
 
 def _tell(course: Course, held: Held, transfer: Transfer) -> None:
     change = {"transfer_id": transfer.id, "state": transfer.state.value, "offset": transfer.offset}
+    if transfer.attach:
+        change["case_tenant_id"] = held.case.tenant_id
     course.tell(NEWS[transfer.state in OVER], change, held=held, transfer=transfer)
 
 

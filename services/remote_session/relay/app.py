@@ -12,14 +12,17 @@ from starlette.routing import Route
 from uvicorn import Config, Server
 
 from services.remote_session.relay.authority import Authority
+from services.remote_session.relay.collecting import Collector
 from services.remote_session.relay.door import Door
 from services.remote_session.relay.edges import Edges
 from services.remote_session.relay.leases import Leases
 from services.remote_session.relay.ledger import SessionLedger
+from services.remote_session.relay.storing import Store
 from services.remote_session.settings import RemoteSessionSettings
 from shared import storage
 from shared.contracts.session_words import SessionState
 from shared.contracts.sessions import SessionEvent
+from shared.passes import Passes
 
 log = structlog.get_logger()
 WAYS = frozenset({SessionState.CONNECTING, SessionState.ACTIVE})
@@ -39,6 +42,8 @@ class Relay:
         self.edges = Edges(self.authority, self.ledger)
         self.door = Door(self.authority, self.ledger, self.edges)
         self.leases = Leases(self.ledger, self.door, self.edges)
+        store = Store(settings.attachment_url, Passes(settings.internal_key.get_secret_value()))
+        self.collector = Collector(self.authority, self.ledger, self.edges, store)
 
     async def start(self) -> None:
         """Begin; return when ready."""
@@ -48,10 +53,12 @@ class Relay:
         self.edges.relay = settings.relay_name or f"{settings.relay_host}:{port}"
         edge_port = await self.edges.start(settings.relay_host, settings.relay_edge_port)
         await self.leases.start()
+        await self.collector.start()
         log.info("relay_started", port=port, edge_port=edge_port)
 
     async def stop(self) -> None:
         """End."""
+        await self.collector.stop()
         await self.leases.stop()
         await self.door.stop()
         await self.edges.stop()

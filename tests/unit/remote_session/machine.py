@@ -23,12 +23,11 @@ HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
 VNC = {"name": "screen", "protocol": "vnc", "host": "192.168.7.20", "port": 5900}
 LOGS = {"name": "logs", "kind": "file", "protocol": "sftp", "root": "/var/log", "direction": "out"}
 BY = {"grant": OMAR, "refuse": OMAR, "withdraw": OMAR, "define": OMAR}
-BY |= dict.fromkeys(
-    ("answer", "report", "report_file", "observe_case", "observe_presence", "observe_registry", "wake"), SYSTEM
-)
+REPORTS = {"answer", "report", "report_file", "report_stored"}
+BY |= dict.fromkeys((*REPORTS, "observe_case", "observe_presence", "observe_registry", "wake"), SYSTEM)
 TRANSFERS = {"transfer", "verify_transfer", "cancel_transfer"}
 OF_CASES = {"request", "grant", "refuse", "withdraw", "activate", "deactivate", "close", *TRANSFERS}
-OF_SESSIONS = {"refuse", "activate", "deactivate", "close", "answer", "report", "report_file", *TRANSFERS}
+OF_SESSIONS = {"refuse", "activate", "deactivate", "close", *REPORTS, *TRANSFERS}
 SHARED = CaseFacts(
     id=CASE_ID, tenant_id="acme", counterpart_tenant_id="maker", shared=True, device_id="press-07", seq=3
 )
@@ -57,7 +56,7 @@ class Machine:
             arguments["services"] = [{"endpoint": "hmi"}]
         if name in OF_SESSIONS and "session_id" not in arguments:
             arguments["session_id"] = self.only.session.id
-        if name in {"answer", "report", "report_file"} and "attempt" not in arguments:
+        if name in REPORTS and "attempt" not in arguments:
             arguments["attempt"] = self.only.session.attempt
         command = SESSION_COMMANDS[name].model_validate_json(orjson.dumps(body | arguments))
         self.said += 1

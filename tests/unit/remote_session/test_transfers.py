@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from services.remote_session.store import from_document, to_document
 from shared.contracts.session_words import SessionState, TransferState
 from shared.contracts.sessions import Transfer
-from tests.unit.remote_session.machine import OMAR, Machine
+from tests.unit.remote_session.machine import OMAR, TINA, Machine
 
 S, T = SessionState, TransferState
 GOOD, BAD = "5e" * 32, "a0" * 32
@@ -178,6 +178,64 @@ def test_a_file_that_nobody_queued_is_passed_over() -> None:
     before = len(machine.events)
     machine.say("report_file", **OUT, offset=1, size=1, closed=True, sha256=GOOD)
     assert len(machine.events) == before
+
+
+ATTACHED = OUT | {"attach": True}
+FILE = "01a53b8e-0c55-7d3e-8a8e-2f4c5d6e7f80"
+STORED = {"attachment_id": FILE, "size": 70, "sha256": GOOD}
+
+
+@pytest.mark.parametrize("first", ["machine", "store"])
+def test_a_file_to_attach_is_done_when_what_was_stored_is_what_the_machine_sent(first: str) -> None:
+    machine = opened()
+    machine.say("transfer", **ATTACHED)
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("report_file", {**OUT, "offset": 70, "size": 70, "closed": True, "sha256": GOOD}),
+        ("report_stored", {"transfer_id": known(machine).id, **STORED}),
+    ]
+    machine.say("report_file", **OUT, offset=30, size=70)
+    for name, arguments in steps if first == "machine" else reversed(steps):
+        assert known(machine).state is not T.DONE
+        machine.say(name, **arguments)
+    assert (known(machine).state, known(machine).attachment_id) == (T.DONE, FILE)
+    ended = machine.events[-1]
+    assert (ended.name, ended.change["case_tenant_id"], ended.transfer.machine_sha256) == ("transferred", "acme", GOOD)
+    machine.say("report_stored", transfer_id=known(machine).id, **STORED)
+    assert machine.told.count("transferred") == 1, "a repeated word counts once"
+    assert machine.device is not None
+    assert from_document({"_id": "acme/press-07", **to_document(machine.device)}) == machine.device
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ({"sha256": BAD}, "digest_differs"),
+        ({"size": 69}, "size_differs"),
+        ({"reason": "quota_exceeded"}, "quota_exceeded"),
+    ],
+)
+def test_a_file_to_attach_that_was_stored_otherwise_or_not_at_all_has_failed(word: dict[str, Any], reason: str) -> None:
+    machine = opened()
+    machine.say("transfer", **ATTACHED)
+    machine.say("report_file", **OUT, offset=70, size=70, closed=True, sha256=GOOD)
+    stored = {} if "reason" in word else STORED
+    machine.say("report_stored", transfer_id=known(machine).id, **{**stored, **word})
+    assert (known(machine).state, known(machine).reason) == (T.FAILED, reason)
+
+
+def test_nobody_but_the_relay_says_what_was_stored_and_only_of_a_file_to_attach() -> None:
+    machine = opened()
+    machine.say("transfer", **OUT)
+    machine.say("report_stored", transfer_id=known(machine).id, **STORED)
+    assert known(machine).attachment_id is None
+    machine.say("transfer", **ATTACHED | {"name": "other.log"})
+    assert machine.say("report_stored", TINA, transfer_id=known(machine).id, **STORED).code == "forbidden"
+    refused = machine.say("verify_transfer", transfer_id=known(machine).id, size=70, sha256=GOOD)
+    assert refused.code == "invalid_transition"
+    with pytest.raises(ValidationError):
+        machine.say("transfer", **IN | {"name": "in.bin", "attach": True})
+    with pytest.raises(ValidationError):
+        machine.say("report_stored", transfer_id=known(machine).id, attachment_id=FILE)
 
 
 def of(arguments: dict[str, Any]) -> dict[str, Any]:
