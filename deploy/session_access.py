@@ -1,8 +1,10 @@
 """Opens a remote session over HTTP, buys its certificate, and writes what stock SSH clients need."""
 
 import asyncio
+import contextlib
 import os
 import shlex
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,20 +39,24 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """A session that can be used: its state, and the configuration of `ssh` that leads there."""
+    """A session that can be used: its state, and the configuration of `ssh` that leads there.
+
+    `locals` is where each of its services is reached on this computer; nothing for one that is no port.
+    """
 
     session: Mapping[str, Any]
     config: Path
+    locals: tuple[tuple[str, int] | None, ...] = ()
 
     @property
     def forwards(self) -> list[str]:
         """What to give `ssh -L` for each port."""
         found = []
-        for service in self.session["services"]:
-            if service.get("port") and not service.get("root"):
-                local = f"{service.get('local_host', '127.0.0.1')}:{service.get('local_port', service['port'])}"
+        for service, local in zip(self.session["services"], self.locals, strict=True):
+            if local is not None:
+                here = f"[{local[0]}]" if ":" in local[0] else local[0]
                 host = f"[{service['host']}]" if ":" in service["host"] else service["host"]
-                found.append(f"{local}:{host}:{service['port']}")
+                found.append(f"{here}:{local[1]}:{host}:{service['port']}")
         return found
 
     @property
@@ -80,7 +86,22 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
         secret = session["token"]
         session = await _until_usable(http, f"{path}/sessions/{session['id']}", waiting)
         certificate = await _certify(session, secret, public_key)
-    return Access(session=session, config=_write_config(folder, session, certificate))
+    ports = tuple(_local(service) for service in session["services"])
+    return Access(session=session, config=_write_config(folder, session, certificate), locals=ports)
+
+
+def _local(service: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return where to reach a service here: as asked, else at the port that it has there, else at a free one."""
+    if not service.get("port") or service.get("root"):
+        return None
+    host = str(service.get("local_host", "127.0.0.1"))
+    if "local_port" in service:
+        return host, int(service["local_port"])
+    for port in (int(service["port"]), 0):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return host, int(probe.getsockname()[1])
+    return host, int(service["port"])
 
 
 async def _only_endpoint(http: httpx.AsyncClient, path: str, kind: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`callout connect`: a remote session for stock SSH clients."""
 
 import asyncio
-import os
+import contextlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from deploy.cli.connection import find_http_url
 from deploy.cli.failure import ExitCode, Failure
 from deploy.session_access import REQUEST_SECONDS, Access, NotOpened, Wanted, open_session
 from deploy.session_files import FileMover, Move
+from deploy.session_running import Client, run_client
 
 
 def connect(
@@ -30,24 +31,35 @@ def connect(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where key, certificate and configuration go.")] = Path(
         ".callout/session"
     ),
-    run: Annotated[bool, typer.Option("--run", help="Run ssh, or sftp, at once.")] = False,
+    run: Annotated[
+        Client | None, typer.Option("--run", help="Run a client at once, and end the session with it.")
+    ] = None,
     get: Annotated[
         list[str] | None, typer.Option("--get", metavar="NAME", help="Fetch a file; verified. May be repeated.")
     ] = None,
     put: Annotated[
         list[Path] | None, typer.Option("--put", metavar="FILE", help="Send a file; verified. May be repeated.")
     ] = None,
+    attach: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attach", metavar="NAME", help="Put a file of the machine into the case, past this one. May be repeated."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Open a session to the machine of a case: key, certificate and an `ssh` configuration, ready to use.
 
-    Waits until the owner of the machine consents. Example: `callout connect 10000001 --type hmi --run`
+    Waits until the owner of the machine consents. Example: `callout connect 10000001 --type hmi --run browser`
     """
     if not token:
         raise Failure(ExitCode.USAGE, "Give a technician's token with --token or CALLOUT_TOKEN (see `callout token`).")
     moves = [Move(direction="out", name=name, local=Path(Path(name).name)) for name in get or ()]
     moves += [Move(direction="in", name=path.name, local=path) for path in put or ()]
-    kind = "file" if files or moves else "tunnel"
+    moves += [Move(direction="out", name=name) for name in attach or ()]
+    if run is not None and (moves or as_json):
+        raise Failure(ExitCode.USAGE, "--run goes with neither --json nor files to move.")
+    kind = _kind(run, files=files or bool(moves))
     wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind=kind, minutes=minutes)
 
     def waiting(state: str) -> None:
@@ -67,8 +79,32 @@ def connect(
         print_json({"session": access.session["id"], "config": str(access.config), "command": access.command})
     else:
         typer.echo(shlex.join(access.command))
-    if run:
-        os.execvp(access.command[0], access.command)  # noqa: S606 - what the user asked for
+    if run is not None:
+        raise typer.Exit(_run(run, access, token, case))
+
+
+def _kind(run: Client | None, *, files: bool) -> str:
+    """Return what kind of session is needed."""
+    if files and run not in {None, Client.SFTP}:
+        raise Failure(ExitCode.USAGE, "Files are reached by --run sftp.")
+    return "file" if files or run is Client.SFTP else "tunnel"
+
+
+def _run(client: Client, access: Access, token: str, case: str) -> int:
+    """Run a client, then close the session."""
+    try:
+        return run_client(client, access, lambda text: typer.echo(text, err=True))
+    except (NotOpened, OSError) as error:
+        raise Failure(ExitCode.NOT_REACHABLE, f"{client}: {error}") from error
+    finally:
+        with contextlib.suppress(httpx.HTTPError):
+            asyncio.run(_close(access, token, case))
+
+
+async def _close(access: Access, token: str, case: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=find_http_url(), headers=headers, timeout=REQUEST_SECONDS) as http:
+        await http.post(f"/api/v1/cases/{case}/sessions/{access.session['id']}/commands/close", json={})
 
 
 async def _move(

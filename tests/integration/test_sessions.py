@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +32,8 @@ HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Workflow, the gateway and remote sessions."""
-    services = ("--only", "workflow,gateway,remote_session")
+    """Workflow, the gateway, files and remote sessions."""
+    services = ("--only", "workflow,gateway,remote_session,attachment")
     folder = tmp_path_factory.mktemp("sessions")
     environment = {"GATEWAY_METADATA_REFRESH_SECONDS": "1"}
     with RunningStack(folder, *services, environment=environment) as running:
@@ -265,8 +265,86 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
     assert not is_running(carrier_of(agent)), "what carried the sessions ended with the agent"
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client")
+@pytest.mark.skipif(shutil.which("curl") is None and not os.environ.get("CI"), reason="needs curl")
+async def test_connect_runs_a_browser_ssh_and_sftp_and_ends_the_session_with_them(
+    stack: RunningStack, people: People, tmp_path: Path
+) -> None:
+    case = await shared_case(stack, people, "press-07")
+    path = f"/api/v1/cases/{case['id']}"
+    (tmp_path / "log.txt").write_text("spindle 91.4")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: 12\r\n\r\nthe panel 07")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    web = {"name": "web", "protocol": "http", "host": "127.0.0.1", "port": port}
+    folder = {"name": "files", "kind": "file", "protocol": "sftp", "root": str(tmp_path), "direction": "out"}
+    await people.omar.put("/api/v1/devices/press-07/endpoints", json={"endpoints": [web, folder]})
+    agent = mounted(stack, tmp_path, "press-07", f'[[root]]\npath = "{tmp_path}"\n')
+    await consented(people, path)
+    environment = {"CALLOUT_TOKEN": people.tina.headers["Authorization"].removeprefix("Bearer ")}
+    environment["BROWSER"] = "curl -s -o page.html %s"
+    for client in ("browser", "ssh"):
+        calling = calls(stack, tmp_path, environment, "connect", case["id"], "--run", client)
+        if client == "browser":
+            await until(lambda: (tmp_path / "page.html").exists(), calling)
+            assert (tmp_path / "page.html").read_text() == "the panel 07"
+        else:
+            local = await forwarded(calling)
+            assert (await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{local}/")).text == "the panel 07"
+        calling.terminate()
+        assert await asyncio.to_thread(calling.wait, 20) == 0, calling.communicate()
+    command = ("connect", case["id"], "--run", "sftp")
+    calling = calls(stack, tmp_path, environment, *command)
+    said = await asyncio.to_thread(calling.communicate, b"get log.txt got.txt\nbye\n", 60)
+    assert calling.returncode == 0, said
+    assert (tmp_path / "got.txt").read_text() == "spindle 91.4"
+    ended = (await people.tina.get(f"{path}/sessions")).json()["items"]
+    assert [each["state"] for each in ended] == ["CLOSED"] * 3
+    agent.stop()
+    server.close()
+
+
+def calls(stack: RunningStack, folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:
+    """Begin to run the command as a technician would, in a folder."""
+    return subprocess.Popen(
+        (sys.executable, "-m", "deploy.cli.main", *arguments),
+        cwd=folder, env={**clean_environment(), **stack.values, **environment, "PYTHONPATH": str(PROJECT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def until(true: Callable[[], bool], calling: subprocess.Popen[bytes]) -> None:
+    """Wait for something that a command does."""
+    for _ in range(600):
+        if true():
+            return
+        assert calling.poll() is None, calling.communicate()
+        await asyncio.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+async def forwarded(calling: subprocess.Popen[bytes]) -> int:
+    """Return the port of this computer that the command says it forwards, once somebody listens there."""
+    assert calling.stdout is not None
+    line = (await asyncio.to_thread(calling.stdout.readline)).decode()
+    port = int(line.partition(" -L ")[2].split(":")[1])
+
+    def listens() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    await until(listens, calling)
+    return port
+
+
 @pytest.mark.seed("S1.30")
-async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_the_same(
+async def test_files_are_moved_over_a_killed_relay_and_into_the_case_and_done_when_both_ends_have_the_same(
     stack: RunningStack, people: People, tmp_path: Path
 ) -> None:
     case = await shared_case(stack, people, "press-06")
@@ -275,6 +353,7 @@ async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_
     root.mkdir()
     mine.mkdir()
     (root / "log.bin").write_bytes(os.urandom(300_000))
+    (root / "trace.log").write_bytes(os.urandom(500_000))
     (mine / "up.bin").write_bytes(os.urandom(4_000_000))
     folder = {"name": "files", "kind": "file", "protocol": "sftp", "root": str(root), "bytes_per_minute": 50_000_000}
     await people.omar.put("/api/v1/devices/press-06/endpoints", json={"endpoints": [folder]})
@@ -283,6 +362,7 @@ async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_
     await consented(people, path)
     environment = {"CALLOUT_TOKEN": people.tina.headers["Authorization"].removeprefix("Bearer ")}
     command = ("connect", case["id"], "--out", "keys", "--put", "up.bin", "--get", "log.bin", "--json")
+    command = (*command, "--attach", "trace.log")
     calling = asyncio.create_task(asyncio.to_thread(run_callout, stack, mine, environment, *command))
     session = await carried(people, path, calling)
     first = session["relay"] == stack.values["CALLOUT_RELAY"]
@@ -294,13 +374,19 @@ async def test_files_are_moved_over_a_killed_relay_and_done_when_both_ends_have_
     called = await calling
     assert called.returncode == 0, called.stderr
     told = orjson.loads(called.stdout)["transfers"]
-    assert [(each["direction"], each["state"]) for each in told] == [("out", "DONE"), ("in", "DONE")]
+    assert [(each["direction"], each["state"]) for each in told] == [("out", "DONE"), ("in", "DONE"), ("out", "DONE")]
     assert (root / "up.bin").read_bytes() == (mine / "up.bin").read_bytes()
     assert (root / "log.bin").read_bytes() == (mine / "log.bin").read_bytes()
     other = (await people.tina.get(f"{path}/sessions/{session['id']}")).json()["relay"]
     assert other == (second.address if first else stack.values["CALLOUT_RELAY"])
     moved = [each["details"] for each in await audit_of(stack) if each["action"] == "session.transferred"]
-    assert [each["transfer"]["name"] for each in moved if each["case_id"] == case["id"]] == ["log.bin", "up.bin"]
+    names = [each["transfer"]["name"] for each in moved if each["case_id"] == case["id"]]
+    assert names == ["log.bin", "up.bin", "trace.log"]
+    assert not (mine / "trace.log").exists(), "it went past the technician"
+    file = f"/api/v1/attachments/{told[2]['attachment_id']}"
+    await eventually(people.omar, file, case_id=case["id"], name="trace.log")
+    assert (await people.omar.get(f"{file}/content")).content == (root / "trace.log").read_bytes()
+    assert (await people.eve.get(file)).status_code == 404
     agent.stop()
     second.process.kill()
     second.process.wait()
@@ -333,6 +419,9 @@ def second_relay(stack: RunningStack, folder: Path) -> SecondRelay:
     environment |= {"REMOTE_SESSION_RELAY_FOLDER": stack.values["CALLOUT_RELAY_FOLDER"], "PYTHONPATH": str(PROJECT)}
     environment |= {"REMOTE_SESSION_HTTP_PORT": str(health), "REMOTE_SESSION_RELAY_PORT": str(port)}
     environment |= {"REMOTE_SESSION_RELAY_EDGE_PORT": str(edge)}
+    files = orjson.loads((stack.data / "ports.json").read_bytes())["attachment-api"]
+    environment |= {"REMOTE_SESSION_ATTACHMENT_URL": f"http://127.0.0.1:{files}"}
+    environment |= {"CALLOUT_INTERNAL_KEY": (stack.data / "internal.key").read_text()}
     with (folder / "relay.log").open("wb") as log:
         process = subprocess.Popen(
             (sys.executable, "-m", "services.remote_session.relay"),
