@@ -21,6 +21,7 @@ from deploy.topic_reader import TopicReader
 from services.gateway.devices import give_all
 from services.gateway.generations import Generations, Rebuilding, Standing
 from services.gateway.handlers import documents_of, write
+from services.gateway.remote_access import give_all_access
 from shared.contracts.catalogue import CASE_EVENTS, CATALOGUE, SHARED_EVENTS, contract_name
 from shared.contracts.envelope import read
 from shared.errors import Conflict, Unreadable
@@ -102,6 +103,7 @@ class _Rebuild:
             standing = await self._generations.change(standing, also=number)
         await self._read(number)
         await give_all(self._generations[number])  # what changed before it was announced
+        await give_all_access(self._generations[number])
         return await self._generations.change(standing, serving=number, also=standing.serving)
 
     async def _read(self, number: int) -> None:

@@ -14,6 +14,7 @@ from services.gateway.http.identity import Keys, Tokens, Trust
 from services.gateway.http.ledger import Ledger
 from services.gateway.http.outcomes import Outcomes
 from services.gateway.http.session_desk import SessionDesk
+from services.gateway.http.watch import Watch
 from services.gateway.notices import NoticeResults, Notices
 from services.gateway.preferences import Preferences
 from services.gateway.sessions import SessionEvents, SessionViews
@@ -24,6 +25,7 @@ from services.gateway.tenant_desk import TenantDesk
 from shared import storage
 from shared.config import TenantConfig
 from shared.flow import Projection, Viewer
+from shared.flow.teller import home_partition
 from shared.http_server import HttpServer
 from shared.line import KafkaLine
 from shared.ops import Operations
@@ -47,12 +49,15 @@ def build(settings: GatewaySettings) -> Service:
     operations = Operations(settings.service, servers)
     generations, sessions, notices = Generations(database), SessionViews(database), Notices(database)
     shared_views = _shared_views(settings, generations)
-    projections = [
-        Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
-        for viewer in _viewers(generations, sessions, notices)
-    ]
     views, outcomes, ledger = Views(generations), Outcomes(servers), Ledger(database.documents("commands"))
-    desk = Desk(KafkaLine(servers), outcomes, views, ledger, wait_seconds=settings.wait_seconds)
+    projections: list[Projection] = []
+    watch = Watch(views, lambda case_id: _is_ours(projections[0], case_id))
+    case_events = CaseEvents(generations, watch.wrote)
+    projections += [
+        Projection(broker, viewer, settings=settings.flow(), alarm=operations.alarm)
+        for viewer in (case_events, *_other_viewers(generations, sessions, notices))
+    ]
+    desk = Desk(KafkaLine(servers), outcomes, views, ledger, watch=watch, wait_seconds=settings.wait_seconds)
     devices, tenants = Devices(generations.devices), TenantConfig(servers, Tenancy(lambda data: data, KINDS))
     desk_of_tenants, events = TenantDesk(servers, tenants), EventHub(servers, streams_max=settings.streams_max)
     files = Files(settings.attachment_url, Passes(settings.internal_key.get_secret_value()), views)
@@ -77,6 +82,11 @@ def build(settings: GatewaySettings) -> Service:
     return Service(settings, broker, projections, database, operations, before=before, after=[shared_views, server])
 
 
+def _is_ours(events: Projection, case_id: str) -> bool:
+    """Tell whether this process writes the views of a case, for its owner."""
+    return events.owns(home_partition(case_id.encode(), events.partition_count))
+
+
 def _server(settings: GatewaySettings, doors: Doors) -> HttpServer:
     return HttpServer(
         make_app(doors),
@@ -96,11 +106,11 @@ def _shared_views(settings: GatewaySettings, generations: Generations) -> Shared
     )
 
 
-def _viewers(generations: Generations, sessions: SessionViews, notices: Notices) -> Sequence[Viewer]:
+def _other_viewers(generations: Generations, sessions: SessionViews, notices: Notices) -> Sequence[Viewer]:
     devices = generations.devices
     return (
-        *(CaseEvents(generations), Presences(generations), Registry(devices)),
-        *(SessionEvents(sessions), NoticeResults(notices)),
+        *(Presences(generations), Registry(devices)),
+        *(SessionEvents(sessions, generations), NoticeResults(notices)),
     )
 
 

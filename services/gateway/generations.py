@@ -48,6 +48,7 @@ LISTED: Final = (
 )
 VIEW_INDEXES: Final = (
     Index(name="edge", fields=("edge",)),
+    Index(name="case_id", fields=("case_id",)),
     Index(name="created_at", fields=("listed", "created_at", "n")),
     Index(name="number", fields=("listed", "n")),
     Index(name="ref", fields=("ref",)),
@@ -90,11 +91,12 @@ DEVICE_INDEXES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One generation of the views; those of devices are the same in all."""
+    """One generation of the views; those of devices and sessions are the same in all."""
 
     cases: ViewCollection
     history: ViewCollection
     devices: ViewCollection
+    sessions: ViewCollection
 
     async def prepare(self) -> None:
         """Make sure the indexes exist."""
@@ -114,12 +116,14 @@ class Generations:
         self._database = database
         self._documents: Documents = database.documents("generations")
         self.devices = ViewCollection(database, "device_views")
+        self.sessions = ViewCollection(database, "session_views")
 
     def __getitem__(self, number: int) -> Generation:
         return Generation(
             ViewCollection(self._database, f"case_views_{number}"),
             ViewCollection(self._database, f"case_history_{number}"),
             self.devices,
+            self.sessions,
         )
 
     async def standing(self) -> Standing:

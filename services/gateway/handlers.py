@@ -1,18 +1,23 @@
 """What the gateway keeps of what it hears: the view of every case, and its history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from services.gateway.devices import give_status
-from services.gateway.domain.view import Document, entry_document, view_document
+from services.gateway.domain.view import Document, Written, entry_document, view_document
 from services.gateway.generations import Generation, Generations
+from services.gateway.remote_access import give_access
 from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS, contract_name
 from shared.flow import Heard, Viewer
 from shared.flow.counterparts import counterpart_of
 
 HEADERS: Final = frozenset({"ce_type", "ce_id", "ce_prevhash", "ce_hash"})
+
+
+def unheard(_: Iterable[Written]) -> None:
+    """Tell nobody."""
 
 
 class CaseEvents(Viewer):
@@ -21,14 +26,16 @@ class CaseEvents(Viewer):
     topic = CASE_EVENTS
     service = "gateway"
 
-    def __init__(self, generations: Generations) -> None:
+    def __init__(self, generations: Generations, wrote: Callable[[Iterable[Written]], None] = unheard) -> None:
         self._generations = generations
+        self._wrote = wrote
 
     async def keep(self, batch: Sequence[Heard]) -> None:
         """Write the history, then the views, of all cases of a batch: whoever sees the view finds the event."""
         views, entries = documents_of(batch)
         for number in (await self._generations.standing()).written:
             await write(self._generations[number], views, entries)
+        self._wrote(Written(view["tenant"], view["case_id"], view["seq"], view["version"]) for view in views)
 
 
 def viewer_of(event: Heard) -> str:
@@ -59,6 +66,7 @@ async def write(generation: Generation, views: Sequence[Document], entries: Sequ
     await generation.history.insert_new(entries)
     await generation.cases.set_newer(views)
     await give_status(generation, views, entries)
+    await give_access(generation, views, entries)
 
 
 def headers_of(record: Any) -> dict[str, str]:  # noqa: ANN401 - a record

@@ -5,7 +5,10 @@ from typing import Any, Final
 
 import orjson
 
+from services.gateway.domain.remote_access import CONSENT, SESSION
 from services.gateway.domain.view import Document
+from services.gateway.generations import Generations
+from services.gateway.remote_access import tell_cases
 from shared.contracts.catalogue import SESSION_EVENTS
 from shared.flow import Heard, Viewer
 from shared.storage import Database
@@ -15,7 +18,7 @@ INDEXES: Final = (Index(name="case", fields=("case_id", "requested_at", "_id")),
 HISTORY_INDEXES: Final = (Index(name="session", fields=("session_id", "seq")),)
 HISTORY_MAX: Final = 1_000
 LISTED_MAX: Final = 200
-CONSENT, SESSION, DEVICE = "consent", "session", "device"
+DEVICE: Final = "device"
 
 
 class SessionViews:
@@ -69,11 +72,12 @@ class SessionEvents(Viewer):
     topic = SESSION_EVENTS
     service = "gateway"
 
-    def __init__(self, kept: SessionViews) -> None:
+    def __init__(self, kept: SessionViews, generations: Generations) -> None:
         self._kept = kept
+        self._generations = generations
 
     async def keep(self, batch: Sequence[Heard]) -> None:
-        """Write the views first, then the history: who finds the event finds what it led to."""
+        """Write the views, then what lists of cases show of them, then the history: who finds the event finds both."""
         last: dict[str, Document] = {}
         entries: list[Document] = []
         for heard in batch:
@@ -82,6 +86,9 @@ class SessionEvents(Viewer):
             entries.append(_entry(key, body, heard.incoming.type, heard.record.value))
             last |= {document["_id"]: document for document in _documents(key, body, heard.incoming.type)}
         await self._kept.views.set_newer(list(last.values()))
+        if cases := {document["case_id"] for document in last.values() if "case_id" in document}:
+            for number in (await self._generations.standing()).written:
+                await tell_cases(self._generations[number], cases)
         await self._kept.history.insert_new(entries)
 
 

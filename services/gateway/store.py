@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -17,6 +17,7 @@ from services.gateway.domain.view import (
     Body,
     CaseView,
     HistoryEntry,
+    Seen,
     entry_id,
     event_name,
     read_entry,
@@ -32,7 +33,10 @@ COUNTED_MAX: Final = 10_000
 ROWS_AT_ONCE: Final = 1_000
 STANDING_SECONDS: Final = 1.0
 """So long a process goes on reading a generation that another has taken the place of; both are written meanwhile."""
-SHOWN: Final = ("case_id", "seq", "version", "deleted", "raw", "remote_access", "device_status", "created_at", "n")
+SHOWN: Final = (
+    *("case_id", "seq", "version", "deleted", "raw", "created_at", "n"),
+    *("device_status", "remote", "remote_until"),
+)
 LAST: Final = 10**12 - 1
 MANY_SECONDS: Final = 60.0
 """So long a list is taken to have more cases than are counted, once it had."""
@@ -71,7 +75,7 @@ class Views:
         )
         shown = found[: query.limit]
         return Page(
-            items=[read_view(document) for document in shown],
+            items=[read_view(document, _now()) for document in shown],
             total=None if total is None else min(total, COUNTED_MAX) if query.count == "bounded" else total,
             total_exact=total is not None and (query.count == "exact" or total <= COUNTED_MAX),
             next_cursor=written(place_of(shown[-1], query), query) if len(found) > query.limit else None,
@@ -86,7 +90,7 @@ class Views:
             find = _find(query, conditions, None if place is None else behind(place, query), ROWS_AT_ONCE)
             found = await (await self._generation()).cases.find(find)
             for document in found:
-                yield read_view(document)
+                yield read_view(document, _now())
             if len(found) < ROWS_AT_ONCE:
                 return
             place = place_of(found[-1], query)
@@ -105,7 +109,7 @@ class Views:
         if sight.own_of is not None:
             conditions["parties"] = sight.own_of
         found = await (await self._generation()).cases.find(Find(conditions=conditions, limit=1, fields=SHOWN))
-        return read_view(found[0]) if found else None
+        return read_view(found[0], _now()) if found else None
 
     async def history(self, who: Identity, case_id: str, *, after_seq: int = 0, limit: int) -> list[HistoryEntry]:
         """Return events of a case as they were published, in order, from behind a `seq`.
@@ -160,6 +164,13 @@ class Views:
         found = await (await self._generation()).cases.find(find)
         return {document["case_id"]: (document["seq"], document["version"]) for document in found}
 
+    async def newest(self, tenant_id: str, case_ids: Collection[str]) -> Mapping[str, Seen]:
+        """Return those of the cases that a tenant has views of, with who takes part in each; one question for all."""
+        ids = [view_id(tenant_id, case_id) for case_id in case_ids]
+        find = Find(conditions={"_id": {"$in": ids}}, fields=(*SHOWN, "parties"))
+        found = await (await self._generation()).cases.find(find)
+        return {document["case_id"]: Seen(read_view(document, _now()), document["parties"]) for document in found}
+
     async def _total(self, generation: Generation, who: Identity, query: CaseQuery) -> int | None:
         if query.count == "none":
             return None
@@ -192,6 +203,10 @@ class Views:
         if now - self._asked_at > STANDING_SECONDS:
             self._serving, self._asked_at = (await self._generations.standing()).serving, now
         return self._generations[self._serving]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _find(

@@ -32,6 +32,7 @@ from tests.bench import (
     throughput,
     views,
 )
+from tests.bench.alerta.lists import lists
 from tests.bench.alerta.measure import compare
 from tests.bench.backlog import Servers
 from tests.bench.mqtt import mqtt
@@ -61,9 +62,10 @@ MEASURES: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "stored": stored.stored,
     "tenants": tenants.tenants,
 }
-#: Only by name: one installs another product, the other measures no ratio.
+#: Only by name: two install another product, one measures no ratio.
 BY_NAME: dict[str, Callable[[Servers, Sizes], Awaitable[list[Finding]]]] = {
     "alerta": compare,
+    "lists": lists,
     "profile": profile.profile,
 }
 

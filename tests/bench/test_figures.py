@@ -11,6 +11,8 @@ from tests.bench.alerta.measure import table
 from tests.bench.alerta.trials import CLIENTS, Trial, trials
 from tests.bench.drain import made
 from tests.bench.floor import Floor, Output, Task
+from tests.bench.many_views import PATTERNS, document
+from tests.bench.many_views import made as made_of_events
 from tests.bench.memory import slope
 from tests.bench.profile import ELSE, read
 from tests.bench.pulse import gaps, longest_gap
@@ -24,6 +26,11 @@ def test_a_partition_that_never_spoke_was_silent_all_the_while() -> None:
     found = gaps({0: [10.5, 11.5], 1: []}, since=10.0, until=12.0)
     assert found.longest == 2.0
     assert found.together == 1.0
+
+
+@pytest.mark.parametrize("number", [0, 7, PATTERNS, PATTERNS + 7, 999_999])
+def test_views_that_are_written_directly_are_those_of_their_events(number: int) -> None:
+    assert document(number) == made_of_events(number)
 
 
 def test_memory_that_grows_evenly_has_that_slope() -> None:

@@ -10,7 +10,8 @@ from pymongo import AsyncMongoClient
 from services.gateway.generations import Generations
 from services.gateway.store import Views
 from shared.storage import connect
-from tests.bench.views import GROWTH_MAX, QUESTIONS, looked_at, store
+from tests.bench.many_views import store
+from tests.bench.views import GROWTH_MAX, QUESTIONS, looked_at
 from tests.stack import RunningStack
 
 pytestmark = [pytest.mark.bench, pytest.mark.integration]

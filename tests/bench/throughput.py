@@ -45,6 +45,7 @@ class Sizes:
     stored: tuple[int, ...] = (1_000, 10_000, 100_000)
     views: tuple[int, ...] = (10_000, 100_000)
     exported: int = 200_000
+    listed: tuple[int, ...] = (10_000, 100_000)
     http_seconds: float = 4
     side_by_side: int = 1_600
     due: int = 20_000
@@ -94,6 +95,7 @@ class Sizes:
             stored=(1_000, 5_000),
             views=(500, 2_000),
             exported=5_000,
+            listed=(500, 1_000),
             http_seconds=0.5,
             side_by_side=80,
             due=1_000,

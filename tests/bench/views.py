@@ -5,28 +5,24 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 
 from services.gateway.domain.access import Identity
 from services.gateway.domain.query import CaseQuery
-from services.gateway.domain.view import view_document
 from services.gateway.generations import Generations
 from services.gateway.store import Views
-from shared.contracts.fields import rfc3339
-from shared.contracts.words import CaseType, Origin, Priority, Role, Severity, State
+from shared.contracts.words import Role, State
 from shared.storage import connect
 from tests.bench.backlog import Servers
+from tests.bench.export import DATABASE, exported
+from tests.bench.many_views import DEVICES, FIRST_NUMBER, USERS, rare_word, store
 from tests.bench.processes import Worker
 from tests.bench.report import Finding
 from tests.bench.throughput import Sizes
-from tests.unit.gateway.events import event, record, state
 from tests.view_parts import Publisher, fresh
 
-DATABASE = "callout_bench_views"
-INSERT = 1_000
 ASKED = 100
 ROUNDS = 4
 EXPLAINED = 20
@@ -34,13 +30,10 @@ WARM_UP = 20
 GROWTH_MAX = 1.3
 FLOOR_MAX = 3.0
 LAG_MAX_MS = 50
-START = datetime(2026, 1, 1, tzinfo=UTC)
 ANN = Identity("bench", "ann", Role.AGENT)
 PARTITIONS = 12
 #: Every question has a full page of answers already among the fewest cases (rare words and numbers: the same few).
-DEVICES = 100
 FEWEST = 500
-ALIKE = 5
 Ask = Callable[[random.Random], Awaitable[Any]]
 
 #: What people ask for; each is asked with values that differ from question to question.
@@ -49,11 +42,11 @@ QUESTIONS: dict[str, Callable[[random.Random], dict[str, str]]] = {
     "open, by priority": lambda _: {"state_group": "open", "sort": "priority"},
     "state": lambda chance: {"state": chance.choice(list(State)).value},
     "device": lambda chance: {"device": f"press-{chance.randrange(DEVICES)}"},
-    "assignee": lambda chance: {"assignee": f"user-{chance.randrange(50)}"},
-    "two filters": lambda chance: {"assignee": f"user-{chance.randrange(50)}", "severity": "critical"},
+    "assignee": lambda chance: {"assignee": f"user-{chance.randrange(USERS)}"},
+    "two filters": lambda chance: {"assignee": f"user-{chance.randrange(USERS)}", "severity": "critical"},
     "search, rare": lambda chance: {"q": rare_word(chance.randrange(FEWEST))},
     "search, frequent": lambda _: {"q": "spindle"},
-    "number": lambda chance: {"q": f"{20_000_000 + chance.randrange(FEWEST)}"},
+    "number": lambda chance: {"q": f"{FIRST_NUMBER + chance.randrange(FEWEST)}"},
 }
 
 
@@ -70,7 +63,10 @@ class Times:
 
 
 async def views(servers: Servers, sizes: Sizes) -> list[Finding]:
-    """Ask for pages while there are more and more cases; the raw find asks the same server for as many documents."""
+    """Ask for pages while there are more and more cases; the raw find asks the same server for as many documents.
+
+    In the end all of them are exported as CSV by a running gateway.
+    """
     database = connect(servers.mongodb, DATABASE, timeout_ms=120_000)
     client: Any = AsyncIOMotorClient(servers.mongodb)
     found: list[Finding] = []
@@ -83,7 +79,7 @@ async def views(servers: Servers, sizes: Sizes) -> list[Finding]:
         await generations.start()
         for count in sizes.views:
             began = time.perf_counter()
-            await store(generations, have, count)
+            await store(generations, have, count, raw=client[DATABASE]["case_views_1"])
             per_second = (count - have) / (time.perf_counter() - began)
             have = count
             asked = await _ask_all(Views(generations), client)
@@ -92,6 +88,7 @@ async def views(servers: Servers, sizes: Sizes) -> list[Finding]:
             first, least = first or asked, least or looked
             found += _findings(count, asked, first, per_second)
             found += _growth_of_work(count, looked, least)
+        found.append(await exported(servers, have))
     finally:
         await client.drop_database(DATABASE)
         client.close()
@@ -190,44 +187,6 @@ def _growth_of_work(count: int, looked: dict[str, float], least: dict[str, float
         )
         for name in QUESTIONS
     ]
-
-
-async def store(generations: Generations, have: int, count: int) -> None:
-    """Write so many views as the gateway would, without the way there."""
-    for start in range(have, count, INSERT):
-        cases = [_case(number) for number in range(start, min(start + INSERT, count))]
-        bodies = [event(case) for case in cases]
-        documents = [view_document("bench", body, record(body).value) for body in bodies]
-        await generations[1].cases.insert_new(documents)
-
-
-def rare_word(number: int) -> str:
-    """Return a word that a few cases share."""
-    return "".join(random.Random(number // ALIKE).choices("abcdefghijklmnoprstuvwyz", k=8))
-
-
-def _case(number: int) -> dict[str, Any]:
-    chance = random.Random(number)
-    words = ("Spindle", "Pump", "Door", "Robot", "Belt", "Oven", "Valve", "Axis")
-    title = f"{chance.choice(words)} {chance.choice(('hot', 'loud', 'stuck'))} {rare_word(number)}"
-    created = rfc3339(START + timedelta(seconds=number))
-    return state(
-        f"bench-{number}",
-        number=f"{20_000_000 + number}",
-        tenant_id="bench",
-        title=title,
-        state=chance.choice(list(State)).value,
-        priority=chance.choice(list(Priority)).value,
-        severity=chance.choice(list(Severity)).value,
-        case_type=chance.choice(list(CaseType)).value,
-        origin=chance.choice(list(Origin)).value,
-        device_id=f"press-{chance.randrange(DEVICES)}",
-        machine={"serial": f"SN-{chance.randrange(1_000)}", "model": "X2", "brand": "B", "technology": "CNC"},
-        assignees=[f"user-{chance.randrange(50)}"],
-        tags=["night"],
-        created_at=created,
-        updated_at=created,
-    )
 
 
 async def _lag(servers: Servers) -> Finding:

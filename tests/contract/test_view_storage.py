@@ -125,7 +125,7 @@ class Over(Generations):
         self._views = views
 
     def __getitem__(self, number: int) -> Generation:
-        return Generation(self._views, self._views, self._views)
+        return Generation(*[self._views] * 4)
 
     async def standing(self) -> Standing:
         """Return that it serves."""

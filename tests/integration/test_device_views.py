@@ -62,6 +62,7 @@ class Plant:
         await eventually(question)
 
 
+@pytest.mark.seed("S1.27")
 async def test_the_list_of_cases_shows_the_last_word_on_each_device(infra: RunningStack) -> None:
     async with gateway(infra), Publisher(infra.bootstrap_servers) as publisher:
         plant = Plant(infra, publisher)

@@ -134,6 +134,8 @@ async def test_a_session_is_asked_for_consented_to_seen_in_the_panel_and_revoked
     seen = await eventually(people.omar, f"{path}/sessions/{session['id']}", state="OFFERED")
     assert "connect" not in seen
     assert "token" not in (await people.tina.get(f"{path}/sessions/{session['id']}")).json()
+    for side in (people.ann, people.tina):
+        assert (await side.get(path)).json()["columns"]["remote_access"] == "granted"
     [listed] = (await people.tina.get(f"{path}/sessions", params={"live": "true"})).json()["items"]
     assert listed["id"] == session["id"]
     assert (await people.tina.get(f"{path}/endpoints")).json()["items"][0]["name"] == "hmi"
@@ -343,7 +345,7 @@ async def forwarded(calling: subprocess.Popen[bytes]) -> int:
     return port
 
 
-@pytest.mark.seed("S1.30")
+@pytest.mark.seed("S1.30", "S1.32")
 async def test_files_are_moved_over_a_killed_relay_and_into_the_case_and_done_when_both_ends_have_the_same(
     stack: RunningStack, people: People, tmp_path: Path
 ) -> None:

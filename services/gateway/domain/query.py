@@ -34,10 +34,11 @@ SORTS: Final[Mapping[str, str]] = {
     "machine_model": "model",
     "serial_number": "serial",
     "device_id": "device",
+    "remote_access": "remote",
     **{
         name: name
         for name in (
-            *("priority", "state", "title", "customer", "severity", "remote_access", "created_by", "assignee"),
+            *("priority", "state", "title", "customer", "severity", "created_by", "assignee"),
             *("created_at", "updated_at", "closed_at", "technology", "brand", "service_organisation"),
             *("case_type", "case_code", "origin", "visibility", "application"),
         )

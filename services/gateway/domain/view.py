@@ -4,15 +4,16 @@ A view is keyed `<viewer tenant>/<case id>`: the owner's is made of `case.events
 topic, so that one question serves both and nobody has to leave anything out afterwards.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
+from services.gateway.domain.remote_access import remote_access
 from services.gateway.domain.text import fold, grams_of
-from shared.contracts.words import Priority, Role, Severity, State, Visibility
+from shared.contracts.words import Priority, Role, Severity, State
 
 SCHEMA: Final = 1
 KEY_MAX: Final = 200
@@ -42,6 +43,22 @@ class CaseView:
     deleted: bool
     state: Body
     columns: Body
+
+
+class Seen(NamedTuple):
+    """A view as it is now, and who takes part in its case."""
+
+    view: CaseView
+    parties: Collection[str]
+
+
+class Written(NamedTuple):
+    """A view that was written: whose, of which case, and how far it has come."""
+
+    tenant_id: str
+    case_id: str
+    seq: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +211,6 @@ def _sides(case: Body) -> Document:
         "service_organisation": _key(organisation),
         "service_contract": _key(words.get("service_contract")),
         "application": _key(words.get("application")),
-        "remote_access": remote_access_of(case),
     }
 
 
@@ -212,13 +228,6 @@ def sides_of(case: Body) -> tuple[str | None, str | None]:
     if (case.get("created_by") or {}).get("role") in CUSTOMER_SIDE:
         return named or owner, other
     return named or other, owner
-
-
-def remote_access_of(case: Body) -> str:
-    """Return the column "remote access": never for internal cases, else what was consented to."""
-    if case.get("visibility") != Visibility.SHARED.value:
-        return "unavailable"
-    return str((case.get("remote_access") or {}).get("consent", "none"))
 
 
 def _search(case: Body) -> Document:
@@ -240,8 +249,8 @@ def _instant(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def read_view(document: Document) -> CaseView:
-    """Return the view of a document."""
+def read_view(document: Document, now: datetime) -> CaseView:
+    """Return the view of a document; consent that has run out by now is none."""
     state: Body = orjson.loads(document["raw"])
     customer, organisation = sides_of(state)
     return CaseView(
@@ -255,7 +264,7 @@ def read_view(document: Document) -> CaseView:
             "customer": customer,
             "service_organisation": organisation,
             "service_contract": (state.get("classification") or {}).get("service_contract"),
-            "remote_access": document["remote_access"],
+            "remote_access": remote_access(state, document, now),
             "device_status": document.get("device_status", UNKNOWN),
         },
     )

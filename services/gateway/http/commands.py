@@ -11,13 +11,13 @@ import orjson
 
 from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.access import SESSION_COMMANDS as GIVEN_TO_SESSIONS
-from services.gateway.domain.access import Identity, may_give
+from services.gateway.domain.access import Identity, may_give, visible
 from services.gateway.domain.view import CaseView, HistoryEntry
 from services.gateway.http.arguments import command_data
 from services.gateway.http.ledger import Ledger, digest_of
 from services.gateway.http.outcomes import Outcome, Outcomes
 from services.gateway.http.problems import NOT_FOUND
-from services.gateway.http.watch import Versions, Watch
+from services.gateway.http.watch import Shelf, Watch
 from shared.contracts.catalogue import CASE_COMMANDS, SESSION_COMMANDS
 from shared.contracts.commands import COMMANDS, command_type
 from shared.contracts.envelope import Message, message
@@ -33,7 +33,7 @@ NEVER_SHARED: Final = {command_type(name).encode() for name in ("watch", "unwatc
 TOLD: Final = CASE_COMMANDS.only(*map(command_type, GIVEN))
 
 
-class Cases(Versions, Protocol):
+class Cases(Shelf, Protocol):
     """What the desk asks of the views."""
 
     async def one(self, who: Identity, id_or_number: str) -> CaseView | None:
@@ -84,12 +84,21 @@ class Desk:
 
     tells = (TOLD, SESSION_COMMANDS.only(*map(session_command_type, GIVEN_TO_SESSIONS)))
 
-    def __init__(self, line: Line, outcomes: Outcomes, views: Cases, ledger: Ledger, *, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        line: Line,
+        outcomes: Outcomes,
+        views: Cases,
+        ledger: Ledger,
+        *,
+        wait_seconds: float,
+        watch: Watch | None = None,
+    ) -> None:
         self._line = line
         self._outcomes = outcomes
         self._views = views
         self._ledger = ledger
-        self._watch = Watch(views)
+        self._watch = watch or Watch(views)
         self._wait_seconds = wait_seconds
 
     async def start(self) -> None:
@@ -173,12 +182,12 @@ class Desk:
                 await self._line.publish(told)
                 async with asyncio.timeout(self._wait_seconds):
                     found = await outcome
-                    if found["accepted"]:
-                        await self._until_shown(who, told, case_id, found)
+                    if not found["accepted"]:
+                        return _answer(command_id, case_id, found, None)
+                    return _answer(command_id, case_id, found, await self._shown(who, told, case_id, found))
         except TimeoutError:
             await self._ledger.enter(who, command_id, case_id, digest_of(told.value or b""))
             return Answer(command_id=command_id, case_id=case_id, status="pending")
-        return await self._told(who, command_id, case_id, found)
 
     async def ask(self, told: Message, command_id: str) -> Outcome | None:
         """Send a command of another kind and return its outcome; nothing if none came in time.
@@ -192,29 +201,38 @@ class Desk:
                 return await outcome
         return None
 
-    async def _until_shown(self, who: Identity, told: Message, case_id: str, outcome: Outcome) -> None:
+    async def _shown(self, who: Identity, told: Message, case_id: str, outcome: Outcome) -> CaseView | None:
+        """Return the view once it shows what was accepted, as far as it is for this person."""
         headers = dict(told.headers)
         if headers["ce_tenant"] == who.tenant_id.encode():
-            await self._watch.reached(who.tenant_id, case_id, seq=outcome["seq"])
+            seen = await self._watch.reached(who.tenant_id, case_id, seq=outcome["seq"])
         elif headers["ce_type"] not in NEVER_SHARED:  # a counterpart's events have numbers of their own
-            await self._watch.reached(who.tenant_id, case_id, version=outcome["version"])
+            seen = await self._watch.reached(who.tenant_id, case_id, version=outcome["version"], owners=False)
+        else:
+            return await self._views.one(who, case_id)
+        own_of = visible(who).own_of
+        return seen.view if own_of is None or own_of in seen.parties else None
 
     async def _told(self, who: Identity, command_id: str, case_id: str, outcome: Outcome) -> Answer:
         view = await self._views.one(who, case_id) if outcome["accepted"] else None
-        return Answer(
-            command_id=command_id,
-            case_id=case_id,
-            status="accepted" if outcome["accepted"] else "refused",
-            code=outcome.get("code"),
-            message=outcome.get("message"),
-            fields=tuple(outcome.get("fields", ())),
-            seq=outcome.get("seq"),
-            version=outcome.get("version"),
-            note_id=outcome.get("note_id"),
-            allowed=tuple(outcome.get("allowed", ())),
-            flags=outcome.get("flags", {}),
-            view=view,
-        )
+        return _answer(command_id, case_id, outcome, view)
+
+
+def _answer(command_id: str, case_id: str, outcome: Outcome, view: CaseView | None) -> Answer:
+    return Answer(
+        command_id=command_id,
+        case_id=case_id,
+        status="accepted" if outcome["accepted"] else "refused",
+        code=outcome.get("code"),
+        message=outcome.get("message"),
+        fields=tuple(outcome.get("fields", ())),
+        seq=outcome.get("seq"),
+        version=outcome.get("version"),
+        note_id=outcome.get("note_id"),
+        allowed=tuple(outcome.get("allowed", ())),
+        flags=outcome.get("flags", {}),
+        view=view,
+    )
 
 
 def _message(command: str, command_id: str, case_id: str, owner: str, data: bytes) -> Message:

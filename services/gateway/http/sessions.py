@@ -1,11 +1,12 @@
 """Remote sessions over HTTP: of a case, its panel, consent, what happened to each, and endpoints of a machine."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from services.gateway.domain.access import Identity
+from services.gateway.domain.remote_access import CONSENT, LIVE, SESSION
 from services.gateway.http.bodies import Body, Json, Key
 from services.gateway.http.cases import CaseName, seen
 from services.gateway.http.connecting import ways_of
@@ -13,13 +14,11 @@ from services.gateway.http.devices import DeviceName
 from services.gateway.http.doors import Doors, EndpointDefiner, Rooms, SessionCommander, SessionReader
 from services.gateway.http.problems import Problem, not_found
 from services.gateway.http.session_desk import Told
-from services.gateway.sessions import CONSENT, SESSION
 from shared.contracts import limits
 
 router = APIRouter(prefix="/api/v1")
 SessionName = Annotated[str, Path(alias="session", pattern=limits.UUID_PATTERN)]
 ConsentName = Annotated[str, Path(alias="consent", pattern=limits.UUID_PATTERN)]
-LIVE: Final = frozenset({"REQUESTED", "AWAITING_CONSENT", "OFFERED", "CONNECTING", "ACTIVE", "INACTIVE"})
 
 
 @router.get("/cases/{case}/sessions")

@@ -40,6 +40,7 @@ class Alerta:
     name = "Alerta 9.1"
 
     def __init__(self, url: str, process: psutil.Process) -> None:
+        self.url = url
         self._process = process
         self._clients = [httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS) for _ in range(CLIENTS)]
 

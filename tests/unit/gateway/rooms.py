@@ -44,9 +44,10 @@ class MemoryGenerations(Generations):
         self._cases: Any = MemoryViewCollection("case_views_1")
         self._history: Any = MemoryViewCollection("case_history_1")
         self.devices: Any = MemoryViewCollection("device_views")
+        self.sessions: Any = MemoryViewCollection("session_views")
 
     def __getitem__(self, number: int) -> Generation:
-        return Generation(self._cases, self._history, self.devices)
+        return Generation(self._cases, self._history, self.devices, self.sessions)
 
     async def standing(self) -> Standing:
         """Return that the one generation serves."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from services.gateway.domain.view import read_view, view_document
 from services.gateway.preferences import Preferences
 from shared.contracts.words import Role
 from shared.testing import MemoryDocuments
+from tests.builders import AT
 from tests.unit.gateway.events import event, record, state
 
 ANN, BOB = (Identity("acme", name, Role.AGENT) for name in ("ann", "bob"))
@@ -31,7 +33,7 @@ class Memory:
 
 def view(**fields):
     body = event(state(**fields))
-    return read_view(view_document("acme", body, record(body).value))
+    return read_view(view_document("acme", body, record(body).value), datetime.fromisoformat(AT))
 
 
 def rows(text):

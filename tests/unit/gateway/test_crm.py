@@ -44,11 +44,11 @@ def form(*, new_: bool = False, profile: Any = DJANGO_CRM, **fields: Any) -> Crm
 
 
 def created(**fields: Any) -> Case:
-    return new(**new_case(form(new_=True, **fields)))
+    return new(**new_case(form(new_=True, **fields), "acme"))
 
 
 def put(case: Case, **fields: Any) -> Case:
-    orders = orders_of(DJANGO_CRM, body_of(case), form(**fields), "Asked for")
+    orders = orders_of(DJANGO_CRM, body_of(case), form(**fields), "Asked for", "acme")
     assert not isinstance(orders, NoWay)
     return carried_out(case, orders)
 
@@ -89,7 +89,7 @@ def test_what_was_put_is_shown() -> None:
 
 def test_putting_what_is_there_does_nothing() -> None:
     case = put(new(), **WHOLE)
-    assert orders_of(DJANGO_CRM, body_of(case), form(**crm.case(DJANGO_CRM, body_of(case))), "Asked for") == ()
+    assert orders_of(DJANGO_CRM, body_of(case), form(**crm.case(DJANGO_CRM, body_of(case))), "Asked for", "acme") == ()
 
 
 VALUES: dict[str, list[Any]] = {
@@ -125,7 +125,7 @@ def test_a_word_that_shows_two_of_ours_changes_neither(word: str) -> None:
         with pytest.raises(FieldErrors, match="not a valid choice: Critical, High, Normal, Low"):
             form(priority=word)
     else:
-        assert orders_of(DJANGO_CRM, body_of(trivial), form(priority=word), "") == ()
+        assert orders_of(DJANGO_CRM, body_of(trivial), form(priority=word), "", "acme") == ()
 
 
 @pytest.mark.seed("S2.10", "S2.24")
@@ -232,7 +232,7 @@ def test_the_real_product_has_shorter_names_and_wants_the_day_of_closing() -> No
     for fields in ({"name": "x" * 65}, {"status": "Closed"}, {"status": "Closed", "closed_on": ""}):
         with pytest.raises(FieldErrors):
             form(profile=real, **fields)
-    orders = orders_of(real, body_of(new()), form(profile=real, status="Closed", closed_on="2026-01-02"), "")
+    orders = orders_of(real, body_of(new()), form(profile=real, status="Closed", closed_on="2026-01-02"), "", "acme")
     assert not isinstance(orders, NoWay)
     assert crm.item(real, body_of(carried_out(new(), orders)))["closed_on"] == "2026-01-02"
 

@@ -39,6 +39,7 @@ def test_a_device_is_shown_with_what_was_told_of_it_last() -> None:
     }
 
 
+@pytest.mark.seed("S1.27")
 def test_what_the_registry_says_is_shown_beside_and_how_a_device_comes_in_to_the_staff_alone() -> None:
     registered = {"tenant_id": "acme", "device_id": "press-07", "version": 3, "state": "registered", "serial": "SN-1"}
     registered |= {"labels": {"Hall": "3"}, "certificates": [{"serial": "ab"}], "token": True}

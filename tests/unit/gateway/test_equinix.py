@@ -74,9 +74,9 @@ def test_when_it_happened_is_a_time_with_a_zone(when: Any) -> None:
 @pytest.mark.seed("S4.9", "S4.10")
 def test_contacts_are_registered_users_or_persons_with_a_way_to_reach_them() -> None:
     form = read(contacts=[{"type": "NOTIFICATION", "registeredUsers": ["olga", "otto"]}, PERSON])
-    assert form.people() == [
-        {"type": "notification", "user": "olga"},
-        {"type": "notification", "user": "otto"},
+    assert form.people("acme") == [
+        {"type": "notification", "user": "olga", "tenant_id": "acme"},
+        {"type": "notification", "user": "otto", "tenant_id": "acme"},
         {"type": "technical", "first_name": "Eva", "details": [{"type": "phone", "value": "+49 30 1"}]},
     ]
 
@@ -122,7 +122,7 @@ def test_a_cancellation_has_a_reason_of_this_length() -> None:
 
 def test_a_case_is_created_with_what_its_code_says() -> None:
     form = read(description="\n  No power\nsince Monday", secondaryId="R-1", customerReferenceId="PO-5")
-    assert form.core(builtin_codes()["0002-0000"]) == {
+    assert form.core(builtin_codes()["0002-0000"], "acme") == {
         "title": "No power",
         "description": "\n  No power\nsince Monday",
         "case_code": "0002-0000",
@@ -133,13 +133,13 @@ def test_a_case_is_created_with_what_its_code_says() -> None:
         "customer_reference": "PO-5",
         "channel": "api",
     }
-    assert form.core(Code())["ticket_class"] is TicketClass.CASE
+    assert form.core(Code(), "acme")["ticket_class"] is TicketClass.CASE
 
 
 def shown(**fields: Any) -> dict[str, Any]:
     form = read(**fields)
     code = builtin_codes()[form.code]
-    created = form.core(code)
+    created = form.core(code, "acme")
     if "occurred_at" in created:
         created["occurred_at"] = fields["occurredDateTime"]
     return equinix.resource(body_of(new(**created)), FLAGS, code, None)

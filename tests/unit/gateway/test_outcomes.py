@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
+from services.gateway.domain.view import CaseView, Seen, Written
 from services.gateway.http import outcomes as module
 from services.gateway.http.outcomes import Outcomes
-from services.gateway.http.watch import Watch
+from services.gateway.http.watch import OURS_SECONDS, Watch
 from shared.errors import TransientError
 from tests.builders import Sent
 
@@ -72,8 +73,20 @@ class Shelf:
             raise TransientError("away")
         return {case_id: seen for case_id, seen in self.shown.get(tenant_id, {}).items() if case_id in case_ids}
 
+    async def newest(self, tenant_id: str, case_ids: Any) -> dict[str, Seen]:
+        at = await self.versions(tenant_id, case_ids)
+        return {case_id: Seen(view(case_id, *place), ("ann",)) for case_id, place in at.items()}
 
-async def test_waiting_ends_when_the_view_has_come_to_the_event() -> None:
+
+def view(case_id: str, seq: int, version: int) -> CaseView:
+    return CaseView(case_id=case_id, number="1", seq=seq, version=version, deleted=False, state={}, columns={})
+
+
+def all_ours(_: str) -> bool:
+    return True
+
+
+async def test_waiting_ends_with_the_view_when_it_has_come_to_the_event() -> None:
     shelf = Shelf()
     watch = Watch(shelf)
     waiting = asyncio.create_task(watch.reached("acme", "c", 2))
@@ -81,7 +94,7 @@ async def test_waiting_ends_when_the_view_has_come_to_the_event() -> None:
     await asyncio.sleep(0.05)
     assert not waiting.done()
     shelf.shown["acme"]["c"] = (2, 2)
-    await asyncio.wait_for(waiting, 1)
+    assert await asyncio.wait_for(waiting, 1) == (view("c", 2, 2), ("ann",))
 
 
 async def test_many_who_wait_ask_the_store_once_per_tick() -> None:
@@ -105,3 +118,43 @@ async def test_nobody_asks_when_nobody_waits_and_a_store_that_is_away_is_asked_a
     asked = shelf.asked
     await asyncio.sleep(0.05)
     assert shelf.asked == asked
+
+
+async def test_what_this_process_writes_itself_costs_one_question_for_all_who_wait() -> None:
+    shelf = Shelf()
+    watch = Watch(shelf, all_ours)
+    shelf.shown = {"acme": {f"c{number}": (2, 2) for number in range(50)}}
+    waiting = [asyncio.create_task(watch.reached("acme", f"c{number}", 2)) for number in range(50)]
+    await asyncio.sleep(0.03)
+    watch.wrote(Written("acme", f"c{number}", 1, 1) for number in range(50))
+    await asyncio.sleep(0.03)
+    assert (shelf.asked, any(each.done() for each in waiting)) == (0, False)
+    watch.wrote(Written("acme", f"c{number}", 2, 2) for number in range(50))
+    assert {seen.view.version for seen in await asyncio.wait_for(asyncio.gather(*waiting), 1)} == {2}
+    assert shelf.asked == 1
+
+
+async def test_what_was_written_before_somebody_waits_is_shown_at_once_also_when_it_came_twice() -> None:
+    shelf = Shelf()
+    watch = Watch(shelf, all_ours)
+    shelf.shown = {"acme": {"c": (3, 3)}}
+    watch.wrote([Written("acme", "c", 3, 3)])
+    watch.wrote([Written("acme", "c", 1, 1)])  # an older batch again
+    seen = await asyncio.wait_for(watch.reached("acme", "c", 3), OURS_SECONDS / 2)
+    assert (seen.view.seq, shelf.asked) == (3, 1)
+
+
+async def test_what_was_to_be_ours_and_was_written_elsewhere_is_found_all_the_same() -> None:
+    shelf = Shelf()
+    shelf.shown = {"acme": {"c": (1, 1)}}
+    assert await asyncio.wait_for(Watch(shelf, all_ours).reached("acme", "c", 1), 2)
+
+
+async def test_a_store_that_is_away_when_something_was_written_is_asked_again() -> None:
+    shelf = Shelf()
+    watch = Watch(shelf, all_ours)
+    waiting = asyncio.create_task(watch.reached("acme", "c", 1))
+    await asyncio.sleep(0)
+    shelf.away, shelf.shown = 1, {"acme": {"c": (1, 1)}}
+    watch.wrote([Written("acme", "c", 1, 1)])
+    await asyncio.wait_for(waiting, 2)

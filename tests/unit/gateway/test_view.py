@@ -40,13 +40,13 @@ def test_a_case_is_open_until_it_is_closed_or_cancelled(word, is_open):
 def test_a_deleted_case_is_in_no_list_and_still_there():
     gone = view(deleted_at=AT)
     assert gone["listed"] is None
-    assert (gone["tenant"], read_view(gone).deleted) == ("acme", True)
+    assert (gone["tenant"], read_view(gone, AT_TIME).deleted) == ("acme", True)
 
 
 def test_a_view_reads_back_as_the_state_that_was_told():
     told = state(description="Hot since Monday", details={"a": {"b": [1, 2.5, None]}})
     body = event(told)
-    assert read_view(view_document("acme", body, record(body).value)).state == told
+    assert read_view(view_document("acme", body, record(body).value), AT_TIME).state == told
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,6 @@ def test_the_state_of_an_event_that_is_written_otherwise_is_written_anew():
 )
 def test_whose_machine_it_is_and_who_services_it(fields, sides):
     assert sides_of(state(**fields)) == sides
-
-
-def test_an_internal_case_has_no_remote_access():
-    assert view()["remote_access"] == "unavailable"
-    shared = view(visibility="shared", counterpart_tenant_id="maker")
-    assert shared["remote_access"] == "none"
 
 
 def test_what_a_counterpart_is_not_told_is_absent_from_its_view():

@@ -31,8 +31,8 @@ def beyond_counterpart(profile: Profile, state: Body, form: CrmForm) -> list[str
     return [name for name in OF_THE_OWNER if form.get(name) and form.get(name) != shown[name]]
 
 
-def new_case(form: CrmForm) -> dict[str, Any]:
-    """Return the fields a case is created with."""
+def new_case(form: CrmForm, tenant_id: str) -> dict[str, Any]:
+    """Return the fields a case is created with; the contacts that are named are of the client's own tenant."""
     classes = {ACCOUNT: form.get("account")} if form.get("account") else None
     fields = {
         "title": form.get("name"),
@@ -40,7 +40,7 @@ def new_case(form: CrmForm) -> dict[str, Any]:
         "priority": form.get("priority"),
         "case_type": form.get("case_type"),
         "classification": classes,
-        "contacts": [{"type": ContactType.TECHNICAL, "user": id_} for id_ in form.get("contacts") or ()],
+        "contacts": [_contact(id_, tenant_id) for id_ in form.get("contacts") or ()],
         "assignees": list(form.get("assigned_to") or ()),
         "teams": list(form.get("teams") or ()),
         "visibility": Visibility.INTERNAL,
@@ -49,10 +49,10 @@ def new_case(form: CrmForm) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def orders_of(profile: Profile, state: Body, form: CrmForm, text: str) -> tuple[Order, ...] | NoWay:
+def orders_of(profile: Profile, state: Body, form: CrmForm, text: str, tenant_id: str) -> tuple[Order, ...] | NoWay:
     """Return the commands that make the case as the client gives it, in an order in which each can be taken.
 
-    `text` is the reason where a change of status needs one.
+    `text` is the reason where a change of status needs one, `tenant_id` whose people the client names.
     """
     moves: tuple[Order, ...] | NoWay = ()
     if form.get("status") is not None:
@@ -61,11 +61,11 @@ def orders_of(profile: Profile, state: Body, form: CrmForm, text: str) -> tuple[
         return moves
     names = {order.command for order in moves}
     assignees = () if "requeue" in names else tuple(state.get("assignees") or ())
-    others = (*_updates(profile, state, form), *_assignments(assignees, form))
+    others = (*_updates(profile, state, form, tenant_id), *_assignments(assignees, form))
     return (*moves, *others) if names & FIRST else (*others, *moves)
 
 
-def _updates(profile: Profile, state: Body, form: CrmForm) -> tuple[Order, ...]:
+def _updates(profile: Profile, state: Body, form: CrmForm, tenant_id: str) -> tuple[Order, ...]:
     fields: dict[str, Any] = {}
     if "name" in form and form.get("name") != state["title"]:
         fields["title"] = form.get("name")
@@ -76,7 +76,7 @@ def _updates(profile: Profile, state: Body, form: CrmForm) -> tuple[Order, ...]:
     if form.get("case_type") is not None and _differs(profile.types, state.get("case_type"), form.get("case_type")):
         fields["case_type"] = CaseType(form.get("case_type"))
     if "contacts" in form and list(form.get("contacts") or ()) != contacts_of(state):
-        fields["contacts"] = _contacts(state, form.get("contacts") or ())
+        fields["contacts"] = _contacts(state, form.get("contacts") or (), tenant_id)
     if "teams" in form and list(form.get("teams") or ()) != list(state.get("teams") or ()):
         fields["teams"] = list(form.get("teams") or ())
     classes = _classes(state, form)
@@ -91,10 +91,15 @@ def _differs(words: Any, now: str | None, wanted: Any) -> bool:  # noqa: ANN401 
     return now is None or words.to_word(core(now)) != words.to_word(wanted)
 
 
-def _contacts(state: Body, wanted: Sequence[str]) -> list[Any]:
+def _contact(user: str, tenant_id: str) -> dict[str, Any]:
+    return {"type": ContactType.TECHNICAL, "user": user, "tenant_id": tenant_id}
+
+
+def _contacts(state: Body, wanted: Sequence[str], tenant_id: str) -> list[Any]:
     held = {contact["user"]: contact for contact in state.get("contacts") or () if contact.get("user")}
     named = [contact for contact in state.get("contacts") or () if not contact.get("user")]
-    return [*(held.get(id_, {"type": ContactType.TECHNICAL, "user": id_}) for id_ in wanted), *named]
+    # A counterpart is shown its own people alone, without their tenant.
+    return [*(_contact(id_, tenant_id) | held.get(id_, {}) for id_ in wanted), *named]
 
 
 def _classes(state: Body, form: CrmForm) -> dict[str, str]:

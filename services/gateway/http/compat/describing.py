@@ -26,16 +26,20 @@ class Told:
     body: Schema | None = None
     body_example: Any = None
     body_needed: bool = True
+    takes: str = JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """A door: its routes, what each tells, and how it tells failures (by status, for a method and a path)."""
+    """A door: its routes, what each tells, and how it tells failures (by status, for a method and a path).
+
+    Paths are told behind the prefix of their router.
+    """
 
     title: str
     description: str
     prefix: str
-    router: APIRouter
+    routers: Sequence[APIRouter]
     told: Mapping[tuple[str, str], Told]
     components: Mapping[str, Schema]
     failures: Callable[[str, str], Mapping[int, Schema]]
@@ -51,7 +55,7 @@ class Door:
             title=self.title,
             version=version(),
             description=self.description,
-            routes=self.router.routes,
+            routes=[route for router in self.routers for route in router.routes],
             openapi_version="3.1.0",
         )
         made["components"]["schemas"] = dict(self.components)
@@ -61,14 +65,15 @@ class Door:
         return made
 
     def _complete(self, operation: dict[str, Any], method: str, path: str) -> None:
-        told = self.told[method, path.removeprefix(self.router.prefix)]
+        prefix = next(router.prefix for router in self.routers if path.startswith(f"{router.prefix}/"))
+        told = self.told[method, path.removeprefix(prefix)]
         operation["operationId"] = told.name
         parameters = [schemas.plain_parameter(each) for each in operation.get("parameters", ())]
         if parameters:
             operation["parameters"] = parameters
         if told.body is not None:
-            content = {"schema": told.body, "example": told.body_example}
-            operation["requestBody"] = {"required": told.body_needed, "content": {JSON: content}}
+            content = {"schema": told.body} | ({} if told.body_example is None else {"example": told.body_example})
+            operation["requestBody"] = {"required": told.body_needed, "content": {told.takes: content}}
         good: dict[str, Any] = {"description": told.what}
         if told.schema is not None:
             good["content"] = {JSON: {"schema": told.schema, "examples": {"example": {"value": told.example}}}}

@@ -104,7 +104,7 @@ async def create_case(
         check_closed_on(form, now, now, ends=form.get("status") in ENDED)
     if form.get("status") is not None:  # nothing is created that could not be brought there
         checked(who, plan(profile, Standing(State.NEW), form.get("status"), ""))
-    given = await give(doors, who, None, [Order("create", {"case": new_case(form)})], key)
+    given = await give(doors, who, None, [Order("create", {"case": new_case(form, who.tenant_id)})], key)
     view = await _follow_up(doors, who, profile, given.view, form, key)
     return JSONResponse(crm.case(profile, view.state), 201)
 
@@ -255,7 +255,7 @@ async def _follow_up(
     if view.state["tenant_id"] != who.tenant_id:
         form = _as_counterpart(profile, view, form)
     text = f"Set to {form.get('status')!r} by a client of Django-CRM"
-    orders = orders_of(profile, view.state, form, text)
+    orders = orders_of(profile, view.state, form, text, who.tenant_id)
     attached = tuple(Order("attach", {"attachment_id": file.id, "name": file.name}) for file in form.files)
     given = await give(doors, who, view, orders if not isinstance(orders, tuple) else (*attached, *orders), key)
     return given.view or view

@@ -47,7 +47,7 @@ async def create_case(request: Request, doors: Rooms, who: Commander, key: Key) 
     if form.details is not None:
         _check_details(form.details, code.details)
     await check_files(doors, who, form.attachments)
-    case = form.core(code) | _sharing(tenant)
+    case = form.core(code, who.tenant_id) | _sharing(tenant)
     attached = [Order("attach", {"attachment_id": file.id, "name": file.name}) for file in form.attachments]
     view = _shown(await give(doors, who, None, [Order("create", {"case": case}), *attached], key))
     return JSONResponse({"id": view.number, "type": equinix.ticket_class_of(view.state)})

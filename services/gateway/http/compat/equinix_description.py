@@ -12,6 +12,7 @@ from services.gateway.domain.profiles import EQUINIX
 from services.gateway.http.compat.describing import Door, Schema, Told, failure
 from services.gateway.http.compat.equinix import router
 from services.gateway.http.compat.equinix_answers import failure as answer_of
+from services.gateway.http.compat.equinix_files import router as files
 from services.gateway.http.compat.equinix_forms import CancelForm, CreateForm, NoteForm
 from services.gateway.http.examples import CASE, CASE_ID, FILE_ID, NOTE_ID, STATE
 from services.gateway.http.problems import NOT_FOUND, Problem
@@ -26,7 +27,8 @@ YES_OR_NO: Final[Schema] = {"type": "boolean"}
 DESCRIPTION: Final = """Cases for programs that were written for the Equinix Case Management API 2.0.0.
 
 A bearer token tells the person and the account. No other status is told than 200, 400, 401, 403, 409 and 500: a case
-that is not there is 400 `not_found`; what is not decided in time, and too many requests, are 409.
+that is not there is 400 `not_found`; what is not decided in time, and too many requests, are 409. Files are uploaded
+first (201), 10 MB at most.
 """
 
 
@@ -90,6 +92,7 @@ def _components() -> dict[str, Schema]:
         "Created": obj({"id": {**TEXT, "minLength": 8, "maxLength": 100}, "type": _words("classes")}),
         "Case": _case(),
         "Result": obj({"result": obj(dict.fromkeys(("CaseId", "CaseNotesId", "CaseNumber"), TEXT))}),
+        "Stored": obj({"id": {**TEXT, "format": "uuid"}, "name": TEXT}),
         "Failures": {"type": "array", "items": failure},
     }
 
@@ -134,6 +137,15 @@ TOLD: Final[Mapping[tuple[str, str], Told]] = {
         body=ref("CancelForm"),
         body_example={"reason": "Not needed any more."},
     ),
+    ("post", "/file"): Told(
+        name="upload_file",
+        what="Stored; to be named by a case or a note, by its uploader alone, within 40 days",
+        status=201,
+        schema=ref("Stored"),
+        example={"id": FILE_ID, "name": "port.jpg"},
+        body=obj({"file": {**TEXT, "format": "binary"}}),
+        takes="multipart/form-data",
+    ),
 }
 
 
@@ -161,7 +173,7 @@ DOOR: Final = Door(
     title="Callout, as the Equinix Case Management API",
     description=DESCRIPTION,
     prefix="/compat/equinix/v2",
-    router=router,
+    routers=(router, files),
     told=TOLD,
     components=_components(),
     failures=_failures,

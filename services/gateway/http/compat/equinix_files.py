@@ -18,7 +18,7 @@ BYTES_MAX: Final = 10 * 1024 * 1024
 ENDINGS: Final = frozenset(
     "bmp jpg jpeg gif png tif tiff txt doc docx xls xlsx ppt pps ppsx pdf vsd".split()  # noqa: SIM905 - as it is told
 )
-router = APIRouter(prefix=PATH, route_class=EquinixRoute, include_in_schema=False)
+router = APIRouter(prefix=PATH, route_class=EquinixRoute)
 
 
 @router.post("/file", status_code=201)

@@ -70,11 +70,11 @@ class ContactForm(Form):
             raise ValueError("a contact who is not registered has `details`: a phone or an e-mail address")
         return self
 
-    def core(self) -> list[dict[str, Any]]:
-        """Return the contacts as a case has them."""
+    def core(self, tenant_id: str) -> list[dict[str, Any]]:
+        """Return the contacts as a case has them; registered users are the client's own."""
         type_ = _meant(EQUINIX.contact_types, self.type)
         if self.registered_users:
-            return [{"type": type_, "user": user} for user in self.registered_users]
+            return [{"type": type_, "user": user, "tenant_id": tenant_id} for user in self.registered_users]
         ways = [{"type": _meant(EQUINIX.contact_ways, way.type), "value": way.value} for way in self.details]
         names = {"first_name": self.first_name, "last_name": self.last_name}
         return [{"type": type_, "details": ways} | {name: value for name, value in names.items() if value}]
@@ -97,15 +97,15 @@ class CreateForm(Form):
 
     @model_validator(mode="after")
     def _few_contacts(self) -> "CreateForm":
-        if len(self.people()) > limits.CONTACTS_MAX:
+        if sum(len(contact.registered_users or "1") for contact in self.contacts) > limits.CONTACTS_MAX:
             raise ValueError(f"a case has at most {limits.CONTACTS_MAX} contacts")
         return self
 
-    def people(self) -> list[dict[str, Any]]:
-        """Return all contacts as a case has them."""
-        return [person for contact in self.contacts for person in contact.core()]
+    def people(self, tenant_id: str) -> list[dict[str, Any]]:
+        """Return all contacts as a case has them; registered users are those of the client's tenant."""
+        return [person for contact in self.contacts for person in contact.core(tenant_id)]
 
-    def core(self, code: Code) -> dict[str, Any]:
+    def core(self, code: Code, tenant_id: str) -> dict[str, Any]:
         """Return the fields a case is created with; its title is the first line of the description."""
         first_line = next((line.strip() for line in self.description.splitlines() if line.strip()), self.description)
         fields: Mapping[str, Any] = {
@@ -118,7 +118,7 @@ class CreateForm(Form):
             "secondary_ref": self.secondary_id,
             "occurred_at": self.occurred_at,
             "customer_reference": self.customer_reference,
-            "contacts": self.people() or None,
+            "contacts": self.people(tenant_id) or None,
             "details": self.details,
             "channel": Channel.API,
         }
