@@ -183,8 +183,11 @@ async def _look(
     await _each(bootstrap_servers, [CASE_EVENTS.name], plan.event)
     await _each(bootstrap_servers, redacted, plan.redacted)
     await _each(bootstrap_servers, [CASE_SNAPSHOTS.name], plan.snapshot)
-    for topic in others:
-        await _each(bootstrap_servers, [topic], plan.of_file if topic == ATTACHMENT_EVENTS.name else plan.letter)
+    await _each(
+        bootstrap_servers,
+        others,
+        lambda record: (plan.of_file if record.topic == ATTACHMENT_EVENTS.name else plan.letter)(record),
+    )
     erased.cases = len(plan.cases)
     for what, number in plan.counts.items():
         setattr(erased, what, number)
