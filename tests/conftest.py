@@ -21,7 +21,15 @@ os.environ.setdefault("KAFKA_OPTS", "-XX:TieredStopAtLevel=1")
 # What takes longest begins first; then come those that share a stack, so that it runs no longer than it must.
 LONG = (
     *("test_chaos", "test_recorded_machines", "test_recovery", "test_mqtt", "test_erasure", "test_story"),
-    *("test_notification", "test_health", "test_monitoring", "test_time", "test_mqtt_door", "test_arrival"),
+    *(
+        "test_notification",
+        "test_notices",
+        "test_health",
+        "test_monitoring",
+        "test_time",
+        "test_mqtt_door",
+        "test_arrival",
+    ),
 )
 SHARED = ("gateway_stack", "infra")
 

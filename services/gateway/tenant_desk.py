@@ -13,7 +13,7 @@ from shared.contracts.catalogue import NOTIFICATION_REQUESTS, OPS_AUDIT, TENANT_
 from shared.contracts.envelope import Message, message
 from shared.contracts.fields import Model, utc_milliseconds
 from shared.contracts.ids import fresh_id
-from shared.contracts.notices import REDRIVE
+from shared.contracts.notices import REDRIVE, Redrive
 from shared.contracts.ops import Audit, Thing, Who
 from shared.contracts.tenant import CONFIG
 from shared.contracts.tenant_data import TenantData
@@ -65,19 +65,20 @@ class TenantDesk:
         await self.tell([_config(entry, after, id_), _audit(entry, before, after, who, id_)])
         await self._tenants.catch_up(datetime.now(UTC))
 
-    async def redrive(self, tenant_id: str, recipient: str) -> None:
-        """Ask for what failed to reach a recipient to be sent again.
+    async def redrive(self, tenant_id: str, recipient: str, delivery_id: str | None = None) -> None:
+        """Ask for what failed to reach a recipient, or one delivery of that, to be sent again.
 
         Raises:
             TransientError: if it is not known whether that was told.
         """
+        meant = Redrive(tenant_id=tenant_id, recipient=recipient, delivery_id=delivery_id)
         asked = message(
             NOTIFICATION_REQUESTS,
             type_=REDRIVE,
             id_=fresh_id(),
             source=SOURCE,
             time=utc_milliseconds(datetime.now(UTC)),
-            value=orjson.dumps({"tenant_id": tenant_id, "recipient": recipient}),
+            value=meant.model_dump_json(exclude_none=True).encode(),
             key=f"{tenant_id}/{recipient}",
             tenant=tenant_id,
         )

@@ -10,7 +10,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from tests.stack import RunningStack
+from tests.stack import RunningStack, is_alive
 
 SESSION_SECONDS = 3.0
 WEIGHTS = {
@@ -48,8 +48,15 @@ class Blows:
             # Each kind at least once, then by weight.
             name = names[place] if place < len(names) else self._random.choices(names, [*self._weights.values()])[0]
             await asyncio.sleep(self._random.uniform(*pause))
-            await self._deal(name)
-            self.dealt[name] += 1
+            await self.deal_one(name)
+
+    async def deal_one(self, name: str) -> None:
+        """Deal one blow now; one that kills or stops hits somebody who is there."""
+        service = name.partition(" ")[2]
+        while service and not any(map(is_alive, self._stack.pids[service])):
+            await asyncio.sleep(0.05)
+        await self._deal(name)
+        self.dealt[name] += 1
 
     async def _deal(self, name: str) -> None:
         verb, _, service = name.partition(" ")
@@ -65,7 +72,8 @@ class Blows:
             await asyncio.to_thread(self._stack.wait_for_server, name, seconds=60)
 
     def _send(self, service: str, number: signal.Signals) -> int | None:
-        pid = self._random.choice(self._stack.pids[service])
+        there = self._stack.pids[service]
+        pid = self._random.choice([pid for pid in there if is_alive(pid)] or there)
         try:
             os.kill(pid, number)
         except ProcessLookupError:  # it was hit a moment ago and is not back yet

@@ -1,4 +1,4 @@
-"""Deliveries on the real Kafka and MongoDB: decided once, sent at least once, whoever dies."""
+"""Deliveries on the real Kafka and MongoDB: decided once, sent, told; under kills: `tests/chaos/test_notices.py`."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def mail(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, mail: tuple[MailServer, Path]) -> Any:
-    """Two processes of notification and a gateway, in a stack that may be hurt."""
+    """Two processes of notification and a gateway."""
     server, trust = mail
     quick = {
         "NOTIFICATION_MAIL_HOST": "localhost",
@@ -130,6 +130,25 @@ async def test_a_receiver_that_fails_is_tried_again_and_one_that_is_gone_is_not(
     await eventually(lambda: ready(len(gone.counts) == 2))
 
 
+async def test_a_mail_that_was_refused_for_good_is_sent_again_when_asked(
+    stack: RunningStack, teller: Teller, mail: tuple[MailServer, Path]
+) -> None:
+    mine, server = tenant(), mail[0]
+    address = f"dan@{mine}.example"
+    await teller.config(mine, "user", "dan", {"roles": ["agent"], "email": address})
+    await teller.config(mine, "notification", "default", {"fold_seconds": 0})
+    server.answer = lambda to: "550 no such box" if to == address else "250 OK"
+    await teller.happens(mine, "started", assignees=["dan"])
+    async with Client(stack, tenant=mine, role="dispatcher") as http:
+        (failed,) = await eventually(lambda: deliveries(http, 1, {"recipient": "user:dan", "state": "failed"}))
+        assert (failed["code"], failed["attempts"]) == ("smtp_550", 1)
+        server.answer = lambda _: "250 OK"
+        assert (await http.post("/api/v1/deliveries/redrive", json={"recipient": "user:dan"})).status_code == 204
+        await eventually(lambda: ready(any(each["to"] == address for each in server.mails)))
+        (sent,) = await eventually(lambda: deliveries(http, 1, {"channel": "email", "state": "sent"}))
+        assert sent["id"] == failed["id"]
+
+
 async def test_dead_and_stalling_receivers_delay_nobody_else(
     stack: RunningStack, there: Receivers, teller: Teller
 ) -> None:
@@ -144,32 +163,6 @@ async def test_dead_and_stalling_receivers_delay_nobody_else(
     await eventually(lambda: ready(len(endpoint.bodies) == 100), seconds=10)
     assert asyncio.get_running_loop().time() - began < 5
     assert set(endpoint.counts.values()) == {1}
-
-
-async def test_nobody_misses_anything_when_processes_are_killed_and_repeats_are_counted(
-    stack: RunningStack, there: Receivers, teller: Teller
-) -> None:
-    mine, (url, endpoint) = tenant(), there.endpoint()
-    await teller.config(mine, "subscription", "erp", hook(url))
-    sent: list[str] = []
-    for turn in range(4):
-        events = [(mine, "created", {"title": f"{turn}-{n}"}) for n in range(150)]
-        sent += await teller.all_happen(events)
-        dead = stack.kill("notification", worker=turn % 2)
-        await asyncio.to_thread(stack.wait_for_restart, "notification", dead)
-    await eventually(lambda: ready(len(endpoint.bodies) == len(sent)), seconds=60)
-    titles = {json.loads(body)["data"]["case"]["title"] for body in endpoint.bodies.values()}
-    assert titles == {f"{turn}-{n}" for turn in range(4) for n in range(150)}
-
-    async def all_told() -> Any:
-        found = await results(stack.bootstrap_servers, mine)
-        ends = {body["delivery_id"]: body for name, _, body in found if name == "sent"}
-        return ends if len(ends) == len(sent) else None
-
-    told = await eventually(all_told, seconds=60)
-    repeated = {id_ for id_, number in endpoint.counts.items() if number > 1}
-    assert repeated <= {id_ for id_, body in told.items() if body["repeats"]}
-    assert set(endpoint.bodies) == set(told)
 
 
 async def test_a_request_is_heard_and_one_for_nobody_makes_nothing(stack: RunningStack, teller: Teller) -> None:

@@ -106,6 +106,13 @@ NOTICES: Final[Mapping[tuple[str, str], Told]] = {
         schema=ref("Deliveries"),
         example={"items": [DELIVERY], "limit": 25},
     ),
+    ("post", "/deliveries/redrive"): Told(
+        status=204,
+        what="What failed will be sent again",
+        problems=SENDING,
+        body=ref("FailedDeliveries"),
+        body_example={"recipient": "user:ann"},
+    ),
     ("post", f"{ONE}/redrive"): Told(status=204, what="What failed will be sent again", problems=READING),
 }
 NOTICE_NAMES: Final[Mapping[tuple[str, str], str]] = {
@@ -115,6 +122,7 @@ NOTICE_NAMES: Final[Mapping[tuple[str, str], str]] = {
     ("get", "/notices"): "list_notices",
     ("post", "/notices/read"): "read_notices",
     ("get", "/deliveries"): "list_deliveries",
+    ("post", "/deliveries/redrive"): "redrive_deliveries",
     ("get", "/subscriptions"): "list_subscriptions",
     ("get", ONE): "read_subscription",
     ("put", ONE): "save_subscription",

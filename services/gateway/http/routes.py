@@ -249,7 +249,8 @@ def needs_body(body: Schema) -> bool:
     """Tell whether a body may not be left out."""
     name = body.get("$ref", "").removeprefix(REF)
     if (
-        name in {"Bulk", "NewCase", "ReadNotices", "RequestSessionArguments", "DefineEndpointsArguments"}
+        name
+        in {"Bulk", "NewCase", "ReadNotices", "FailedDeliveries", "RequestSessionArguments", "DefineEndpointsArguments"}
         or body is FORM
     ):
         return True

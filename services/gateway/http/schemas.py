@@ -128,6 +128,7 @@ def _notices() -> dict[str, Schema]:
         "Delivery": delivery,
         "Deliveries": obj({"items": items("Delivery"), "limit": COUNT}, next_cursor=TEXT),
         "Unread": obj({"unread": COUNT}),
+        "FailedDeliveries": {**obj({"recipient": TEXT}, delivery_id=TEXT), "additionalProperties": False},
         "ReadNotices": {
             **obj({}, ids=ids, until={**TEXT, "format": "date-time"}),
             "additionalProperties": False,

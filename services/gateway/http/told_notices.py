@@ -9,11 +9,12 @@ from starlette.responses import Response
 from services.gateway.domain.notices import DeliveryQuery, NoticeQuery
 from services.gateway.http.bodies import Body, Json, parsed
 from services.gateway.http.cases import parameters_of
-from services.gateway.http.doors import DeliveryReader, NoticeOwner, Rooms
+from services.gateway.http.doors import DeliveryReader, NoticeOwner, Rooms, SubscriptionOwner
 from services.gateway.http.problems import invalid
 from services.gateway.notices import Told
 from shared.contracts import limits
-from shared.contracts.fields import Instant, Model
+from shared.contracts.fields import Id, Instant, Model
+from shared.contracts.notices import Recipient
 
 router = APIRouter(prefix="/api/v1")
 IDS_MAX: Final = 1_000
@@ -35,6 +36,13 @@ class Meant(Model):
     def conditions(self) -> dict[str, Any]:
         """Return what a notice must meet to be meant."""
         return {"_id": {"$in": [*self.ids]}} if self.ids is not None else {"at": {"$lte": self.until}}
+
+
+class Failed(Model):
+    """What failed to reach whom."""
+
+    recipient: Recipient
+    delivery_id: Id | None = None
 
 
 @router.get("/notices")
@@ -59,6 +67,14 @@ async def list_deliveries(request: Request, doors: Rooms, who: DeliveryReader) -
     """List the tenant's notifications and what became of each, those last told of first; not what they said."""
     query = DeliveryQuery.parse(parameters_of(request))
     return Json(_page(await doors.notices.of_tenant(who, query), query.limit))
+
+
+@router.post("/deliveries/redrive")
+async def redrive_deliveries(doors: Rooms, who: SubscriptionOwner, body: Body) -> Response:
+    """Have what failed to reach somebody sent again, all of it or one delivery, as if it were new."""
+    failed: Failed = parsed(Failed, body)
+    await doors.desk_of_tenants.redrive(who.tenant_id, failed.recipient, failed.delivery_id)
+    return Response(status_code=204)
 
 
 def _page(page: Told, limit: int) -> dict[str, Any]:

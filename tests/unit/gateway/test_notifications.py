@@ -30,9 +30,13 @@ class MemoryTenantDesk:
     def __init__(self, rooms: MemoryRooms) -> None:
         self._rooms = rooms
         self.changes: list[tuple[str, Any, Any]] = []
+        self.redriven: list[tuple[str, str, str | None]] = []
 
     async def data_of(self, tenant_id: str) -> TenantData:
         return self._rooms.of(tenant_id, self._rooms.now())
+
+    async def redrive(self, tenant_id: str, recipient: str, delivery_id: str | None = None) -> None:
+        self.redriven.append((tenant_id, recipient, delivery_id))
 
     async def change(self, entry: Entry, before: Any, after: Any, who: Identity | None) -> None:
         self.changes.append((entry.key, who.user_id if who else None, after))
@@ -134,6 +138,17 @@ async def test_a_deleted_subscription_is_gone_and_what_is_not_there_is_not_found
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/redrive")):
         assert (await desk(method, f"{HOOKS}/erp{path}")).status_code == 404
     assert (await desk("GET", HOOKS)).json() == {"items": []}
+
+
+async def test_what_failed_to_reach_anybody_is_sent_again_in_the_own_tenant_alone(desk: Desk) -> None:
+    again = "/api/v1/deliveries/redrive"
+    for body in ({"recipient": "user:ann"}, {"recipient": "mail:x@y.example", "delivery_id": "d-1"}):
+        assert (await desk("POST", again, body)).status_code == 204
+    assert desk.tenants.redriven == [("acme", "user:ann", None), ("acme", "mail:x@y.example", "d-1")]
+    for wrong in ({}, {"recipient": "ann"}, {"recipient": "user:ann", "tenant_id": "globex"}):
+        assert (await desk("POST", again, wrong)).status_code == 400
+    assert (await desk("POST", again, {"recipient": "user:ann"}, who="acme/ann/agent")).status_code == 403
+    assert len(desk.tenants.redriven) == 2
 
 
 async def test_another_tenants_subscriptions_are_not_there(desk: Desk) -> None:
