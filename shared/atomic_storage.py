@@ -81,6 +81,10 @@ class AtomicDocuments:
         taken: Document | None = await answered(self._collection.find_one_and_delete(dict(conditions)))
         return taken
 
+    async def drop(self, conditions: Conditions) -> int:
+        """Delete all documents that meet the conditions; return how many."""
+        return int((await answered(self._collection.delete_many(dict(conditions)))).deleted_count)
+
     async def total(self, conditions: Conditions, field: str) -> int:
         """Return the sum of a number in all documents that meet the conditions."""
         stages = [{"$match": dict(conditions)}, {"$group": {"_id": None, "total": {"$sum": f"${field}"}}}]

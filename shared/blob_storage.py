@@ -5,14 +5,14 @@ long as the file grows: by its writer, and by a later one (`epoch`); what an ear
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pymongo.errors import CollectionInvalid, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, CollectionInvalid, DuplicateKeyError, PyMongoError
 
 from shared.errors import Conflict, TransientError
-from shared.storage import Database, answered, passing
+from shared.storage import DUPLICATE_KEY, OUR_FAULT, Database, answered, passing
 
 CHUNK_BYTES: Final = 512 * 1024
 CHUNKS_AT_ONCE: Final = 4
@@ -39,12 +39,30 @@ class GridFiles:
             raise passing(error) from error
         await answered(self._chunks.create_index([("files_id", 1), ("n", 1)], unique=True))
 
-    async def write(self, key: str, n: int, data: bytes, *, epoch: int) -> None:
-        """Write one chunk.
+    async def write(self, key: str, first: int, chunks: Sequence[bytes], *, epoch: int) -> None:
+        """Write chunks that follow one another, from the number `first` on.
 
         Raises:
-            Conflict: if a later writer has written it.
+            Conflict: if a later writer has written one of them.
+            TransientError: some of them may be written.
         """
+        documents = [{"files_id": key, "n": n, "data": data, "epoch": epoch} for n, data in enumerate(chunks, first)]
+        try:
+            await self._chunks.insert_many(documents, ordered=False)
+        except BulkWriteError as error:
+            details = error.details or {}
+            codes = {failure.get("code") for failure in details.get("writeErrors", [])}
+            if codes & OUR_FAULT:
+                raise
+            if details.get("writeConcernErrors") or codes != {DUPLICATE_KEY}:
+                raise TransientError("MongoDB failed in the middle of some chunks") from error
+            # They were written before: by who was cut off, or by a later writer.
+            for failure in details["writeErrors"]:
+                await self._write_again(key, first + failure["index"], chunks[failure["index"]], epoch)
+        except PyMongoError as error:
+            raise passing(error) from error
+
+    async def _write_again(self, key: str, n: int, data: bytes, epoch: int) -> None:
         try:
             await self._chunks.update_one(
                 {"files_id": key, "n": n, "epoch": {"$lte": epoch}},

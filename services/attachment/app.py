@@ -105,9 +105,11 @@ class _Rooms:
             self.receiving,
             blobs,
             files,
+            atomic("attachments"),
             bytes_,
             Mending(atomic("restored"), files, blobs, self.sender, lambda until: _heard(commands, until)),
             owns=lambda: commands.owns(0),
+            ended_for=timedelta(days=settings.ended_days),
             interval_seconds=settings.sweep_interval_seconds,
         )
         self.examiner = Examiner(

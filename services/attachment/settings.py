@@ -37,6 +37,12 @@ class AttachmentSettings(ServiceSettings):
     upload_hours: float = Field(
         24, gt=0, le=24 * 40, description="How long an upload that does not go on is kept; a file unlinked: 40 days"
     )
+    ended_days: float = Field(
+        100,
+        ge=30,
+        le=3650,
+        description="How long it is known of a removed or expired file that there was one; its bytes go at once",
+    )
     link_minutes_max: int = Field(
         24 * 60, ge=1, le=7 * 24 * 60, description="How long a one-time download link holds at most"
     )

@@ -12,6 +12,7 @@ import structlog
 from services.attachment.blobs import Blobs
 from services.attachment.mending import Mending
 from services.attachment.receiving import Receiving
+from shared.atomic_storage import AtomicDocuments
 from shared.blob_storage import GridFiles
 from shared.storage import Documents
 
@@ -30,15 +31,19 @@ class Sweeper:
         receiving: Receiving,
         blobs: Blobs,
         files: Documents,
+        ended: AtomicDocuments,
         bytes_: GridFiles,
         mending: Mending,
         *,
+        ended_for: timedelta,
         owns: Callable[[], bool],
         interval_seconds: float,
     ) -> None:
         self._receiving = receiving
         self._blobs = blobs
         self._files = files
+        self._ended = ended
+        self._ended_for = ended_for
         self._bytes = bytes_
         self._mending = mending
         self._owns = owns
@@ -64,6 +69,7 @@ class Sweeper:
             return 0
         settled = await self._receiving.sweep(now)
         await self._release(now)
+        await self._forget(now)
         if time.monotonic() - self._looked_at_all > ALL_SECONDS:
             await self._blobs.note_unknown(await self._bytes.keys())
             self._looked_at_all = time.monotonic()
@@ -79,6 +85,18 @@ class Sweeper:
             if len(ended) < AT_ONCE or ended[-1]["ended_at"] == since:
                 return
             since = ended[-1]["ended_at"]
+
+    async def _forget(self, now: datetime) -> None:
+        """Forget files that ended long ago: whoever may still say something of one says it in days."""
+        before = {"ended_at": {"$lte": now - self._ended_for}}
+        while True:
+            found = await self._files.query(before, sort="ended_at", limit=AT_ONCE, fields=("ended_at",))
+            ids = [document["_id"] for document in found]
+            # Where nobody swept for long, their bytes are still referred to.
+            await self._blobs.release(ids)
+            await self._ended.drop({**before, "_id": {"$in": ids}})
+            if len(found) < AT_ONCE:
+                return
 
     async def _look_on(self) -> None:
         while True:

@@ -1,4 +1,4 @@
-"""Writes the bytes of one upload as they come: in flat memory, some chunks on their way at a time."""
+"""Writes the bytes of one upload as they come: in flat memory, some chunks together, and some of these at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -7,9 +7,11 @@ from typing import Any, Final
 from shared.blob_storage import CHUNK_BYTES, GridFiles
 
 CHUNKS_PER_COMMIT: Final = 16
-IN_FLIGHT: Final = 6
+#: What goes to the database in one go, and how many of these are on their way: each waits for the journal.
+CHUNKS_TOGETHER: Final = 4
+IN_FLIGHT: Final = 4
 #: Of all uploads of a process together.
-IN_FLIGHT_OF_ALL: Final = 32
+IN_FLIGHT_OF_ALL: Final = 16
 
 
 class Writer:
@@ -38,6 +40,7 @@ class Writer:
         self._pieces = [head] if head else []
         self._held = len(head)
         self._n = offset // CHUNK_BYTES
+        self._chunks: list[bytes] = []
         self._sending: set[asyncio.Task[None]] = set()
         self._committing: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
@@ -55,9 +58,9 @@ class Writer:
             self._pieces.append(part)
             self._held += len(part)
             if self._held == CHUNK_BYTES:
-                await self._send()
-                self._n += 1
-                self._since_commit += 1
+                self._cut()
+                if len(self._chunks) == CHUNKS_TOGETHER:
+                    await self._send()
         if self._since_commit >= CHUNKS_PER_COMMIT and self._commit is not None:
             self._since_commit = 0
             await self._committed()
@@ -70,7 +73,9 @@ class Writer:
         Raises:
             CalloutError: some of it could not be written, now or before.
         """
-        if self._held and self._failure is None:
+        if self._held:
+            self._cut()
+        if self._chunks and self._failure is None:
             await self._send()
         sending, self._sending = self._sending, set()
         self._look_at(await asyncio.gather(*sending, return_exceptions=True))
@@ -80,10 +85,16 @@ class Writer:
         """Let what is on its way end, whatever becomes of it."""
         await asyncio.gather(*self._sending, *filter(None, [self._committing]), return_exceptions=True)
 
+    def _cut(self) -> None:
+        self._chunks.append(b"".join(self._pieces))
+        self._pieces, self._held = [], 0
+
     async def _send(self) -> None:
-        chunk, self._pieces, self._held = b"".join(self._pieces), [], 0
+        chunks, self._chunks = self._chunks, []
         await self._room.acquire()
-        task = asyncio.create_task(self._files.write(self._key, self._n, chunk, epoch=self._epoch))
+        task = asyncio.create_task(self._files.write(self._key, self._n, chunks, epoch=self._epoch))
+        self._n += len(chunks)
+        self._since_commit += len(chunks)
         task.add_done_callback(lambda _: self._room.release())
         self._sending.add(task)
         if len(self._sending) >= IN_FLIGHT:

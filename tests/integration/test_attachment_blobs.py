@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -18,6 +19,7 @@ import pytest
 from services.attachment.blobs import Blobs, BlobStore, GridStore
 from services.attachment.mending import Mending
 from services.attachment.s3 import S3Store
+from services.attachment.sweeper import Sweeper
 from shared.atomic_storage import AtomicDocuments
 from shared.blob_storage import CHUNK_BYTES, GridFiles
 from shared.contracts.attachments import Remove
@@ -105,8 +107,9 @@ async def store(request: pytest.FixtureRequest, files: GridFiles) -> BlobStore:
 
 
 async def came_in(files: GridFiles, key: str, data: bytes) -> None:
-    for n, place in enumerate(range(0, len(data), CHUNK_BYTES)):
-        await files.write(key, n, data[place : place + CHUNK_BYTES], epoch=1)
+    chunks = [data[place : place + CHUNK_BYTES] for place in range(0, len(data), CHUNK_BYTES)]
+    for first in range(0, len(chunks), 4):
+        await files.write(key, first, chunks[first : first + 4], epoch=1)
 
 
 async def read(store: BlobStore, key: str, start: int, stop: int) -> bytes:
@@ -219,10 +222,57 @@ async def test_after_a_restore_files_and_bytes_come_together_again_and_what_is_l
     assert (blob.key, await read(store, blob.key, 0, len(data["lost"]))) == (again, data["lost"])
 
 
+class Nothing:
+    """Has nothing to mend, and no uploads."""
+
+    async def done(self) -> bool:
+        return True
+
+    async def sweep(self, _now: datetime) -> int:
+        return 0
+
+
+async def test_that_a_file_was_there_is_forgotten_long_after_it_ended_and_nothing_else_is(
+    store: BlobStore, files: GridFiles, database: Database
+) -> None:
+    now, attachments = datetime.now(UTC), database.documents(f"ended_{uuid4().hex[:8]}")
+    held, trash, uploads, pictures = (AtomicDocuments(database, f"{uuid4().hex}") for _ in range(4))
+    blobs = Blobs(store, held, trash, uploads, pictures, settle=timedelta(0))
+    ended = {"long ago": 101, "lately": 99}
+    data = {name: os.urandom(1000) for name in (*ended, "alive")}
+    documents = [{"_id": name, "ended_at": now - timedelta(days=days)} for name, days in ended.items()]
+    await attachments.replace([Write(each["_id"], 0, each) for each in [*documents, {"_id": "alive"}]])
+    for name, content in data.items():
+        await came_in(files, key := uuid4().hex, content)
+        await blobs.keep("acme", hashlib.sha256(content).hexdigest(), len(content), key, name)
+    there = AtomicDocuments(database, attachments._collection.name)
+    nothing: Any = Nothing()
+    sweeper = Sweeper(
+        nothing,
+        blobs,
+        attachments,
+        there,
+        files,
+        nothing,
+        owns=lambda: True,
+        ended_for=timedelta(days=100),
+        interval_seconds=1,
+    )
+    await sweeper.sweep(now)
+    assert [each["_id"] for each in await there.find({})] == ["alive", "lately"]
+    await blobs.sweep(now + LATER)
+    kept = {each["refs"][0] for each in await held.find({}) if each["refs"]}
+    assert kept == {"alive", "lately"}
+    assert await blobs.find("acme", hashlib.sha256(data["long ago"]).hexdigest()) is None
+
+
 async def test_a_writer_that_was_overtaken_can_write_no_more(files: GridFiles) -> None:
     key = uuid4().hex
-    await files.write(key, 0, b"old", epoch=1)
-    await files.write(key, 0, b"new", epoch=2)
+    old, new = [b"1" * CHUNK_BYTES, b"old"], [b"2" * CHUNK_BYTES, b"new"]
+    await files.write(key, 0, old, epoch=1)
+    await files.write(key, 0, new, epoch=2)
     with pytest.raises(Conflict):
-        await files.write(key, 0, b"old again", epoch=1)
-    assert b"".join([part async for part in files.read(key, 0, 3)]) == b"new"
+        await files.write(key, 0, old, epoch=1)
+    with pytest.raises(Conflict):
+        await files.write(key, 1, [b"old", b"later"], epoch=1)
+    assert b"".join([part async for part in files.read(key, 0, CHUNK_BYTES + 3)]) == b"".join(new)

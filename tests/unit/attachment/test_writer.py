@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -22,16 +23,16 @@ class Chunks:
         self.stored: dict[int, bytes] = {}
         self.safe: list[int] = []
         self.most = self._now = 0
-        self._fails, self._slow = fails, slow
+        self._fails, self._slow = {*fails}, slow
 
-    async def write(self, key: str, n: int, data: bytes, *, epoch: int) -> None:
+    async def write(self, key: str, first: int, chunks: Sequence[bytes], *, epoch: int) -> None:
         self._now += 1
         self.most = max(self.most, self._now)
-        await asyncio.sleep(0.002 if self._slow and n % 3 == 0 else 0)
+        await asyncio.sleep(0.002 if self._slow and first % 3 == 0 else 0)
         self._now -= 1
-        if n in self._fails:
+        self.stored |= {n: data for n, data in enumerate(chunks, first) if n not in self._fails}
+        if self._fails & {*range(first, first + len(chunks))}:
             raise TransientError("away")
-        self.stored[n] = data
 
     async def commit(self, offset: int) -> None:
         """Note what is called safe, and look whether it is there."""
