@@ -211,9 +211,8 @@ async def test_blows_keep_no_notification_from_anybody_and_what_comes_twice_is_c
         told, postponed = await ends(stack)
         arrived = world.arrivals()
         twice = {key: number for key, number in arrived.items() if number > 1}
-        print(
-            f"\n{len(world.wanted)} notifications, {len(twice)} came twice, {dict(blows.dealt)}, {seconds:.0f} s until quiet"
-        )  # noqa: T201 - for make chaos -s
+        seen = f"{len(world.wanted)} notifications, {len(twice)} came twice, {seconds:.0f} s until quiet"
+        print(f"\n{seen}, {dict(blows.dealt)}")  # noqa: T201 - for make chaos -s
         there = {key for key in world.wanted if key[2] != "in_app"}
         missing, not_told = there - arrived.keys(), world.wanted - told.keys()
         why = Counter(body["code"] for body in postponed)
