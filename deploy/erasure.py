@@ -39,8 +39,7 @@ from shared.contracts.catalogue import ATTACHMENT_EVENTS, CASE_EVENTS, CASE_SNAP
 from shared.evolution import evolve
 
 Report = Callable[[str], None]
-#: When a case's clocks are looked at next, and what they told: the history does not say.
-CLOCKS: Final = ("timing", "due_at", "timed")
+CLOCKS: Final = ("timing", "due_at", "timed")  # when they are looked at next, and what they told: no history says it
 GATEWAY: Final = "gateway"
 #: A compacted topic deletes what lies at its beginning only while its policy says so too.
 DELETABLE: Final = {"cleanup_policy": "compact,delete", "retention_ms": "-1"}
@@ -50,9 +49,8 @@ DELETABLE: Final = {"cleanup_policy": "compact,delete", "retention_ms": "-1"}
 class Erased:
     """What named the person: cases, events, redacted events, snapshots, letters, events of files.
 
-    `documents` were written. `files` the attachment service forgets when it is started again. `notices` is what was
-    written or deleted of who was told what. `finished` are partitions of which an earlier run had left the deletion
-    undone.
+    `documents`: written; `files`: what the attachment service forgets when it is started again; `notices`: written or
+    deleted of who was told what; `finished`: partitions whose deletion an earlier run had left undone.
     """
 
     cases: int = 0
