@@ -173,7 +173,7 @@ class Device:
         reader, self._writer = await asyncio.open_connection(**reached, **where_to)
         where, dying = will or (f"{self.root}/will", json.dumps({"epoch": self.epoch}).encode())
         body = _text("MQTT") + b"\x05\x0e" + self.keepalive.to_bytes(2, "big") + b"\x00"  # will QoS 1, clean start
-        body += _text(self.key) + b"\x00" + _text(where) + len(dying).to_bytes(2, "big") + dying
+        body += _text(f"{self.tenant}.{self.name}") + b"\x00" + _text(where) + len(dying).to_bytes(2, "big") + dying
         self._writer.write(_packet(0x10, body))
         kind, answer = await _read(reader)
         assert kind == 0x20, kind
@@ -217,6 +217,8 @@ class Device:
         assert self._writer is not None
         self._writer.write(_packet(0xE0, b""))
         await self._writer.drain()
+        # The broker closes: a socket that is closed here while an answer is under way makes it a broken connection.
+        await asyncio.wait(self._tasks[:1], timeout=5)
         self.crash(abruptly=False)
 
     def crash(self, *, abruptly: bool = True) -> None:

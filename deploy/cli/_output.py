@@ -50,6 +50,10 @@ class Output:
         end = f"signal {-restart.exit_code}" if restart.exit_code < 0 else f"exit code {restart.exit_code}"
         self.say(f"{restart.name}: process {restart.dead_pid} ended ({end}), restarted as {restart.pid}")
 
+    def limited(self, name: str, limits: str) -> None:
+        """Tell what a part that is started does not do."""
+        self.say(f"{name}: LIMITED: {limits}.")
+
     def lacking(self, name: str, advice: str) -> None:
         """Tell that a part is not there, and what to do."""
         self.say(f"{name}: NOT STARTED. {advice}")

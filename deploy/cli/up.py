@@ -130,7 +130,8 @@ def _explain(output: Output, stack: Stack, write_env: Path) -> None:
     if url := stack.door().get("CALLOUT_HTTP_URL"):
         output.say(f"  CALLOUT_HTTP_URL={url}, with tokens of `callout token`")
     if url := stack.door().get(MQTT_VARIABLE):
-        output.say(f"  {MQTT_VARIABLE}={url}, with tokens of `callout devices token`")
+        with_what = "with tokens of `callout devices token`" if "CALLOUT_MQTTS_URL" in stack.door() else "as it is"
+        output.say(f"  {MQTT_VARIABLE}={url}, {with_what}")
     option = "" if write_env == DEFAULT_FILE else f" --env {write_env}"
     output.say(f"  logs: {stack.folder.logs}")
     output.say(f"  all of it in {write_env}; try: callout{option} topics diff")

@@ -21,7 +21,7 @@ ACCOUNTS: Final = 64
 ACCOUNT: Final = "callout-edge-adapter-{session}"
 LOOK_SECONDS: Final = 0.3
 ADVICE: Final = (
-    "mosquitto is not on PATH, so devices cannot come in over MQTT (everything else runs). "
+    "Neither mosquitto nor its stand-in is there, so devices cannot come in over MQTT (everything else runs). "
     "On Debian and Ubuntu: apt-get install mosquitto. Or set CALLOUT_MQTT_URL to an MQTT 5 broker of yours."
 )
 ACCESS: Final = """\

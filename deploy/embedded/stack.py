@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
+from deploy.embedded import stand_in
 from deploy.embedded.data_folder import LOOPBACK, DataFolder
 from deploy.embedded.health import HealthReports
 from deploy.embedded.issuer import DevelopmentIssuer
@@ -52,6 +53,9 @@ class Progress(Protocol):
 
     def restarted(self, restart: Restart) -> None:
         """A part died and runs again."""
+
+    def limited(self, name: str, limits: str) -> None:
+        """A part runs, with limits that its user must know."""
 
     def lacking(self, name: str, advice: str) -> None:
         """A part cannot be started; the rest runs without it."""
@@ -168,7 +172,11 @@ class Stack:
             return
         if self._workers and EDGE_ADAPTER not in self._workers:
             return
-        program = mosquitto_program()
+        program = None if os.environ.get(stand_in.VARIABLE) else mosquitto_program()
+        if program is None and stand_in.is_installed():
+            self._progress.limited(MQTT, stand_in.LIMITS)
+            await self._open_stand_in()
+            return
         if program is None:
             self._progress.lacking(MQTT, ADVICE)
             return
@@ -177,6 +185,11 @@ class Stack:
         mosquitto.reload_on_change(lambda: self._supervisor.pids().get(MQTT, []))
         stack.push_async_callback(mosquitto.stop_watching)
         self._door, self._for_edge_adapter = mosquitto.door(), mosquitto.environment()
+
+    async def _open_stand_in(self) -> None:
+        broker = stand_in.StandIn(self.folder)
+        await self._start(MQTT, broker.install)
+        self._door, self._for_edge_adapter = broker.door(), broker.environment()
 
     async def _apply_topics(self) -> None:
         self._progress.starting("topics")

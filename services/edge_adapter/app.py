@@ -10,7 +10,7 @@ from services.edge_adapter.courier import Courier
 from services.edge_adapter.cutting import Cutting
 from services.edge_adapter.deliveries import Deliveries
 from services.edge_adapter.domain.rates import Rates
-from services.edge_adapter.domain.topics import CLEAR, CSR, JOURNAL, SIGNAL, SPARKPLUG, shared_filters
+from services.edge_adapter.domain.topics import CLEAR, CSR, JOURNAL, SIGNAL, SPARKPLUG, filters
 from services.edge_adapter.enrolment import Enrolment
 from services.edge_adapter.handlers import Registrations
 from services.edge_adapter.identities import Identities
@@ -22,6 +22,7 @@ from services.edge_adapter.sessions import Sessions
 from services.edge_adapter.settings import EdgeAdapterSettings
 from services.edge_adapter.sightings import WORDS, SightingTranslator
 from services.edge_adapter.sparkplug import SparkplugTranslator, rules_of
+from services.edge_adapter.sparkplug_host import Host
 from services.edge_adapter.uplink import SignalTranslator, Translator
 from services.edge_adapter.watching import DeviceCommands, Observations
 from shared import storage
@@ -60,7 +61,7 @@ def build(settings: EdgeAdapterSettings) -> Service:
     observations = hear(Observations(rules_of(settings.sparkplug_rules)), "devices")
     rates, courier = Rates(settings.signals_per_second, settings.signals_burst), Courier(servers, brokers.was)
     asides = _asides(settings, courier, database.documents("registry"))
-    bridge = _bridge(settings, rates, courier, asides)
+    bridge = _bridge(settings, rates, courier, asides, brokers)
     prober = Prober(
         SeatNotes(database.documents("seats")),
         bridge.mark,
@@ -68,7 +69,8 @@ def build(settings: EdgeAdapterSettings) -> Service:
         interval_seconds=settings.probe_interval_seconds,
     )
     if settings.mqtt_url:
-        bridge.sessions = prober.sessions = _sessions(settings, registrations, rates, bridge, prober)
+        host = Host(settings.sparkplug_host, brokers.now) if settings.sparkplug_host else None
+        bridge.sessions = prober.sessions = _sessions(settings, registrations, rates, bridge, prober, host)
     claims = database.documents("deliveries")
     deliveries = Deliveries(claims, bridge.speaker, courier.deliver, brokers.now)
     down = Projection(broker, deliveries, settings=settings.flow(), alarm=operations.alarm)
@@ -76,7 +78,7 @@ def build(settings: EdgeAdapterSettings) -> Service:
     clock = _clock(settings, database, lambda: observations.owns(0), brokers)
     after: list[Part] = [bridge, prober, clock]
     if settings.identity_dir:
-        after.insert(0, _identities(settings, registrations, bridge, database.documents("registry")))
+        after.insert(0, _identities(settings, registrations, bridge, database.documents("registry"), brokers))
     return Service(settings, broker, heard, database, operations, before=[deliveries], after=after)
 
 
@@ -95,14 +97,19 @@ def _asides(settings: EdgeAdapterSettings, courier: Courier, registry: storage.D
 
 
 def _identities(
-    settings: EdgeAdapterSettings, registrations: Subscription[Any], bridge: Bridge, registry: storage.Documents
+    settings: EdgeAdapterSettings,
+    registrations: Subscription[Any],
+    bridge: Bridge,
+    registry: storage.Documents,
+    brokers: BrokerTime,
 ) -> Identities:
     cutting = Cutting(
         _login(settings),
         mine=lambda name: home_partition(name.encode(), registrations.partition_count) in registrations.partitions,
         forget=lambda device: bridge.forget_retained(device.tenant_id, device.device_id),
     )
-    return Identities(settings.kafka_bootstrap_servers, registry, Path(settings.identity_dir), cutting)
+    servers, folder = settings.kafka_bootstrap_servers, Path(settings.identity_dir)
+    return Identities(servers, registry, folder, cutting, brokers.now)
 
 
 def _login(settings: EdgeAdapterSettings) -> Login:
@@ -114,7 +121,9 @@ def _login(settings: EdgeAdapterSettings) -> Login:
     )
 
 
-def _bridge(settings: EdgeAdapterSettings, rates: Rates, courier: Courier, asides: dict[str, Aside]) -> Bridge:
+def _bridge(
+    settings: EdgeAdapterSettings, rates: Rates, courier: Courier, asides: dict[str, Aside], brokers: BrokerTime
+) -> Bridge:
     refusals = Refusals()
     signals = SignalTranslator(lambda device: rates.take(device, time.monotonic()), refusals)
     translators: dict[str, Translator] = {
@@ -123,22 +132,29 @@ def _bridge(settings: EdgeAdapterSettings, rates: Rates, courier: Courier, aside
         SPARKPLUG: SparkplugTranslator(rules_of(settings.sparkplug_rules)),
     }
     seconds = settings.refusals_interval_seconds
-    return Bridge(courier, translators, refusals, asides=asides, refusals_seconds=seconds)
+    return Bridge(courier, translators, refusals, asides=asides, refusals_seconds=seconds, clock=brokers.now)
 
 
 def _sessions(
-    settings: EdgeAdapterSettings, registrations: Subscription[Any], rates: Rates, bridge: Bridge, prober: Prober
+    settings: EdgeAdapterSettings,
+    registrations: Subscription[Any],
+    rates: Rates,
+    bridge: Bridge,
+    prober: Prober,
+    host: Host | None,
 ) -> Sessions:
     return Sessions(
         _login(settings),
         numbers=lambda: registrations.partitions,
         on_share=lambda held: rates.share(held / registrations.partition_count),
-        filters=shared_filters(bridge.words),
+        filters=filters(bridge.words, shared=settings.mqtt_shared),
+        shared=settings.mqtt_shared,
         hear=bridge.hear,
         own_topic=probe_topic,
         hear_own=prober.hear,
         in_flight=settings.mqtt_in_flight,
         expiry_seconds=settings.mqtt_session_expiry_seconds,
+        host=host,
     )
 
 

@@ -6,7 +6,6 @@ is bounded by what the sessions may have unacknowledged; while Kafka is away, th
 
 import asyncio
 import contextlib
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -19,13 +18,15 @@ from services.edge_adapter.contacts import REGISTER, Contacts
 from services.edge_adapter.courier import Courier, Posted
 from services.edge_adapter.domain.receipts import Receipt, payload_of
 from services.edge_adapter.domain.topics import RECEIPT, UP, Address, address_of, down
-from services.edge_adapter.mqtt import Inbound, Session
+from services.edge_adapter.inbound import Inbound
+from services.edge_adapter.mqtt import Session
 from services.edge_adapter.refusals import Refusals
 from services.edge_adapter.sessions import Sessions
-from services.edge_adapter.uplink import Letter, Translator, now
+from services.edge_adapter.uplink import Letter, Translator, in_order, now
 from shared.contracts.catalogue import DEVICE_OBSERVATIONS, DEVICE_REGISTRATIONS, DEVICE_SIGNALS, INTAKE_DECISIONS
 from shared.contracts.device_commands import ANSWERED
 from shared.contracts.devices import registration_type
+from shared.contracts.fields import utc_milliseconds
 from shared.contracts.intake import decision_type
 from shared.contracts.presence import OBSERVED
 from shared.contracts.sparkplug import METRICS
@@ -68,7 +69,9 @@ class Bridge:
         *,
         asides: Mapping[str, Aside] | None = None,
         refusals_seconds: float = 0.25,
+        clock: Callable[[], datetime] = now,
     ) -> None:
+        self._clock = clock
         self.sessions: Sessions | None = None
         self._courier = courier
         self._translators = translators
@@ -156,7 +159,7 @@ class Bridge:
                 self._spawn(_when_done(set(self._finishing), marks))
 
     def _translated(self, batch: Sequence[Inbound]) -> list[Letter]:
-        letters, received_at = [], now()
+        letters, received_at = [], utc_milliseconds(self._clock())
         for inbound in batch:
             letter = self._letter(inbound, received_at)
             if letter is not None:
@@ -228,7 +231,7 @@ class Bridge:
                 continue
             letters = [letter for letter in self._refused if not letter.messages]
             self._refused = [letter for letter in self._refused if letter.messages]
-            await self._courier.deliver(self._refusals.told(now()))
+            await self._courier.deliver(self._refusals.told(utc_milliseconds(self._clock())))
             self._close(letters)
 
     def _close(self, letters: Sequence[Letter]) -> None:
@@ -258,24 +261,6 @@ async def _when_done(work: set[asyncio.Task[None]], marks: Sequence[Mark]) -> No
     for mark in marks:
         if not mark.done():
             mark.set_result(None)
-
-
-def in_order(letters: list[Letter]) -> list[Letter]:
-    """Return the letters of each device by `seq`: the sessions share them out, and came as they liked."""
-    by_device: defaultdict[str, list[int]] = defaultdict(list)
-    for place, letter in enumerate(letters):
-        by_device[letter.address.key].append(place)
-    for places in by_device.values():
-        seqs = [_first_seq(letters[place]) for place in places]
-        if len(places) > 1 and None not in seqs:
-            ordered = sorted((letters[place] for place in places), key=lambda letter: _first_seq(letter) or 0)
-            for place, letter in zip(places, ordered, strict=True):
-                letters[place] = letter
-    return letters
-
-
-def _first_seq(letter: Letter) -> int | None:
-    return letter.receipts[0].seq if letter.receipts else None
 
 
 def _answers(letters: Iterable[Letter]) -> Iterable[tuple[bytes, Letter]]:

@@ -13,7 +13,7 @@ import structlog
 from services.edge_adapter import store
 from services.edge_adapter.courier import Courier
 from services.edge_adapter.domain.topics import CERTIFICATE, Address, down
-from services.edge_adapter.mqtt import Inbound
+from services.edge_adapter.inbound import Inbound
 from services.edge_adapter.uplink import SOURCE
 from shared.authority import Authority, Issued, RequestRefused, utc_now
 from shared.contracts.catalogue import DEVICE_REGISTRATIONS

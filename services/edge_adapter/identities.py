@@ -7,7 +7,7 @@ had not written is written by the next to look.
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,15 @@ class Identities:
 
     hears = (DEVICE_REGISTRY,)
 
-    def __init__(self, bootstrap_servers: str, registry: Documents, folder: Path, cutting: Cutting) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        registry: Documents,
+        folder: Path,
+        cutting: Cutting,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._clock = clock
         self._bootstrap_servers = bootstrap_servers
         self._registry = registry
         self._folder = folder
@@ -91,7 +99,7 @@ class Identities:
                 await self._load(keys)
                 if keys or time.monotonic() - self._written_at > WRITE_SECONDS:
                     await asyncio.to_thread(self._write)
-                    now = datetime.now(UTC)
+                    now = self._clock()
                     for device in [device for device in self._devices.values() if cut_at(device, now)]:
                         self._cutting.cut(device, now)
             except (KafkaError, TransientError, OSError) as error:
@@ -110,7 +118,7 @@ class Identities:
 
     def _write(self) -> None:
         self._written_at = time.monotonic()
-        now = datetime.now(UTC)
+        now = self._clock()
         devices = list(self._devices.values())
         # Passwords last: when they are read again, so is the rest.
         file = self._folder / "crl.pem"
@@ -150,6 +158,7 @@ def access_of_nodes(devices: Iterable[Device]) -> list[str]:
         lines.append(
             f"user {group}/{node}\n"
             f"topic write {SPARKPLUG_ROOT}/{group}/+/{node}/#\n"
+            f"topic read {SPARKPLUG_ROOT}/STATE/+\n"
             f"topic read {SPARKPLUG_ROOT}/{group}/NCMD/{node}\n"
             f"topic read {SPARKPLUG_ROOT}/{group}/DCMD/{node}/#\n"
         )

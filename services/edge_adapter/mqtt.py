@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import structlog
 from paho.mqtt.client import MQTTMessage
@@ -18,7 +18,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from services.edge_adapter.mqtt_client import AT_LEAST_ONCE, Login, new_client
+from services.edge_adapter.inbound import Acknowledgements, Inbound
+from services.edge_adapter.mqtt_client import AT_LEAST_ONCE, WITH_WILL, Login, Will, leave_will, new_client
 from shared.errors import TransientError
 
 log = structlog.get_logger()
@@ -35,21 +36,6 @@ class BrokerRefused(TransientError):
     """The broker did not let us in, or not listen."""
 
 
-class Inbound(NamedTuple):
-    """A message that came in; `place` is the connection it came by and the packet number there."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    correlation: bytes | None
-    session: "Session"
-    place: tuple[int, int]
-
-    def acknowledge(self) -> None:
-        """Let the broker forget it; of no effect once the connection is another."""
-        self.session.acknowledge(self.place)
-
-
 class Session:
     """One session of the broker; while it is open, a connection holds it."""
 
@@ -61,7 +47,12 @@ class Session:
         hear: Callable[[Inbound], None],
         in_flight: int,
         expiry_seconds: int,
+        in_order: bool = False,
+        will: Callable[[], Will] | None = None,
+        greet: Callable[["Session"], None] | None = None,
     ) -> None:
+        self._will = will
+        self._greet = greet
         self._login = login
         self._filters = filters
         self._hear = hear
@@ -69,7 +60,7 @@ class Session:
         self._expiry_seconds = expiry_seconds
         self._client: Any = None
         self._loop = asyncio.get_running_loop()
-        self._generation = 0
+        self._acknowledgements = Acknowledgements(self._acknowledge, in_order=in_order)
         self._fd = -1
         self._writing = False
         self._heard = 0
@@ -101,7 +92,7 @@ class Session:
     @property
     def generation(self) -> int:
         """Which of its connections holds it."""
-        return self._generation
+        return self._acknowledgements.connection
 
     async def close(self) -> None:
         """Let go of the session; the broker keeps it, with all that was not acknowledged."""
@@ -115,7 +106,8 @@ class Session:
         if self._client is not None:
             with contextlib.suppress(Exception):
                 self._client.loop_write()
-                self._client.disconnect()
+                # Nothing is taken back: if no other holder comes, the broker says the will.
+                self._client.disconnect(WITH_WILL if self._will is not None else None)
                 self._client.loop_write()
         self._detach()
         self.connected = False
@@ -123,23 +115,22 @@ class Session:
 
     def acknowledge(self, place: tuple[int, int]) -> None:
         """Acknowledge what came by this connection; of no effect once it is another."""
-        generation, packet = place
-        if packet and generation == self._generation:
-            self._client.ack(packet, AT_LEAST_ONCE)
+        self._acknowledgements.acknowledge(place)
 
     def tell(
         self,
         topic: str,
         payload: bytes,
         *,
-        expiry_seconds: int,
+        expiry_seconds: int | None,
         correlation: bytes | None = None,
         qos: int = AT_LEAST_ONCE,
         retain: bool = False,
     ) -> int:
         """Publish once the broker can take it; return the packet number, or nothing (0) if too much is waiting."""
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.MessageExpiryInterval = expiry_seconds
+        if expiry_seconds is not None:
+            properties.MessageExpiryInterval = expiry_seconds
         if correlation is not None:
             properties.CorrelationData = correlation
         info = self._client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
@@ -182,10 +173,12 @@ class Session:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _connect(self) -> None:
-        self._generation += 1
+        self._acknowledgements.begin()
         self.taken_over = False
         self._lost.clear()
         self._accepted = self._loop.create_future()
+        if self._will is not None:
+            leave_will(self._client, self._will())
         # The library resolves, connects and shakes hands in blocking calls.
         self._connecting = asyncio.ensure_future(asyncio.to_thread(self._client.reconnect))
         try:
@@ -258,6 +251,8 @@ class Session:
             self._refused(f"may not listen to {', '.join(refused)}")
         elif self._accepted is not None and not self._accepted.done():
             self._accepted.set_result(None)
+            if self._greet is not None:
+                self._greet(self)
 
     def _refused(self, why: str) -> None:
         if self._accepted is not None and not self._accepted.done():
@@ -265,7 +260,8 @@ class Session:
 
     def _on_message(self, _: Any, __: Any, message: MQTTMessage) -> None:  # noqa: ANN401
         self._heard += 1
-        properties = message.properties
+        properties, packet = message.properties, message.mid if message.qos else 0
+        self._acknowledgements.heard(packet)
         self._hear(
             Inbound(
                 message.topic,
@@ -273,7 +269,7 @@ class Session:
                 bool(message.retain),
                 getattr(properties, "CorrelationData", None),
                 self,
-                (self._generation, message.mid if message.qos else 0),
+                (self.generation, packet),
             )
         )
 
@@ -290,6 +286,9 @@ class Session:
 
     def _on_socket_close(self, *_: Any) -> None:  # noqa: ANN401
         self._detach()
+
+    def _acknowledge(self, packet: int) -> None:
+        self._client.ack(packet, AT_LEAST_ONCE)
 
     def _give_up(self) -> None:
         waiting, self._waiting = self._waiting, {}

@@ -3,13 +3,14 @@
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
 KEEPALIVE_SECONDS: Final = 15
 UNSENT_MAX: Final = 20_000
@@ -18,6 +19,7 @@ IN_FLIGHT: Final = 20
 AT_LEAST_ONCE: Final = 1
 TAKE_OVER_SECONDS: Final = 5.0
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+WITH_WILL: Final = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,21 @@ def new_client(login: Login, *, in_flight: int, expiry_seconds: int, clean: bool
         properties=properties,
     )
     return client
+
+
+class Will(NamedTuple):
+    """What the broker says, and keeps for whoever comes later, when a session has had no connection for so long."""
+
+    topic: str
+    payload: bytes
+    delay_seconds: int
+
+
+def leave_will(client: Any, will: Will) -> None:  # noqa: ANN401
+    """Leave a will with the broker on the next connection."""
+    properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+    properties.WillDelayInterval = will.delay_seconds
+    client.will_set(will.topic, will.payload, qos=AT_LEAST_ONCE, retain=True, properties=properties)
 
 
 def take_over(login: Login) -> bool:

@@ -16,8 +16,9 @@ from typing import Final
 import structlog
 
 from services.edge_adapter.domain.topics import ROOT
+from services.edge_adapter.inbound import Inbound
 from services.edge_adapter.listening import Horizon, SeatNotes
-from services.edge_adapter.mqtt import Inbound, Session
+from services.edge_adapter.mqtt import Session
 from services.edge_adapter.sessions import Sessions
 from shared.errors import TransientError
 from shared.timers import BrokerTime

@@ -13,8 +13,10 @@ from typing import Final
 
 import structlog
 
-from services.edge_adapter.mqtt import Inbound, Session
+from services.edge_adapter.inbound import Inbound
+from services.edge_adapter.mqtt import Session
 from services.edge_adapter.mqtt_client import Login
+from services.edge_adapter.sparkplug_host import SPEAKER, Host
 
 log = structlog.get_logger()
 LOOK_SECONDS: Final = 0.2
@@ -22,6 +24,8 @@ LOOK_SECONDS: Final = 0.2
 GRACE_SECONDS: Final = 3.0
 #: As many accounts as the broker has for us.
 SESSIONS_MAX: Final = 64
+ALONE: Final = 0
+"""The number of the session that hears all devices where none is shared."""
 
 
 class Sessions:
@@ -39,7 +43,10 @@ class Sessions:
         hear_own: Callable[[int, Inbound], None],
         in_flight: int,
         expiry_seconds: int,
+        shared: bool = True,
+        host: Host | None = None,
     ) -> None:
+        self._shared = shared
         self._login = login
         self._numbers = numbers
         self._on_share = on_share
@@ -49,6 +56,7 @@ class Sessions:
         self._hear_own = hear_own
         self._in_flight = in_flight
         self._expiry_seconds = expiry_seconds
+        self._host = host
         self._held: dict[int, Session] = {}
         self._lost_since: dict[int, float] = {}
         self._task: asyncio.Task[None] | None = None
@@ -115,20 +123,27 @@ class Sessions:
 
     def _open(self, number: int) -> Session:
         login = replace(self._login, username=self._login.username.replace("{session}", str(number)))
-        own = self._own_topic(number)
+        own, host = self._own_topic(number), self._host if number == SPEAKER else None
+
+        theirs = [host.topic] if host is not None else []
 
         def hear(inbound: Inbound) -> None:
             if inbound.topic == own:
                 self._hear_own(number, inbound)
+            elif host is not None and inbound.topic == host.topic:
+                host.hear(inbound)
             else:
                 self._hear(inbound)
 
         session = Session(
             login,
-            filters=[*self._filters, own],
+            filters=[*(self._filters if self._shared or number == ALONE else []), own, *theirs],
+            in_order=not self._shared,
             hear=hear,
             in_flight=self._in_flight,
             expiry_seconds=self._expiry_seconds,
+            will=host.will if host is not None else None,
+            greet=host.present if host is not None else None,
         )
         session.open()
         return session

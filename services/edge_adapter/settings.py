@@ -28,6 +28,11 @@ class EdgeAdapterSettings(ServiceSettings):
     mqtt_session_expiry_seconds: int = Field(
         86_400, ge=60, le=30 * 86_400, description="How long the broker keeps messages for a session that nobody holds"
     )
+    mqtt_shared: bool = Field(
+        True,
+        description="Whether sessions share one subscription; `false`, for a broker that cannot do that: one session "
+        "hears all devices, and acknowledges in the order in which messages came",
+    )
     mqtt_in_flight: int = Field(
         100, ge=1, le=10_000, description="Messages of one session that are on their way to Kafka at a time"
     )
@@ -42,6 +47,11 @@ class EdgeAdapterSettings(ServiceSettings):
         "",
         description="A file of rules (JSON) that make faults of Sparkplug B metrics; empty: what is true below "
         "`Alarms/` and `Alarm/` is a fault",
+    )
+    sparkplug_host: str = Field(
+        "callout",
+        pattern=r"^$|^[^/+#$\s]{1,64}$",
+        description="The id of the Sparkplug B host application, whose STATE edge nodes may wait for; empty: not told",
     )
     identity_dir: str = Field(
         "",

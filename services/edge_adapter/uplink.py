@@ -1,5 +1,6 @@
 """Translators: what an MQTT message becomes, record by record, and what its device is told of it."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Final
 from services.edge_adapter.domain.receipts import RATE_LIMITED, Receipt, is_expected
 from services.edge_adapter.domain.signals import Utterance, utterances
 from services.edge_adapter.domain.topics import Address
-from services.edge_adapter.mqtt import Inbound
+from services.edge_adapter.inbound import Inbound
 from services.edge_adapter.refusals import Refusals
 from shared.contracts.bodies import body_of, check_size
 from shared.contracts.catalogue import DEVICE_SIGNALS
@@ -86,6 +87,24 @@ def _judged(spoken: Utterance, record: Message, address: Address) -> tuple[str |
     except Unreadable as error:
         return error.code.value, error.reason
     return None, None
+
+
+def in_order(letters: list[Letter]) -> list[Letter]:
+    """Return the letters of each device by `seq`: the sessions share them out, and came as they liked."""
+    by_device: defaultdict[str, list[int]] = defaultdict(list)
+    for place, letter in enumerate(letters):
+        by_device[letter.address.key].append(place)
+    for places in by_device.values():
+        seqs = [_first_seq(letters[place]) for place in places]
+        if len(places) > 1 and None not in seqs:
+            ordered = sorted((letters[place] for place in places), key=lambda letter: _first_seq(letter) or 0)
+            for place, letter in zip(places, ordered, strict=True):
+                letters[place] = letter
+    return letters
+
+
+def _first_seq(letter: Letter) -> int | None:
+    return letter.receipts[0].seq if letter.receipts else None
 
 
 def now() -> datetime:

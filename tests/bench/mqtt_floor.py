@@ -10,7 +10,8 @@ import sys
 import uvloop
 from aiokafka import AIOKafkaProducer
 
-from services.edge_adapter.mqtt import Inbound, Session
+from services.edge_adapter.inbound import Inbound
+from services.edge_adapter.mqtt import Session
 from services.edge_adapter.mqtt_client import Login
 
 FIRST_ACCOUNT, SESSIONS, IN_FLIGHT, EXPIRY_SECONDS = 40, 12, 100, 3_600

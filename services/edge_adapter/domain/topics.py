@@ -69,10 +69,12 @@ def down(tenant_id: str, device_id: str, word: str, *, by_code: bool = False) ->
     return f"{ROOT}/{ENROLL + '/' if by_code else ''}{tenant_id}/{device_id}/{word}"
 
 
-def shared_filters(words: tuple[str, ...]) -> list[str]:
-    """Return what the adapters subscribe to, together."""
-    filters = [f"$share/{SHARE}/{ROOT}/+/+/{word}" for word in words if word != SPARKPLUG]
+def filters(words: tuple[str, ...], *, shared: bool) -> list[str]:
+    """Return what the adapters subscribe to, together or each for itself."""
+    found = [f"{ROOT}/+/+/{word}" for word in words if word != SPARKPLUG]
     if SPARKPLUG in words:
         ends = [f"{kind}/+" if kind[0] == "N" else f"{kind}/+/+" for kind in SPARKPLUG_KINDS]
-        filters += [f"$share/{SHARE}/{SPARKPLUG_ROOT}/+/{end}" for end in ends]
-    return [*filters, f"$share/{SHARE}/{ROOT}/{ENROLL}/+/+/{CSR}"] if CSR in words else filters
+        found += [f"{SPARKPLUG_ROOT}/+/{end}" for end in ends]
+    if CSR in words:
+        found.append(f"{ROOT}/{ENROLL}/+/+/{CSR}")
+    return [f"$share/{SHARE}/{each}" for each in found] if shared else found

@@ -16,7 +16,7 @@ from services.edge_adapter.bridge import UNDER_WAY_MAX, Bridge
 from services.edge_adapter.courier import Posted
 from services.edge_adapter.domain.rates import Rates
 from services.edge_adapter.domain.topics import Address
-from services.edge_adapter.mqtt import Inbound
+from services.edge_adapter.inbound import Inbound
 from services.edge_adapter.refusals import Refusals
 from services.edge_adapter.uplink import Letter, SignalTranslator
 from shared.contracts.catalogue import CATALOGUE, DEVICE_SIGNALS
@@ -144,6 +144,15 @@ async def test_what_goes_to_kafka_is_read_there() -> None:
         for message in door.courier.told:
             topic = CATALOGUE[message.topic]
             assert read(topic, Sent(message.topic, message.value, message.key, message.headers)) is not None
+
+
+async def test_what_says_no_time_happened_by_the_clock_of_the_brokers() -> None:
+    async with opened() as door:
+        door.bridge._clock = lambda: datetime(2020, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+        door.say("signal", {"fault": "E1"})
+        await door.quiet()
+        [record] = [message for message in door.courier.told if message.topic == "device.signals.v1"]
+        assert dict(record.headers)["ce_time"] == b"2020-01-02T03:04:05.678Z"
 
 
 async def test_a_device_that_names_nothing_hears_of_refusals_alone() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.edge_adapter.domain.topics import Address, address_of, down, shared_filters
+from services.edge_adapter.domain.topics import Address, address_of, down, filters
 
 
 def test_a_topic_names_tenant_device_and_word() -> None:
@@ -30,8 +30,13 @@ def test_any_other_topic_is_none_of_ours(topic: str) -> None:
 
 
 def test_adapters_share_a_subscription_for_each_word() -> None:
-    assert shared_filters(("signal", "clear")) == [
+    assert filters(("signal", "clear"), shared=True) == [
         "$share/callout/callout/v1/+/+/signal",
         "$share/callout/callout/v1/+/+/clear",
     ]
-    assert "$share/callout/callout/v1/enroll/+/+/csr" in shared_filters(("csr",))
+    assert "$share/callout/callout/v1/enroll/+/+/csr" in filters(("csr",), shared=True)
+
+
+def test_whoever_hears_alone_subscribes_to_the_same_for_itself() -> None:
+    words = ("signal", "sparkplug", "csr")
+    assert [f"$share/callout/{each}" for each in filters(words, shared=False)] == filters(words, shared=True)
