@@ -1,9 +1,11 @@
 """How a device is written down: `Device` <-> document, what has its default value left out."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
-from services.edge_adapter.domain import commands, presence
+from services.edge_adapter.domain import commands, presence, sparkplug
 from services.edge_adapter.domain.device import Device, Due, Pending, Rival, Sparkplug
+from services.edge_adapter.domain.sequence import Sequence
 from shared.contracts.device_commands import CommandState, Guarantee
 from shared.contracts.presence import Presence, PresenceCause
 from shared.errors import UnknownSchema
@@ -24,7 +26,7 @@ def document_id(tenant_id: str, device_id: str) -> str:
 
 def due_of(device: Device) -> Due | None:
     """Return when to look at a device again."""
-    found = [due for due in (presence.due(device), commands.due(device)) if due is not None]
+    found = [due for due in (presence.due(device), commands.due(device), sparkplug.due(device)) if due is not None]
     return min(found, key=lambda due: due.at, default=None)
 
 
@@ -77,13 +79,14 @@ def from_document(document: dict[str, Any]) -> Device:
     )
 
 
-def _sparkplug_to(sparkplug: Sparkplug) -> dict[str, Any]:
+def _sparkplug_to(known: Sparkplug) -> dict[str, Any]:
     """Write it down; names of metrics are outsiders' words, and numbers beyond 63 bits no values: all that as text."""
-    plain = {name: list(getattr(sparkplug, name)) for name in ("raised", "children")}
-    numbers = {name: str(value) for name in ("bd_seq", "born_at") if (value := getattr(sparkplug, name)) is not None}
-    aliases = [[str(alias), name] for alias, name in sparkplug.aliases.items()]
-    asked = {"asked_at": sparkplug.asked_at} if sparkplug.asked_at is not None else {}
-    return {**plain, **numbers, "aliases": aliases, **asked}
+    plain = {name: list(getattr(known, name)) for name in ("raised", "children")}
+    numbers = {name: str(value) for name in ("bd_seq", "born_at") if (value := getattr(known, name)) is not None}
+    aliases = [[str(alias), name] for alias, name in known.aliases.items()]
+    asked = {"asked_at": known.asked_at} if known.asked_at is not None else {}
+    sequence = {"sequence": asdict(known.sequence)} if known.sequence is not None else {}
+    return {**plain, **numbers, "aliases": aliases, **asked, **sequence}
 
 
 def _sparkplug_from(document: dict[str, Any]) -> Sparkplug:
@@ -94,7 +97,12 @@ def _sparkplug_from(document: dict[str, Any]) -> Sparkplug:
         raised=tuple(document["raised"]),
         children=tuple(document["children"]),
         asked_at=document.get("asked_at"),
+        sequence=_sequence_from(document["sequence"]) if "sequence" in document else None,
     )
+
+
+def _sequence_from(document: dict[str, Any]) -> Sequence:
+    return Sequence(next=document["next"], beyond=tuple(document["beyond"]), missing_since=document["missing_since"])
 
 
 def _pending_to(pending: Pending) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from shared.contracts.envelope import Message, message
 from shared.contracts.envelope import encode as to_json
 from shared.contracts.fields import rfc3339
 from shared.contracts.ids import fresh_id
-from shared.contracts.sparkplug import METRICS, SparkplugKind
+from shared.contracts.sparkplug import METRICS, SEQ_MAX, SparkplugKind
 from shared.errors import PermanentError
 
 log = structlog.get_logger()
@@ -70,10 +70,13 @@ class SparkplugTranslator:
             facts["bd_seq"] = bd_seq
         kept = [each for each in metrics if self._matters(each, kind)]
         node = letter.inbound.topic.split("/")[3]
-        behind = {} if node == address.device_id else {"node": node}
-        letter.messages.append(_record(address.device_id, {**facts, **behind, "metrics": kept}, received_at))
-        if kind is SparkplugKind.DBIRTH:
-            letter.messages.append(_record(node, {**facts, "child": address.device_id}, received_at))
+        number = {"seq": said["seq"]} if said.get("seq", SEQ_MAX + 1) <= SEQ_MAX else {}
+        if node == address.device_id:
+            letter.messages.append(_record(node, {**facts, **number, "metrics": kept}, received_at))
+            return
+        letter.messages.append(_record(address.device_id, {**facts, "node": node, "metrics": kept}, received_at))
+        if kind is SparkplugKind.DBIRTH or number:  # the node numbers what the devices behind it say along with its own
+            letter.messages.append(_record(node, {**facts, **number, "child": address.device_id}, received_at))
 
     def _matters(self, metric: dict[str, Any], kind: SparkplugKind) -> bool:
         metric.pop("historical", None)

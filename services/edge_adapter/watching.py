@@ -61,13 +61,15 @@ class Observations(Room[Device]):
             return Decision()
         before = own or Device(tenant_id=said.tenant_id, device_id=said.device_id)
         change: dict[str, Any] | None = None
+        woken: sparkplug.Seen | None = None
         match said:
             case Observed():
                 device, change = presence.observe(before, said, now)
                 told = commands.hand_on(device, now)
             case DeviceWake():
                 device, change = presence.on_silence(before, said, now)
-                told = commands.on_time(device, said.listened_until, now)
+                woken = sparkplug.on_wake(device, said, now)
+                told = commands.on_time(woken.device, said.listened_until, now)
             case Commanded():
                 told = commands.on_command(before, said, now)
             case Answered():
@@ -84,6 +86,8 @@ class Observations(Room[Device]):
             _told(DEVICE_DELIVERIES, DELIVERY, body, incoming, f"delivery-{place}")
             for place, body in enumerate(told.deliveries)
         ]
+        if woken is not None and woken.ask_rebirth:
+            messages.append(_rebirth(said.device_id, incoming))
         return Decision(None if told.device == own else told.device, messages=messages)
 
     def _on_metrics(self, incoming: Incoming, own: Device | None) -> Decision[Device]:
@@ -103,16 +107,8 @@ class Observations(Room[Device]):
             for child in seen.orphans
         ]
         if seen.ask_rebirth:
-            asked = {
-                **of,
-                "device_id": said.node or said.device_id,
-                "id": derived_id(REBIRTH, incoming.place),
-                "command": REBIRTH,
-            }
-            asked |= {"expires_at": rfc3339(now + timedelta(seconds=REBIRTH_SECONDS)), "attempt": 1}
-            asked["guarantee"] = Guarantee.AT_LEAST_ONCE.value
-            messages.append(_told(DEVICE_DELIVERIES, DELIVERY, asked, incoming, REBIRTH))
-        return Decision(None if seen.device == own else seen.device, messages=messages)
+            messages.append(_rebirth(said.node or said.device_id, incoming))
+        return Decision(None if seen.device in (own, before) else seen.device, messages=messages)
 
     def from_document(self, document: dict[str, Any]) -> Device:
         """Read a device from its document."""
@@ -160,6 +156,19 @@ class DeviceCommands(Room[None]):
     def to_document(self, state: None) -> dict[str, Any]:  # noqa: ARG002
         """Write nothing down."""
         return {}
+
+
+def _rebirth(node: str, incoming: Incoming) -> Message:
+    asked = {
+        "tenant_id": incoming.data.tenant_id,
+        "device_id": node,
+        "id": derived_id(REBIRTH, incoming.place),
+        "command": REBIRTH,
+        "expires_at": rfc3339(incoming.now + timedelta(seconds=REBIRTH_SECONDS)),
+        "attempt": 1,
+        "guarantee": Guarantee.AT_LEAST_ONCE.value,
+    }
+    return _told(DEVICE_DELIVERIES, DELIVERY, asked, incoming, REBIRTH)
 
 
 def _told(topic: Topic, type_: str, body: dict[str, Any], incoming: Incoming, what: str) -> Message:

@@ -11,6 +11,7 @@ METRICS: Final = "callout.device.metrics.v1"
 NUMBER_END: Final = 2**64
 
 Number = Annotated[int, Field(ge=0, lt=NUMBER_END)]
+SEQ_MAX: Final = 255
 
 
 class SparkplugKind(StrEnum):
@@ -39,13 +40,14 @@ class MetricsSeen(Model):
     """A Sparkplug message; of births only the metrics that a rule maps to faults.
 
     `node`: the edge node that the device is behind. `child`: it is about a device behind this edge node, told to the
-    node as well, so that its death takes it along.
+    node as well: so that its death takes it along, and because the node numbers (`seq`) all messages together.
     """
 
     tenant_id: TenantId
     device_id: DeviceId
     kind: SparkplugKind = Field(strict=False)
     bd_seq: Number | None = None
+    seq: Annotated[int, Field(ge=0, le=SEQ_MAX)] | None = None
     timestamp: Number | None = None
     metrics: tuple[Metric, ...] = Field((), strict=False)
     node: DeviceId | None = None

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from services.edge_adapter.domain import presence
-from services.edge_adapter.domain.device import Device, Sparkplug, seconds
+from services.edge_adapter.domain import presence, sequence
+from services.edge_adapter.domain.device import Device, Due, Sparkplug, seconds
 from shared.contracts.fields import rfc3339
 from shared.contracts.limits import FAULT_MAX
-from shared.contracts.presence import EPOCH_MAX, ObservationKind, Observed
+from shared.contracts.presence import EPOCH_MAX, DeviceWake, ObservationKind, Observed
 from shared.contracts.sparkplug import Metric, MetricsSeen, SparkplugKind
 
 BIRTHS: Final = frozenset({SparkplugKind.NBIRTH, SparkplugKind.DBIRTH})
@@ -24,6 +24,8 @@ NO_INTERVAL: Final = 0.0
 CHILDREN_MAX: Final = 1_000
 ALIASES_MAX: Final = 2_000
 ASK_AGAIN_SECONDS: Final = 10.0
+MISSING_SECONDS: Final = 1.0
+"""So long a number must be missing while all sessions with the broker are heard: then its message is lost for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +78,54 @@ def rule_of(rules: Sequence[Rule], name: str) -> Rule | None:
 def on_metrics(device: Device, seen: MetricsSeen, now: datetime, rules: Sequence[Rule]) -> Seen:
     """Return what a Sparkplug message makes of a device."""
     if seen.child is not None:
-        return Seen(device=_with_child(device, seen.child))
+        device = _with_child(device, seen.child) if seen.kind in BIRTHS else device
+        return Seen(device=_numbered(device, seen, now))
     if seen.kind in BIRTHS:
         return _on_birth(device, seen, now, rules)
     if seen.kind in DATA:
-        return _on_data(device, seen, now, rules)
+        return _on_data(_numbered(device, seen, now), seen, now, rules)
     known = device.sparkplug
     if known is None or (seen.bd_seq is not None and seen.bd_seq != known.bd_seq):
         return Seen(device=device)  # the death of an earlier connection
     kind = ObservationKind.LEAVE if seen.kind is SparkplugKind.DDEATH else ObservationKind.WILL
     after, change = presence.observe(device, _observed(device, kind, device.epoch, device.n + 1, seen), now)
     return Seen(device=after, presence=change, orphans=known.children)
+
+
+def on_wake(device: Device, wake: DeviceWake, now: datetime) -> Seen:
+    """Return whether to ask for a birth because a message is lost: all that was said meanwhile has been heard."""
+    known, missing = device.sparkplug, due(device)
+    if known is None or missing is None or wake.listened_until > now:
+        return Seen(device=device)
+    waited_s = (
+        wake.listened_until - max(missing.at - seconds(missing.silence_s), wake.listening_since)
+    ).total_seconds()
+    if waited_s < missing.silence_s:
+        return Seen(device=device)
+    return Seen(device=replace(device, sparkplug=replace(known, asked_at=now)), ask_rebirth=True)
+
+
+def due(device: Device) -> Due | None:
+    """Return when a message that is missing counts as lost; nothing if none is, or a birth was asked for since."""
+    known = device.sparkplug
+    since = known.sequence.missing_since if known is not None and known.sequence is not None else None
+    if known is None or since is None or not device.alive or (known.asked_at is not None and known.asked_at >= since):
+        return None
+    return Due(since + seconds(MISSING_SECONDS), MISSING_SECONDS)
+
+
+def _numbered(device: Device, seen: MetricsSeen, now: datetime) -> Device:
+    """Return the device with the number of a message noted; what is of an earlier birth is passed over."""
+    known = device.sparkplug
+    if known is None or known.sequence is None or seen.seq is None or not device.alive:
+        return device
+    if seen.timestamp is not None and known.born_at is not None and seen.timestamp < known.born_at:
+        return device
+    after = sequence.followed(known.sequence, seen.seq, now)
+    asked = known.asked_at
+    if after.missing_since is not None and asked is not None and now >= asked + seconds(ASK_AGAIN_SECONDS):
+        after = replace(after, missing_since=max(after.missing_since, now))  # it did not do as it was asked
+    return replace(device, sparkplug=replace(known, sequence=after))
 
 
 def _on_birth(device: Device, seen: MetricsSeen, now: datetime, rules: Sequence[Rule]) -> Seen:
@@ -100,7 +139,8 @@ def _on_birth(device: Device, seen: MetricsSeen, now: datetime, rules: Sequence[
     after, change = presence.observe(replace(device, interval_s=NO_INTERVAL), observed, now)
     aliases = {each.alias: each.name for each in seen.metrics if each.alias is not None and each.name is not None}
     named = dict(list(aliases.items())[:ALIASES_MAX])
-    born = replace(known, bd_seq=seen.bd_seq, born_at=seen.timestamp, aliases=named, asked_at=None)
+    numbers = sequence.begun(known.sequence, seen.seq)
+    born = replace(known, bd_seq=seen.bd_seq, born_at=seen.timestamp, aliases=named, asked_at=None, sequence=numbers)
     after, signals = _mapped(replace(after, sparkplug=born), seen, rules)
     return Seen(device=after, presence=change, signals=signals)
 

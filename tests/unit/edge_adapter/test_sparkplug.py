@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 
-from services.edge_adapter.domain.sparkplug import DEFAULT_RULES, Rule, Seen, on_metrics
+from services.edge_adapter.device_store import due_of, from_document, to_document
+from services.edge_adapter.domain.sequence import Sequence
+from services.edge_adapter.domain.sparkplug import DEFAULT_RULES, Rule, Seen, due, on_metrics, on_wake
+from services.edge_adapter.domain.topics import address_of
+from services.edge_adapter.inbound import Inbound
+from services.edge_adapter.sparkplug import SparkplugTranslator
 from services.edge_adapter.sparkplug_payload import decode, encode
+from services.edge_adapter.uplink import Letter
 from shared.contracts.sparkplug import MetricsSeen
-from tests.unit.edge_adapter.devices import OF, at, unknown
+from tests.unit.edge_adapter.devices import OF, START, at, silence, unknown
 
 
 class Node:
@@ -32,6 +38,18 @@ class Node:
         self.signals += [(raised, body["fault"]) for raised, body in self.last.signals]
         self.asked += self.last.ask_rebirth
         return self
+
+    def looks(self, seconds: float, **listened: float) -> "Node":
+        self.last = on_wake(self.device, silence(listened.pop("until", seconds), **listened), at(seconds))
+        self.device = self.last.device
+        self.asked += self.last.ask_rebirth
+        return self
+
+    @property
+    def missing_since(self) -> float | None:
+        known = self.device.sparkplug
+        since = known.sequence.missing_since if known is not None and known.sequence is not None else None
+        return None if since is None else (since - START).total_seconds()
 
 
 ALARM = {"name": "Alarms/E417", "alias": 7, "value": False}
@@ -62,7 +80,6 @@ def test_a_birth_that_was_overtaken_is_passed_over_and_a_rebirth_is_no_news() ->
 
 def test_silence_says_nothing_of_a_node() -> None:
     from services.edge_adapter.domain import presence
-    from tests.unit.edge_adapter.devices import silence
 
     node = Node().says(0, "NBIRTH", bd_seq=1)
     assert presence.due(node.device) is None
@@ -111,6 +128,110 @@ def test_data_without_a_birth_asks_for_one_and_not_all_the_time() -> None:
     for seconds in (0, 1, 9, 11):
         node.says(seconds, "NDATA", {"alias": 7, "value": True})
     assert (node.asked, node.told, node.signals) == (2, [], [])
+
+
+def numbered(*seqs: int, birth: int = 0) -> Node:
+    node = Node().says(0, "NBIRTH", bd_seq=1, seq=birth, timestamp=1000)
+    for seconds, seq in enumerate(seqs, start=1):
+        node.says(seconds, "NDATA", seq=seq, timestamp=1000 + seconds)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("birth", "seqs"),
+    [
+        (0, [1, 2, 3]),
+        (254, [255, 0, 1]),
+        (0, [2, 1]),
+        (0, [4, 2, 3, 1]),
+        (0, [1, 1, 2]),
+        (0, [*range(1, 256), *range(256), 0]),
+    ],
+    ids=["in order", "over the end", "overtaken", "shuffled", "twice", "twice around"],
+)
+def test_numbers_that_are_all_there_ask_for_nothing(birth: int, seqs: list[int]) -> None:
+    node = numbered(*seqs, birth=birth)
+    assert (node.missing_since, due(node.device)) == (None, None)
+    assert node.looks(10_000).asked == 0
+
+
+def test_a_message_that_is_lost_asks_for_a_birth_once_somebody_listened_for_long_enough() -> None:
+    node = numbered(1, 3, 4)
+    assert node.missing_since == 2
+    waiting = due(node.device)
+    assert waiting is not None
+    assert waiting.at == at(3)
+    for early in ({"until": 2.9}, {"until": 4.0, "since": 3.5}, {"until": 5.0}):
+        assert node.looks(4.5, **early).asked == 0, early
+    assert node.looks(4.5, until=4.4, since=3.0).asked == 1
+    assert node.looks(5).asked == 1
+    assert due(node.device) is None
+
+
+def test_a_birth_settles_what_was_missing_and_what_overtook_it_counts() -> None:
+    node = numbered(1, 3).looks(10)
+    node.says(11, "NDATA", seq=1, timestamp=10_001)  # it overtakes the birth before it
+    node.says(12, "NBIRTH", bd_seq=1, seq=0, timestamp=10_000)
+    assert node.missing_since is None
+    node.says(13, "NDATA", seq=2, timestamp=10_002)
+    assert (node.missing_since, node.asked) == (None, 1)
+
+
+def test_what_was_said_before_the_birth_says_nothing_of_what_is_missing_after_it() -> None:
+    node = numbered(1, 2).says(5, "NBIRTH", bd_seq=2, seq=0, timestamp=5000)
+    assert node.says(6, "NDATA", seq=9, timestamp=4000).missing_since is None
+
+
+def test_a_node_that_does_not_do_as_it_was_asked_is_asked_again_not_all_the_time() -> None:
+    node = numbered(1, 3).looks(10)
+    node.says(12, "NDATA", seq=4, timestamp=2000).looks(15)
+    assert node.asked == 1
+    node.says(21, "NDATA", seq=5, timestamp=2001).looks(22.5)
+    assert node.asked == 2
+
+
+def test_a_node_without_numbers_or_that_is_gone_misses_nothing() -> None:
+    node = Node().says(0, "NBIRTH", bd_seq=1).says(1, "NDATA", seq=9)
+    assert node.missing_since is None
+    gone = numbered(1, 3).says(4, "NDEATH", bd_seq=1)
+    assert due(gone.device) is None
+    assert gone.looks(10).asked == 0
+
+
+def test_what_is_missing_is_remembered_and_due() -> None:
+    device = numbered(1, 3, 5).device
+    document = to_document(device)
+    assert from_document(document) == device
+    assert device.sparkplug is not None
+    assert device.sparkplug.sequence == Sequence(next=2, beyond=(3, 5), missing_since=at(2))
+    assert due_of(device) == due(device)
+    assert document["due_at"] == at(3)
+
+
+@pytest.mark.parametrize(
+    ("topic", "expected"),
+    [
+        ("NDATA/press", [("press", 7, None)]),
+        ("DDATA/press/axis", [("press.axis", None, None), ("press", 7, "press.axis")]),
+        ("DBIRTH/press/axis", [("press.axis", None, None), ("press", 7, "press.axis")]),
+    ],
+)
+def test_the_node_is_told_the_number_of_whatever_is_said_behind_it(
+    topic: str, expected: list[tuple[str, int | None, str | None]]
+) -> None:
+    topic = f"spBv1.0/acme/{topic}"
+    address = address_of(topic)
+    assert address is not None
+    letter = Letter(Inbound(topic, encode([], seq=7), False, None, None, (0, 0)), address)  # type: ignore[arg-type]
+    SparkplugTranslator(DEFAULT_RULES)(letter, START)
+    bodies = [json.loads(each.value) for each in letter.messages]
+    assert [(body["device_id"], body.get("seq"), body.get("child")) for body in bodies] == expected
+
+
+def test_the_number_of_a_device_behind_a_node_counts_for_the_node() -> None:
+    node = numbered(1).says(2, "DDATA", child="press-07.axis", seq=2, timestamp=2000)
+    node.says(3, "DDEATH", child="press-07.axis", seq=4, timestamp=3000)
+    assert node.missing_since == 3
 
 
 def test_the_death_of_a_node_takes_the_devices_behind_it_along() -> None:
