@@ -5,13 +5,15 @@ had come to it lies in Kafka. Silence counts only as far as *all* seats have lis
 good is given up after a while; what it may have missed then counts as a break.
 """
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
 
-from services.edge_adapter.domain.device import seconds
+from services.edge_adapter.domain.device import CLOCK_SET_SECONDS, seconds
 from shared.contracts.catalogue import DEVICE_OBSERVATIONS
 from shared.contracts.envelope import Message, encode, message
 from shared.contracts.fields import rfc3339
@@ -24,6 +26,8 @@ from shared.timers import Due, Wakes
 log = structlog.get_logger()
 SCHEMA: Final = 1
 SOURCE: Final = "/callout/edge_adapter"
+SWEEP_SECONDS: Final = 10.0
+"""So long after the brokers' clock was set back, or may have been, who was seen later than now is looked for."""
 BREAK: Final = "-"
 """The document that remembers the last break which no seat remembers."""
 
@@ -96,12 +100,14 @@ class Seats:
             if document["schema"] != SCHEMA:
                 raise UnknownSchema(f"schema {document['schema']!r} of a seat; this version knows {SCHEMA}")
         taken = [seat for seat in found if seat["_id"] != BREAK and "until" in seat]
-        gone = [seat for seat in taken if now - seat["until"] > self._gone]
+        ahead = now + seconds(CLOCK_SET_SECONDS)
+        # What proves something of times to come was written before the brokers' clock was set back: it proves nothing.
+        gone = [seat for seat in taken if now - seat["until"] > self._gone or seat["until"] > ahead]
         if gone:
             await self._give_up(gone, found, now)
             return None
-        since = [seat["since"] for seat in found if "since" in seat]
-        return Horizon(max(since), min(seat["until"] for seat in taken)) if taken else None
+        since = [seat["since"] for seat in found if "since" in seat and seat["since"] <= ahead]
+        return Horizon(max(since), min(seat["until"] for seat in taken)) if taken and since else None
 
     async def _give_up(self, gone: list[Document], found: list[Document], now: datetime) -> None:
         """Note the break first: whoever dies in between gives the seats up again."""
@@ -121,14 +127,25 @@ class Seats:
         log.warning("seats_given_up", seats=sorted(seat["_id"] for seat in gone))
 
 
-class Silences:
-    """Finds the devices that have been silent, or had time for something, as far as somebody listened."""
+def _seen_later(until: datetime) -> Document:
+    return {"seen_at": {"$gte": until + seconds(CLOCK_SET_SECONDS)}, "due_at": {"$gte": until}}
 
-    def __init__(self, devices: Documents, seats: Seats) -> None:
+
+class Silences:
+    """Finds the devices that have been silent, or had time for something, as far as somebody listened.
+
+    When the brokers' clock was set back it finds those too that were seen by the clock before: silence counts anew.
+    """
+
+    def __init__(self, devices: Documents, seats: Seats, *, steady: Callable[[], float] = time.monotonic) -> None:
         self._seats = seats
         self._horizon = NOBODY
+        self._looked: datetime | None = None
+        self._set_back_at = float("-inf")
+        self._steady = steady
         due = Due(conditions=self._conditions, sort="due_at", fields=("tenant_id", "device_id"), wake=self._wake)
         self._wakes = Wakes(due, devices)
+        self._ahead = Wakes(replace(due, conditions=_seen_later), devices)
 
     async def prepare(self) -> None:
         """Make sure that what is due is found by an index."""
@@ -140,7 +157,14 @@ class Silences:
         if horizon is None:
             return [], False
         self._horizon = horizon
-        return await self._wakes.find(horizon.until)
+        if self._looked is None or now < self._looked - seconds(CLOCK_SET_SECONDS):
+            self._set_back_at = self._steady()
+        self._looked = now
+        found, more = await self._wakes.find(horizon.until)
+        if self._steady() - self._set_back_at <= SWEEP_SECONDS:
+            ahead, _ = await self._ahead.find(horizon.until)
+            found += ahead
+        return found, more
 
     def _conditions(self, until: datetime) -> Document:
         listened_s = (until - self._horizon.since).total_seconds()

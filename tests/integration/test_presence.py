@@ -1,18 +1,24 @@
 """Presence on a real mosquitto, Kafka and MongoDB: devices die in every way, and so do adapters and the broker."""
 
 import asyncio
+import json
 import os
 import random
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
 
+from services.edge_adapter.mqtt import Session
+from services.edge_adapter.mqtt_client import Login
+from services.edge_adapter.sparkplug_host import Host
 from services.edge_adapter.sparkplug_payload import decode, encode
+from tests.clocks import WallClock, needs_clocks
 from tests.fleet import Broker, Device, Place, Watcher, broker, command, why_no_places
 from tests.mqtt_device import needs_mosquitto
 from tests.stack import RunningStack
@@ -25,11 +31,12 @@ NOTICED_S = 1.5 * INTERVAL_S + 1
 
 
 class Plant(NamedTuple):
-    """The stack and the MQTT broker that devices come in by."""
+    """The stack, the MQTT broker that devices come in by, the clocks of adapters and of Kafka."""
 
     stack: RunningStack
     broker: Broker
     far: Place | None
+    clocks: tuple[WallClock, WallClock]
 
     def devices(self, count: int = 1, *, interval_s: float = INTERVAL_S) -> list[Device]:
         """Return devices that no other test has."""
@@ -43,15 +50,24 @@ class Plant(NamedTuple):
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    """Two adapters on a broker of our own."""
+    """Two adapters on a broker of our own; they and Kafka have clocks of their own."""
     needs_mosquitto()
     folder = tmp_path_factory.mktemp("presence")
     arguments = ("--only", "edge_adapter", "--workers", "edge_adapter=2")
     with ExitStack() as things:
         far = things.enter_context(Place()) if why_no_places() is None else None
         own = things.enter_context(broker(folder, *([far] if far else [])))
-        environment = {"CALLOUT_MQTT_URL": own.url}
-        yield Plant(things.enter_context(RunningStack(folder, *arguments, environment=environment)), own, far)
+        theirs, kafkas = WallClock(folder, "adapters"), WallClock(folder, "kafka", of="java")
+        servers = RunningStack(folder / "servers", "--only", "infra", environment=kafkas.environment)
+        things.enter_context(servers)
+        environment = {
+            "CALLOUT_MQTT_URL": own.url,
+            "KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap_servers,
+            "MONGODB_URI": servers.mongodb_uri,
+            **theirs.environment,
+        }
+        stack = things.enter_context(RunningStack(folder, *arguments, environment=environment))
+        yield Plant(stack, own, far, (theirs, kafkas))
 
 
 async def test_a_device_is_told_online_and_offline_however_it_ends(plant: Plant) -> None:
@@ -134,7 +150,7 @@ async def test_a_thousand_that_drop_together_make_a_thousand_changes_and_again_w
 async def test_nobody_is_called_offline_when_one_adapter_dies_and_the_other_freezes_and_both_come_back(
     plant: Plant,
 ) -> None:
-    devices = plant.devices(100, interval_s=1)
+    devices = plant.devices(100)
     birth = (("online", "birth"),)
     async with plant.watch() as watcher:
         await connect_all(devices)
@@ -156,7 +172,7 @@ async def test_nobody_is_called_offline_when_one_adapter_dies_and_the_other_free
 
 
 async def test_a_broker_that_is_killed_takes_nobody_offline_that_comes_back(plant: Plant) -> None:
-    back, lost = plant.devices(2, interval_s=1)
+    back, lost = plant.devices(2)
     async with plant.watch() as watcher:
         for device in (back, lost):
             await device.connect()
@@ -217,7 +233,7 @@ async def test_noise_on_any_topic_costs_its_neighbours_nothing(plant: Plant) -> 
             noisy.put(topic, json_ish + chance.randbytes(chance.randrange(40)))
         await quiet.connect()
         await watcher.until(lambda: watcher.story(quiet.key) == [("online", "birth")])
-        noisy.say("beat")
+        await watcher.until(lambda: watcher.story(noisy.key) == [("online", "birth")])
         noisy.crash()
         await watcher.until(lambda: watcher.story(noisy.key) == [("online", "birth"), ("offline", "will")])
         await quiet.leave()
@@ -244,6 +260,7 @@ async def test_commands_reach_devices_that_are_there_and_wait_for_those_that_are
         away.answers = False
         await away.connect()
         await replies.until(lambda: replies.told[away.key][-1]["state"] == "sent")
+        await replies.until(lambda: away.commands)
         assert [each["id"] for each in away.commands] == [f"{away.tenant}-3"]
         for device in (there, away):
             await device.leave()
@@ -263,8 +280,91 @@ async def test_a_sparkplug_node_is_there_from_its_birth_to_its_death_and_its_ala
         await watcher.until(lambda: watcher.story(node.key) == [("online", "birth")])
         node.put(f"{spoken}/NDATA/{node.name}", encode([{"alias": 1, "value": True}], seq=1))
         await watcher.until(lambda: [each["fault"] for each in signals.told[node.key]] == ["E417"])
+        node.put(f"{spoken}/NDATA/{node.name}", encode([{"alias": 1, "value": True}], seq=3))  # what was 2 is lost
+        await watcher.until(lambda: len(node.raw) == 2)
+        assert decode(node.raw[1])["metrics"] == [{"name": "Node Control/Rebirth", "value": True}]
         node.crash()
         await watcher.until(lambda: watcher.story(node.key)[1:] == [("offline", "will")])
+
+
+async def test_sparkplug_nodes_learn_whether_anybody_hears_them(plant: Plant) -> None:
+    [node] = plant.devices()
+    await node.connect(will=("x", b""), listens="spBv1.0/STATE/callout")
+    async with plant.watch() as watcher:
+        await watcher.until(lambda: node.raw)
+    assert json.loads(node.raw[0])["online"] is True
+    node.crash()
+
+
+async def test_the_broker_says_that_no_host_is_there_only_when_no_other_holder_comes(plant: Plant) -> None:
+    [node] = plant.devices()
+    login = Login(url=plant.broker.url, username=f"host-{node.tenant}", password="")
+    host = Host(node.tenant, lambda: datetime.now(UTC), absent_seconds=1)
+
+    def states() -> list[bool]:
+        return [json.loads(each)["online"] for each in node.raw]
+
+    async def until(said: list[bool]) -> None:
+        async with asyncio.timeout(10):
+            while states() != said:
+                await asyncio.sleep(0.02)
+
+    def holder() -> Session:
+        session = Session(
+            *(login,),
+            filters=[host.topic],
+            hear=host.hear,
+            in_flight=10,
+            expiry_seconds=60,
+            will=host.will,
+            greet=host.present,
+        )
+        session.open()
+        return session
+
+    await node.connect(will=("x", b""), listens=host.topic)
+    first = holder()
+    await until([True])
+    second = holder()  # takes the session over, as the heir of one that is dead does
+    await until([True, True])
+    await first.close()
+    await asyncio.sleep(1.5)
+    assert states() == [True, True]
+    node.put(host.topic, b'{"online": false, "timestamp": 1}')
+    await until([True, True, False, True])
+    await second.close()
+    await until([True, True, False, True, False])
+    node.crash()
+
+
+async def test_clocks_that_are_set_make_nobody_offline_and_silence_is_noticed_in_time_after(plant: Plant) -> None:
+    needs_clocks()
+    steady, silent, dead, lost = devices = plant.devices(4)
+    async with plant.watch() as watcher:
+        for device in devices:
+            await device.connect()
+            device.beat_on()
+        await watcher.until(lambda: all_told(watcher, devices, 1))
+        for clock in plant.clocks:
+            for offset_s in (3_600, -3_600):
+                if (clock, offset_s) == (plant.clocks[-1], -3_600):
+                    lost.be_silent()  # it was last seen two hours later than the next record
+                clock.set(offset_s)
+                await asyncio.sleep(1.5)
+        dead.crash()
+        await watcher.until(lambda: watcher.story(dead.key)[1:] == [("offline", "will")])
+        assert watcher.told[dead.key][-1]["detection_delay_s"] < 1
+        assert {watcher.told[device.key][-1]["status"] for device in (steady, silent)} == {"online"}
+        silent.be_silent()
+        told = [("online", "birth"), ("degraded", "timeout"), ("offline", "timeout")]
+        await watcher.until(lambda: watcher.story(silent.key) == told)
+        assert watcher.appended[silent.key][-1] + 3_600 - silent.said_at < NOTICED_S
+        await watcher.until(lambda: watcher.story(lost.key) == told)
+        assert watcher.story(steady.key) == [("online", "birth")]
+        off_s = [time.time() - watcher.appended[device.key][-1] for device in (steady, silent)]
+        assert [round(each / 3_600) for each in off_s] == [0, 1], "the clock of Kafka was never set"
+        for device in (steady, silent, lost):
+            device.crash()
 
 
 async def connect_all(devices: list[Device]) -> None:

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from services.edge_adapter.domain.sequence import Sequence
 from shared.contracts.device_commands import CommandState, Guarantee
 from shared.contracts.presence import Presence, PresenceCause
 
 NO_EPOCH: Final = -1
 INTERVAL_S: Final = 30.0
 """How often a device is taken to speak that never said so."""
+CLOCK_SET_SECONDS: Final = 5.0
+"""What lies further ahead than this was noted before the brokers' clock was set back."""
 ALIVE: Final = frozenset({Presence.ONLINE, Presence.DEGRADED})
 
 
@@ -27,7 +30,8 @@ class Rival:
 class Sparkplug:
     """What is remembered of one that speaks Sparkplug B: its birth, the names behind aliases, what it has raised.
 
-    `children` are the devices behind an edge node; `asked_at` is when it was last asked to be born again.
+    `children` are the devices behind an edge node; `asked_at` is when it was last asked to be born again; `sequence`
+    is where the numbers of its messages stand.
     """
 
     bd_seq: int | None = None
@@ -36,6 +40,7 @@ class Sparkplug:
     raised: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
     asked_at: datetime | None = None
+    sequence: Sequence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from services.edge_adapter.domain.device import NO_EPOCH, Device, Due, Rival, seconds
+from services.edge_adapter.domain.device import CLOCK_SET_SECONDS, NO_EPOCH, Device, Due, Rival, seconds
 from shared.contracts.fields import rfc3339
 from shared.contracts.presence import DeviceWake, ObservationKind, Observed, Presence, PresenceCause
 
@@ -60,6 +60,8 @@ def on_silence(device: Device, wake: DeviceWake, now: datetime) -> Told:
     """Return the device after a look at the clock: silence counts only while somebody listened."""
     if wake.listened_until > now:
         return device, None  # the brokers' clock was set back since: what it said then proves nothing now
+    if device.alive and device.seen_at is not None and device.seen_at > now + seconds(CLOCK_SET_SECONDS):
+        return replace(device, seen_at=wake.listened_until), None  # the same: its silence counts from here on
     status = device.status
     if device.alive and device.seen_at is not None and device.interval_s > 0:
         silent_s = (wake.listened_until - max(device.seen_at, wake.listening_since)).total_seconds()

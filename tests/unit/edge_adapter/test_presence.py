@@ -174,3 +174,10 @@ def test_a_device_is_looked_at_when_time_may_change_it_and_else_not() -> None:
 @pytest.mark.parametrize("interval_s", [1, 2, 5, 10, 30, 60, 3600])
 def test_a_device_on_time_is_never_degraded_and_a_silent_one_gone_in_time(interval_s: float) -> None:
     assert interval_s * 1.2 < degraded_after_s(interval_s) < offline_after_s(interval_s) < 1.5 * interval_s + 1
+
+
+def test_silence_counts_from_when_the_clock_was_set_back() -> None:
+    watch = Watch().sees(7_200, "birth").looks(10)
+    assert watch.device.seen_at == at(10)
+    assert watch.looks(20).story == [("online", "birth", 1)]
+    assert watch.looks(26).story[1:] == [("offline", "timeout", 1)]

@@ -1,14 +1,17 @@
 """Proof of listening: as soon as the slowest session's probe is back, and Kafka has what came before it."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.edge_adapter.listening import Horizon, SeatNotes, Seats
-from services.edge_adapter.mqtt import Inbound
+from services.edge_adapter.device_store import to_document
+from services.edge_adapter.inbound import Inbound
+from services.edge_adapter.listening import Horizon, SeatNotes, Seats, Silences
 from services.edge_adapter.probing import Prober, probe_topic
+from shared.storage import Write
 from shared.testing import MemoryDocuments
 from shared.timers import BrokerTime
+from tests.unit.edge_adapter.devices import Watch
 
 START = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
 
@@ -85,3 +88,48 @@ async def test_a_probe_of_another_connection_proves_nothing() -> None:
     probed.give_back(0)
     assert (await probed.horizon(), probed.drained) == (None, [])
     await probed.prober.stop()
+
+
+def later(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+async def noted(documents: MemoryDocuments, since: float, until: float, seat: str = "0") -> None:
+    notes = SeatNotes(documents)
+    for _ in range(2):  # the second time with the revision that is there
+        notes.note(seat, Horizon(later(since), later(until)))
+        await notes.write()
+
+
+async def test_what_was_proved_before_the_clock_was_set_back_proves_nothing_after() -> None:
+    documents = MemoryDocuments()
+    seats = Seats(documents, gone_seconds=30)
+    await noted(documents, 0, 7_200)
+    assert await seats.horizon(later(10)) is None
+    await noted(documents, 11, 12)
+    assert await seats.horizon(later(12.1)) == Horizon(later(11), later(12))
+
+
+async def test_a_break_by_a_clock_that_was_set_forward_does_not_hold_up_the_one_that_is_set_back() -> None:
+    documents = MemoryDocuments()
+    seats = Seats(documents, gone_seconds=30)
+    await noted(documents, 0, 1)
+    assert await seats.horizon(later(3_600)) is None, "given up: the break is an hour ahead"
+    await noted(documents, 10, 11)
+    assert await seats.horizon(later(11.1)) == Horizon(later(10), later(11))
+
+
+async def test_who_was_last_seen_by_a_clock_that_was_set_back_is_looked_at_for_a_while() -> None:
+    seats, devices, steady = MemoryDocuments(), MemoryDocuments(), [100.0]
+    ahead = Watch().sees(3_600, "birth").device
+    await devices.replace([Write("ahead", 0, {"_id": "ahead", "revision": 1, **to_document(ahead)})])
+    silences = Silences(devices, Seats(seats, gone_seconds=30), steady=lambda: steady[0])
+    await noted(seats, 0, 1)
+    assert len((await silences.find(later(1)))[0]) == 1
+    steady[0] += 11
+    await noted(seats, 0, 12)
+    silences = Silences(devices, Seats(seats, gone_seconds=30), steady=lambda: steady[0])
+    await silences.find(later(12))
+    steady[0] += 11
+    await noted(seats, 0, 23)
+    assert (await silences.find(later(23)))[0] == []
