@@ -15,12 +15,12 @@ from starlette.responses import Response, StreamingResponse
 from services.gateway.domain.access import Identity, visible
 from services.gateway.domain.papers import Body, papers_of
 from services.gateway.http.problems import STATUS, Problem
+from services.gateway.http.relay import Relay, Relayed
 from shared.contracts.case import Actor
 from shared.errors import TransientError
 from shared.passes import CODE, HEADER, Pass, Passes
 
-#: Storing a large file elsewhere takes its time after the last byte.
-TIMEOUT: Final = httpx.Timeout(connect=3, read=300, write=60, pool=10)
+TIMEOUT: Final = httpx.Timeout(connect=3, read=60, write=60, pool=10)
 LIMITS: Final = httpx.Limits(max_connections=500, max_keepalive_connections=50)
 TOLD: Final = (
     *("content-type", "content-length", "content-range", "content-disposition", "accept-ranges", "etag", "location"),
@@ -43,13 +43,11 @@ class Papers(Protocol):
 class Files:
     """The way to the attachment service."""
 
-    def __init__(
-        self, url: str, passes: Passes, views: Papers, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
+    def __init__(self, url: str, passes: Passes, views: Papers) -> None:
         self._url = url
+        self._relay = Relay(url)
         self._passes = passes
         self._views = views
-        self._transport = transport
         self._client: httpx.AsyncClient | None = None
 
     async def start(self) -> None:
@@ -59,7 +57,6 @@ class Files:
             timeout=TIMEOUT,
             limits=LIMITS,
             trust_env=False,
-            transport=self._transport,
         )
 
     async def stop(self) -> None:
@@ -93,7 +90,7 @@ class Files:
         headers = {"Upload-Name": quote(name, safe=""), "Content-Type": media_type}
         if at_most is not None:
             headers["Upload-Limit"] = str(at_most)
-        answer = await self._asked(who, "POST", "/files", headers=headers, body=body)
+        answer = await self._relayed(who, "POST", "/files", headers=headers, body=body)
         return await _read(answer)
 
     async def describe(self, who: Identity, file_id: str) -> dict[str, Any]:
@@ -145,10 +142,14 @@ class Files:
         sent = {name: request.headers[name] for name in headers if name in request.headers}
         if streams and "content-length" in request.headers:
             sent["content-length"] = request.headers["content-length"]
-        body = request.stream() if streams else None
-        answer = await self._asked(
-            who, method, path, headers=sent, body=body, case_id=case_id, pass_path=pass_path or path
-        )
+        answer: httpx.Response | Relayed
+        if streams or method == "GET":
+            body = request.stream() if streams else None
+            answer = await self._relayed(
+                who, method, path, headers=sent, body=body, case_id=case_id, pass_path=pass_path
+            )
+        else:
+            answer = await self._asked(who, method, path, headers=sent)
         told = {name: answer.headers[name] for name in TOLD if name in answer.headers}
         if method == "GET" and answer.status_code != 304:
             return StreamingResponse(_bytes_of(answer), answer.status_code, told | PRIVATE)
@@ -163,18 +164,13 @@ class Files:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: AsyncIterator[bytes] | bytes | None = None,
+        body: bytes | None = None,
         case_id: str | None = None,
-        pass_path: str | None = None,
     ) -> httpx.Response:
-        if self._client is None or not self.are_kept:
-            raise TransientError("no attachment service is known here")
-        actor = Actor(id=who.user_id, role=who.role, tenant_id=who.tenant_id)
-        internal = visible(who).internal
-        given = Pass(actor=actor, method=method, path=pass_path or path, case_id=case_id, internal=internal)
-        request = self._client.build_request(
-            method, path, headers={**(headers or {}), HEADER: self._passes.write(given)}, content=body
-        )
+        given = self._pass(who, method, path, case_id)
+        if self._client is None:
+            raise TransientError("the gateway is not started")
+        request = self._client.build_request(method, path, headers={**(headers or {}), HEADER: given}, content=body)
         try:
             answer = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
@@ -183,8 +179,33 @@ class Files:
             return answer
         raise await _problem(answer)
 
+    async def _relayed(
+        self,
+        who: Identity,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: AsyncIterator[bytes] | None = None,
+        case_id: str | None = None,
+        pass_path: str | None = None,
+    ) -> Relayed:
+        """Ask as `_asked` does, where bytes pass through."""
+        given = self._pass(who, method, pass_path or path, case_id)
+        answer = await self._relay.ask(method, path, {**headers, HEADER: given}, body)
+        if answer.is_success or answer.status_code == 304:
+            return answer
+        raise await _problem(answer)
 
-async def _bytes_of(answer: httpx.Response) -> AsyncIterator[bytes]:
+    def _pass(self, who: Identity, method: str, path: str, case_id: str | None) -> str:
+        if not self.are_kept:
+            raise TransientError("no attachment service is known here")
+        actor = Actor(id=who.user_id, role=who.role, tenant_id=who.tenant_id)
+        internal = visible(who).internal
+        return self._passes.write(Pass(actor=actor, method=method, path=path, case_id=case_id, internal=internal))
+
+
+async def _bytes_of(answer: httpx.Response | Relayed) -> AsyncIterator[bytes]:
     try:
         async for part in answer.aiter_raw():
             yield part
@@ -192,7 +213,7 @@ async def _bytes_of(answer: httpx.Response) -> AsyncIterator[bytes]:
         await answer.aclose()
 
 
-async def _read(answer: httpx.Response) -> dict[str, Any]:
+async def _read(answer: httpx.Response | Relayed) -> dict[str, Any]:
     try:
         told: dict[str, Any] = orjson.loads(await answer.aread())
     except httpx.HTTPError as error:
@@ -202,12 +223,12 @@ async def _read(answer: httpx.Response) -> dict[str, Any]:
     return told
 
 
-async def _problem(answer: httpx.Response) -> Exception:
+async def _problem(answer: httpx.Response | Relayed) -> Exception:
     """Return how a refusal is told; what only our own faults can be is not for who asks."""
     code, detail = answer.headers.get(CODE, ""), f"HTTP {answer.status_code}"
     try:
         detail = str(orjson.loads(await answer.aread() or b"{}").get("detail", detail))
-    except (httpx.HTTPError, orjson.JSONDecodeError, AttributeError):
+    except (httpx.HTTPError, TransientError, orjson.JSONDecodeError, AttributeError):
         code = ""
     finally:
         await answer.aclose()
