@@ -20,6 +20,7 @@ from tests.bench.processes import NotReady, Process, Worker, free_port
 from tests.bench.report import Finding
 from tests.bench.throughput import Sizes
 from tests.bench.tus.clients import DiskStore, Store, TusStore
+from tests.bench.tus.database import database
 
 HERE = Path(__file__).with_name("tus")
 TURNS = 3
@@ -59,6 +60,8 @@ async def files(servers: Servers, sizes: Sizes) -> list[Finding]:
         best = {name: Speed(max(s.up for s in found), max(s.down for s in found)) for name, found in turns.items()}
         cpu = min(speed.cpu_seconds for speed in turns[ours.name])
         found = _speeds(best[ours.name], best[peer.name], best[floor.name], sizes.file_bytes, cpu)
+        alone = [await database(servers, data.next()) for _ in range(TURNS)]
+        found[0].figures["database_alone_mb_per_second"] = round(max(alone))
         found.append(await _at_once(ours, peer, floor, sizes))
         found.append(await _large(ours, processes, sizes.large_file_bytes))
         return found
