@@ -14,6 +14,7 @@ MONGODB_VARIABLE: Final = "MONGODB_URI"
 HTTP_VARIABLE: Final = "CALLOUT_HTTP_URL"
 MQTT_VARIABLE: Final = "CALLOUT_MQTT_URL"
 ISSUER_VARIABLE: Final = "CALLOUT_ISSUER_KEY"
+RELAY_VARIABLE: Final = "CALLOUT_RELAY_FOLDER"
 DEFAULT_FILE: Final = Path(".callout") / "env"
 #: Set by the option `--env` of `callout`, before the command itself runs.
 FILE_VARIABLE: Final = "CALLOUT_ENV"
@@ -81,6 +82,13 @@ def find_http_url() -> str:
     if not named:
         raise Failure(ExitCode.NOT_REACHABLE, f"No gateway found: set {HTTP_VARIABLE}, or start `callout up`.")
     return named
+
+
+def find_relay_keys() -> Path | None:
+    """Return where the keys of the relays' authority are, if a running stack on this machine names them."""
+    named = os.environ.get(RELAY_VARIABLE) if not os.environ.get(FILE_VARIABLE) else None
+    folder = Path(named or _values().get(RELAY_VARIABLE) or ".callout/relay")
+    return folder if (folder / "host_ca").exists() else None
 
 
 def find_mqtt() -> dict[str, str]:

@@ -10,7 +10,7 @@ import typer
 from deploy.auditing import AuditTrail
 from deploy.cli._ask import AsJson, ask, print_json
 from deploy.cli._device_output import check_names, facts_of, print_device, print_table
-from deploy.cli.connection import MQTT_VARIABLE, find_mqtt, find_stack
+from deploy.cli.connection import MQTT_VARIABLE, find_mqtt, find_relay_keys, find_stack
 from deploy.cli.failure import ExitCode, Failure
 from deploy.device_enrolment import EnrolmentFailed, enroll
 from deploy.device_registry import Device, ask_registry, read_devices, request
@@ -109,10 +109,17 @@ def enroll_(
         bool, typer.Option("--code", help="Print a one-time code alone, for the device to enrol itself with.")
     ] = False,
     minutes: Annotated[int, typer.Option(min=1, max=7 * 24 * 60, help="How long the code is good.")] = 60,
+    relay_keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The keys of the relays' authority: `sessions` is written, too.", exists=True),
+    ] = None,
     reason: Reason = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a device in by a certificate: with a one-time code, for a key that never leaves where it was made.
+
+    With --out, where the keys of relays are at hand (of the running stack, or --relay-keys), the device is let in for
+    remote sessions as well: `DIR/sessions` is what the agent takes as its `identity`.
 
     Examples: `callout devices enroll acme press-07 --out press-07/` · `callout devices enroll acme press-07 --code`
     """
@@ -133,10 +140,16 @@ def enroll_(
         raise Failure(ExitCode.REFUSED, f"No certificate for {tenant}/{device}: {error}") from error
     files = {"key.pem": papers.key, "certificate.pem": papers.certificate, "ca.pem": papers.ca}
     _write(out, files)
+    written = [str(out / name) for name in files]
+    relays = relay_keys or find_relay_keys()
+    if relays is not None:
+        from services.remote_session.relay.authority import Authority  # SSH is loaded only where it is needed
+
+        written += [str(each) for each in Authority(relays).enrol_edge(tenant, device, out / "sessions")]
     if as_json:
-        print_json({"files": [str(out / name) for name in files], "not_after": papers.not_after})
+        print_json({"files": written, "not_after": papers.not_after})
     else:
-        typer.echo(f"{', '.join(str(out / name) for name in files)}: good until {papers.not_after}")
+        typer.echo(f"{', '.join(written)}: good until {papers.not_after}")
 
 
 @app.command()

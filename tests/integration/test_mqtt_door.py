@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 from pymongo import MongoClient
 
 from services.edge_adapter.sparkplug_payload import encode
+from services.remote_session.relay.authority import Authority as RelayAuthority
+from services.remote_session.relay.authority import is_edge
 from shared.authority import make_request
 from tests.edge_agent import Agent
 from tests.mqtt_device import MqttDevice, needs_mosquitto, token_of
@@ -65,9 +68,9 @@ def told(stack: RunningStack, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def papers(stack: RunningStack, folder: Path, name: str) -> ssl.SSLContext:
+def papers(stack: RunningStack, folder: Path, name: str, *more: str) -> ssl.SSLContext:
     """Enrol a device and return what it shows."""
-    told(stack, "enroll", "acme", name, "--out", str(folder))
+    told(stack, "enroll", "acme", name, "--out", str(folder), *more)
     context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
     return context
@@ -133,9 +136,15 @@ def test_a_flood_is_refused_and_told_and_nothing_of_it_is_silent(stack: RunningS
     assert {one["key"] for one in sums} == {"acme/flood:E9"}
 
 
-def test_a_certificate_lets_a_device_in_until_it_is_revoked(stack: RunningStack, tmp_path: Path) -> None:
-    shown = papers(stack, tmp_path, "lathe-1")
+def test_a_certificate_lets_a_device_in_until_it_is_revoked_and_one_for_relays_comes_with_it(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    relay = RelayAuthority(tmp_path / "relay")
+    shown = papers(stack, tmp_path, "lathe-1", "--relay-keys", str(tmp_path / "relay"))
     assert (tmp_path / "key.pem").stat().st_mode & 0o077 == 0
+    key = asyncssh.read_private_key(str(tmp_path / "sessions" / "edge_host_key"))
+    assert is_edge((tmp_path / "sessions" / "edge_host_key-cert.pub").read_bytes(), key, relay.hosts, "lathe-1.acme")
+    assert (tmp_path / "sessions" / "user_ca.pub").read_text().strip() == relay.user_ca
     with over_tls(stack, "lathe-1", shown, username="acme/press-07") as lathe:
         assert lathe.say("signal", {"fault": "E1"}, topic="callout/v1/acme/press-07/signal") == NOT_AUTHORISED
         lathe.say("signal", {"fault": "E1", "seq": 1})
