@@ -61,9 +61,11 @@ class Access:
 
     @property
     def command(self) -> list[str]:
-        """The command that uses it: `sftp`, or `ssh` with its ports."""
+        """The command that uses it: `sftp`, `ssh` with its ports, or with a terminal."""
         if self.session["kind"] == "file":
             return ["sftp", "-F", str(self.config), "machine"]
+        if self.session["kind"] == "terminal":
+            return ["ssh", "-F", str(self.config), "-t", "machine"]
         options = [word for each in self.forwards for word in ("-L", each)]
         return ["ssh", "-F", str(self.config), "-N", *options, "machine"]
 

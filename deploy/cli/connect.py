@@ -24,6 +24,7 @@ def connect(
         list[str] | None, typer.Option("--type", metavar="ENDPOINT", help="Which endpoint; may be repeated.")
     ] = None,
     files: Annotated[bool, typer.Option("--files", help="Files (sftp) instead of ports.")] = False,
+    terminal: Annotated[bool, typer.Option("--terminal", help="A terminal (ssh) instead of ports.")] = False,
     minutes: Annotated[int, typer.Option(min=1, max=720, help="How long at most.")] = 120,
     token: Annotated[
         str, typer.Option(envvar="CALLOUT_TOKEN", help="A technician's token for the gateway.", show_envvar=True)
@@ -59,7 +60,7 @@ def connect(
     moves += [Move(direction="out", name=name) for name in attach or ()]
     if run is not None and (moves or as_json):
         raise Failure(ExitCode.USAGE, "--run goes with neither --json nor files to move.")
-    kind = _kind(run, files=files or bool(moves))
+    kind = _kind(run, files=files or bool(moves), terminal=terminal)
     wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind=kind, minutes=minutes)
 
     def waiting(state: str) -> None:
@@ -83,8 +84,12 @@ def connect(
         raise typer.Exit(_run(run, access, token, case))
 
 
-def _kind(run: Client | None, *, files: bool) -> str:
+def _kind(run: Client | None, *, files: bool, terminal: bool) -> str:
     """Return what kind of session is needed."""
+    if terminal:
+        if files or run not in {None, Client.SSH}:
+            raise Failure(ExitCode.USAGE, "A terminal is reached by --run ssh.")
+        return "terminal"
     if files and run not in {None, Client.SFTP}:
         raise Failure(ExitCode.USAGE, "Files are reached by --run sftp.")
     return "file" if files or run is Client.SFTP else "tunnel"

@@ -15,7 +15,7 @@ from shared.contracts.events import OUTCOME, Cause
 from shared.contracts.ids import derived_id
 from shared.contracts.ops import Audit, Thing, Who
 from shared.contracts.session_commands import session_command_name
-from shared.contracts.sessions import SessionEvent, Transfer, event_type
+from shared.contracts.sessions import SessionEvent, Terminal, Transfer, event_type
 from shared.contracts.words import Role
 
 SOURCE: Final = "/callout/remote_session"
@@ -25,6 +25,7 @@ UNAUDITED: Final = frozenset({"progressed"})
 
 
 _TRANSFER: Final = TypeAdapter(Transfer)
+_TERMINAL: Final = TypeAdapter(Terminal)
 
 
 def key_of(device: Device) -> str:
@@ -53,6 +54,7 @@ def _event_message(event: Event, device: Device, cause: Cause, incoming: Incomin
         session=event.session,
         consent=event.consent,
         transfer=event.transfer,
+        terminal=event.terminal,
         endpoints=defined.endpoints if defined else None,
         allowed=defined.allowed if defined else None,
     )
@@ -150,6 +152,8 @@ def _of_event(event: Event, device: Device, incoming: Incoming, n: int) -> Audit
         }
         if event.transfer is not None:
             details["transfer"] = _TRANSFER.dump_python(event.transfer, mode="json", exclude_none=True)
+        if event.terminal is not None:
+            details["terminal"] = _TERMINAL.dump_python(event.terminal, mode="json", exclude_none=True)
     elif event.consent is not None:
         details["scope"] = event.consent.scope.model_dump(mode="json", exclude_none=True)
     kind, id_ = ("session", session.id) if session else ("device", key_of(device))
@@ -189,4 +193,6 @@ def _of_refusal(result: Result, device: Device, incoming: Incoming) -> Audit:
 
 
 def _target(service: Any) -> str:  # noqa: ANN401 - a service of a session
+    if service.host is None and service.root is None:
+        return str(service.endpoint)
     return f"{service.endpoint}={service.root or f'{service.host}:{service.port}'}"

@@ -20,6 +20,7 @@ from shared.contracts.sessions import (
     Relay,
     SessionEndpoint,
     Signature,
+    Terminal,
 )
 
 Loose = Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -223,6 +224,14 @@ class ReportStored(SessionCommand):
         return self
 
 
+class ReportTerminal(SessionCommand):
+    """What the machine says of a terminal of a session: it was opened, or closed; also after the session has ended."""
+
+    session_id: Id
+    attempt: int
+    terminal: Terminal
+
+
 class ObserveCase(OfCase):
     """A case is not what it was: whether it is shared and open, whose it is, of which device."""
 
@@ -272,6 +281,7 @@ SESSION_COMMANDS: Final[dict[str, type[SessionCommand]]] = {
     "report": ReportSession,
     "report_file": ReportFile,
     "report_stored": ReportStored,
+    "report_terminal": ReportTerminal,
     "observe_case": ObserveCase,
     "observe_presence": ObservePresence,
     "observe_registry": ObserveRegistry,

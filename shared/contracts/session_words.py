@@ -20,10 +20,11 @@ class SessionState(Word):
 
 
 class SessionKind(Word):
-    """What a session is for: ports of a machine, or its files."""
+    """What a session is for: ports of a machine, its files, or a terminal on it."""
 
     TUNNEL = "tunnel"
     FILE = "file"
+    TERMINAL = "terminal"
 
 
 class TunnelType(Word):

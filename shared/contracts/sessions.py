@@ -16,6 +16,7 @@ SERVICES_MAX: Final = 8
 ENDPOINTS_MAX: Final = 50
 CONSENTS_MAX: Final = 50
 TRANSFERS_MAX: Final = 20
+TERMINALS_MAX: Final = 20
 LIFETIME_MINUTES_MAX: Final = 720
 
 EVENTS: Final = (
@@ -31,6 +32,8 @@ EVENTS: Final = (
     "revoked",
     "progressed",
     "transferred",
+    "terminal_opened",
+    "terminal_closed",
     "granted",
     "withdrawn",
     "defined",
@@ -62,7 +65,10 @@ def event_type(name: str) -> str:
 @with_config(CONFIG)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEndpoint:
-    """A named target on a machine: a port for tunnels, or a folder for files, with what holds there."""
+    """A named target on a machine: a port for tunnels, a folder for files, with what holds there, or a terminal.
+
+    What runs in a terminal, the machine alone says, by the endpoint's name.
+    """
 
     name: EndpointName
     machine_id: Id | None = None
@@ -166,6 +172,30 @@ class Transfer:
 
 @with_config(CONFIG)
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """One use of a terminal, as the machine tells it: when, how large, how much, and how what ran there ended.
+
+    `recording` is a file that the machine keeps (asciicast v2), known by its size and SHA-256 once it is closed;
+    `reason` says why the machine itself ended it.
+    """
+
+    id: Id
+    endpoint: EndpointName
+    opened_at: Instant
+    closed_at: Instant | None = None
+    columns: Annotated[int, Field(ge=0, le=10_000)] = 80
+    rows: Annotated[int, Field(ge=0, le=10_000)] = 24
+    bytes_in: FileSize = 0
+    bytes_out: FileSize = 0
+    exit_status: int | None = None
+    recording: FileName | None = None
+    recording_bytes: FileSize | None = None
+    recording_sha256: Digest | None = None
+    reason: Word | None = None
+
+
+@with_config(CONFIG)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteSession:
     """A session after its last event: `attempt` counts its offers; `epoch` and `boot` are the device's at the last one.
 
@@ -182,6 +212,7 @@ class RemoteSession:
     by: Actor
     services: tuple[SessionService, ...]
     transfers: tuple[Transfer, ...] = ()
+    terminals: tuple[Terminal, ...] = ()
     public_key: str | None = None
     reason: Text | None = None
     requested_at: Instant
@@ -208,9 +239,10 @@ class SessionEvent(Model):
     """One change of a session, or of what a machine's sessions rest on; `seq` is gapless per device.
 
     `session` is the state after. `transferred` tells the end of the `transfer` of a file, `progressed` how far it is;
-    with the owner of the case (`change.case_tenant_id`) where the file is to be attached.
-    Of `granted` and `withdrawn` there is the `consent`, of `defined` all `endpoints` and, where it is known, the
-    device's own `allowed` targets. An `offered` session comes with the consent it rests on.
+    with the owner of the case (`change.case_tenant_id`) where the file is to be attached. `terminal_opened` and
+    `terminal_closed` tell of a `terminal`. Of `granted` and `withdrawn` there is the `consent`, of `defined` all
+    `endpoints` and, where it is known, the device's own `allowed` targets. An `offered` session comes with the consent
+    it rests on.
     """
 
     tenant_id: TenantId
@@ -224,6 +256,7 @@ class SessionEvent(Model):
     change: dict[str, Any]
     session: RemoteSession | None = None
     transfer: Transfer | None = None
+    terminal: Terminal | None = None
     consent: Consent | None = None
     endpoints: tuple[SessionEndpoint, ...] | None = None
     allowed: tuple[str, ...] | None = None

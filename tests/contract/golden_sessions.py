@@ -39,6 +39,20 @@ ENDPOINTS = [
         "overwrite": False,
     },
 ]
+TERMINAL = {
+    "id": "3f9a1c7e5b2d4806",
+    "endpoint": "shell",
+    "opened_at": AT,
+    "closed_at": AT,
+    "columns": 120,
+    "rows": 40,
+    "bytes_in": 312,
+    "bytes_out": 48_213,
+    "exit_status": 0,
+    "recording": "2026-03-02T101500-3f9a1c7e5b2d4806.cast",
+    "recording_bytes": 51_022,
+    "recording_sha256": "5e" * 32,
+}
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "request": {
         "kind": "tunnel",
@@ -58,6 +72,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "verify_transfer": {"session_id": SESSION_ID, "transfer_id": TRANSFER_ID, "size": 5_120, "sha256": "5e" * 32},
     "report_stored": {"session_id": SESSION_ID, "attempt": 1, "transfer_id": TRANSFER_ID, "attachment_id": FILE_ID}
     | {"size": 5_120, "sha256": "5e" * 32},
+    "report_terminal": {"session_id": SESSION_ID, "attempt": 1, "terminal": TERMINAL},
     "cancel_transfer": {"session_id": SESSION_ID, "transfer_id": TRANSFER_ID},
     "report_file": {"session_id": SESSION_ID, "attempt": 1, "direction": "in", "name": "up/plc.bin", "offset": 5_120}
     | {"size": 5_120, "sha256": "5e" * 32, "closed": True},
@@ -146,6 +161,8 @@ STATES = {
     "revoked": "REVOKED",
     "progressed": "ACTIVE",
     "transferred": "ACTIVE",
+    "terminal_opened": "ACTIVE",
+    "terminal_closed": "ACTIVE",
 }
 TRANSFER = {
     "id": TRANSFER_ID,
@@ -184,6 +201,13 @@ def session_event(name: str) -> dict[str, Any]:
             {"transfer_id": TRANSFER_ID, "state": "DONE", "offset": 5_120},
         )
         return {**body, "session_id": SESSION_ID, "change": change, "session": session, "transfer": TRANSFER}
+    if name.startswith("terminal_"):
+        opened = {key: TERMINAL[key] for key in ("id", "endpoint", "opened_at", "columns", "rows", "recording")}
+        told = opened if name == "terminal_opened" else TERMINAL
+        service = {"endpoint": "shell", "protocol": "ssh", "direction": "both", "overwrite": False}
+        session = session | {"kind": "terminal", "services": [service], "terminals": [told]}
+        change = {"terminal_id": TERMINAL["id"], "endpoint": "shell"}
+        return {**body, "session_id": SESSION_ID, "change": change, "session": session, "terminal": told}
     return {**body, "session_id": SESSION_ID, "change": change, "session": session, **offered}
 
 

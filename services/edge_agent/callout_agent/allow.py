@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import pwd
 import stat
 from pathlib import Path
 from typing import Callable
 
-from callout_agent.domain.allow import AllowList, Endpoint, Hours, Root, endpoint_of, hours_of
+from callout_agent.domain.allow import AllowList, Endpoint, Hours, Root, Terminal, endpoint_of, hours_of
 from callout_agent.settings import toml
 from callout_agent.tables import Misconfigured, Table
 
@@ -32,6 +33,7 @@ def load(path: Path) -> AllowList:
         roots=tuple(_root(each) for each in table.tables("root")),
         hours=tuple(_hours(text, table) for text in table.texts("hours")),
         owners=tuple(_owner(text, table) for text in table.texts("owners")),
+        terminals=tuple(_terminal(each) for each in table.tables("terminal")),
     )
     table.end()
     return read
@@ -94,6 +96,30 @@ def _root(table: Table) -> Root:
     if not path.is_dir() or path.resolve() != path:
         raise table.wrong("path", f"must be a folder that is there, and no link; {text!r} is not")
     return root
+
+
+def _terminal(table: Table) -> Terminal:
+    megabytes = table.number("record_mb_max", 64, least=1, most=100_000) or 64
+    terminal = Terminal(
+        endpoint=table.needed("endpoint", pattern=r"[a-z0-9][a-z0-9._-]{0,62}"),
+        command=table.texts("command"),
+        user=table.text("user") or "",
+        record=table.flag("record", default=True),
+        record_bytes_max=int(megabytes * 1024 * 1024),
+    )
+    table.end()
+    if not terminal.command or not Path(terminal.command[0]).is_absolute():
+        raise table.wrong("command", "must be a program, by its full path, and its arguments")
+    if not os.access(terminal.command[0], os.X_OK):
+        raise table.wrong("command", f"must be a program; {terminal.command[0]!r} is none that can be run")
+    if os.geteuid() == 0 and not terminal.user:
+        raise table.wrong("user", "must say as whom it runs: the agent is root")
+    if terminal.user:
+        try:
+            pwd.getpwnam(terminal.user)
+        except KeyError:
+            raise table.wrong("user", f"must be a user of this machine; {terminal.user!r} is none") from None
+    return terminal
 
 
 def _hours(text: str, table: Table) -> Hours:

@@ -76,11 +76,12 @@ class Enrolment:
 class Sessions:
     """Remote sessions: what they may reach, and the relays that carry them; without relays there are none.
 
-    While there is a file at `switch`, all sessions are forbidden.
+    While there is a file at `switch`, all sessions are forbidden. What terminals showed is kept in `recordings`.
     """
 
     switch: Path
     identity: Path
+    recordings: Path
     allow: Path | None = None
     relays: tuple[tuple[str, int], ...] = ()
 
@@ -218,6 +219,7 @@ def _sessions(table: Table, folder: Path, kept: Path) -> Sessions:
     read = Sessions(
         switch=_path(table, "switch", folder) or kept / "sessions.off",
         identity=_path(table, "identity", folder) or folder / "sessions",
+        recordings=_path(table, "recordings", folder) or kept / "recordings",
         allow=_path(table, "allow", folder),
         relays=tuple(_relay(text, table) for text in table.texts("relays")),
     )

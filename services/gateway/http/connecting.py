@@ -28,6 +28,8 @@ def ways_of(session: Mapping[str, Any], relays: str, host_ca: str = "") -> dict[
     ways["certify"] = f"ssh -p {port} token-{name}@{host} certify < {KEY}.pub > {KEY}-cert.pub"
     if forwards:
         ways["ssh"] = f"ssh -N {jump} {forwards} {target}"
+    if session["kind"] == "terminal":
+        ways["ssh"] = f"ssh -t {jump} {target}"
     if session["kind"] == "file":
         ways["sftp"] = f"sftp {jump} {target}"
     return ways

@@ -25,7 +25,7 @@ from shared.contracts.session_commands import (
     OfSession,
     RequestSession,
 )
-from shared.contracts.session_words import EndReason, SessionState
+from shared.contracts.session_words import EndReason, SessionKind, SessionState
 from shared.contracts.sessions import RemoteSession, SessionService
 from shared.contracts.words import RefusalCode, Role
 
@@ -115,6 +115,8 @@ def _services(course: Course, command: RequestSession) -> tuple[SessionService, 
     """Return the services that are asked for (RA6, RA9, RA7, RA8)."""
     if len(command.services) > SERVICES_MAX:
         return Refused(RefusalCode.SESSION_LIMIT, f"A session has at most {SERVICES_MAX} services.")
+    if command.kind is SessionKind.TERMINAL and len(command.services) > 1:
+        return Refused(RefusalCode.SESSION_LIMIT, "A session for a terminal has one service.")
     endpoints = {each.name: each for each in course.device.endpoints if each.kind is command.kind}
     services: list[SessionService] = []
     for place, wanted in enumerate(command.services):

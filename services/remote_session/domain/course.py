@@ -11,7 +11,7 @@ from services.remote_session.domain.state import Desk, Device, Event, Held, is_l
 from services.remote_session.domain.transferring import carried, is_over
 from shared.contracts.case import Actor
 from shared.contracts.session_words import EndReason, SessionState
-from shared.contracts.sessions import Consent, RemoteSession, Transfer
+from shared.contracts.sessions import Consent, RemoteSession, Terminal, Transfer
 from shared.contracts.words import Role
 
 SYSTEM_ID: Final = "remote_session"
@@ -42,6 +42,7 @@ class Course:
         held: Held | None = None,
         consent: Consent | None = None,
         transfer: Transfer | None = None,
+        terminal: Terminal | None = None,
         actor: Actor | None = None,
     ) -> None:
         """Count and note an event."""
@@ -58,6 +59,7 @@ class Course:
                 session=session,
                 consent=consent,
                 transfer=transfer,
+                terminal=terminal,
                 device=self.device if name == "defined" else None,
             )
         )

@@ -29,6 +29,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "report": happening.report,
     "report_file": transfers.report_file,
     "report_stored": transfers.report_stored,
+    "report_terminal": happening.report_terminal,
     "observe_case": happening.observe_case,
     "observe_presence": happening.observe_presence,
     "observe_registry": happening.observe_registry,
@@ -36,7 +37,10 @@ EFFECTS: Final[Mapping[str, Effect]] = {
 }
 #: What the service and the relay tell themselves has no outcome.
 SILENT: Final = frozenset(
-    {"answer", "report", "report_file", "report_stored", "observe_case", "observe_presence", "observe_registry", "wake"}
+    {
+        *("answer", "report", "report_file", "report_stored", "report_terminal"),
+        *("observe_case", "observe_presence", "observe_registry", "wake"),
+    }
 )
 
 

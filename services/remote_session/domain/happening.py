@@ -14,9 +14,11 @@ from shared.contracts.session_commands import (
     ObservePresence,
     ObserveRegistry,
     ReportSession,
+    ReportTerminal,
     SessionWake,
 )
-from shared.contracts.session_words import EndReason, RelayNews, SessionState
+from shared.contracts.session_words import EndReason, RelayNews, SessionKind, SessionState
+from shared.contracts.sessions import TERMINALS_MAX
 
 
 def answer(course: Course, command: AnswerOffer) -> None:
@@ -74,6 +76,20 @@ def _leg(course: Course, held: Held, **legs: bool | str | None) -> None:
     reviewed = course.review_one(held)
     if reviewed is not None:
         course.connect(course.change(reviewed, **legs))
+
+
+def report_terminal(course: Course, command: ReportTerminal) -> None:
+    """Take the machine's word on a terminal: each opening and each end once, in whatever state the session is."""
+    held, told = course.device.find(command.session_id), command.terminal
+    if held is None or held.session.kind is not SessionKind.TERMINAL:
+        return
+    known = next((each for each in held.session.terminals if each.id == told.id), None)
+    if known is not None and (known.closed_at is not None or told.closed_at is None):
+        return
+    others = [each for each in held.session.terminals if each.id != told.id]
+    held = course.change(held, terminals=(*others, told)[-TERMINALS_MAX:])
+    name = "terminal_opened" if told.closed_at is None else "terminal_closed"
+    course.tell(name, {"terminal_id": told.id, "endpoint": told.endpoint}, held=held, terminal=told)
 
 
 def observe_case(course: Course, command: ObserveCase) -> None:

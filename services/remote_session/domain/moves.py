@@ -53,7 +53,9 @@ WHO: Final[Mapping[str, frozenset[Role]]] = {
     **dict.fromkeys(ASKERS, frozenset({Role.AGENT, Role.TECHNICIAN})),
     "close": frozenset({Role.AGENT, Role.TECHNICIAN, Role.OPERATOR, Role.DISPATCHER}),
     "define": frozenset({Role.OPERATOR, Role.DISPATCHER, Role.SYSTEM}),
-    **dict.fromkeys(("answer", "report", "report_file", "report_stored"), frozenset({Role.DEVICE, Role.SYSTEM})),
+    **dict.fromkeys(
+        ("answer", "report", "report_file", "report_stored", "report_terminal"), frozenset({Role.DEVICE, Role.SYSTEM})
+    ),
     **dict.fromkeys(("observe_case", "observe_presence", "observe_registry", "wake"), frozenset({Role.SYSTEM})),
 }
 

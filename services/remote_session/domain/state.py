@@ -8,7 +8,7 @@ from typing import Any, Final
 from shared.contracts.case import Actor
 from shared.contracts.presence import Presence
 from shared.contracts.session_words import SessionState
-from shared.contracts.sessions import Consent, RemoteSession, SessionEndpoint, Transfer
+from shared.contracts.sessions import Consent, RemoteSession, SessionEndpoint, Terminal, Transfer
 from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import RefusalCode
 
@@ -129,6 +129,7 @@ class Event:
     session: RemoteSession | None = None
     consent: Consent | None = None
     transfer: Transfer | None = None
+    terminal: Terminal | None = None
     device: Device | None = None
 
 

@@ -28,6 +28,8 @@ def fault_of(wanted: WantedService, kind: SessionKind, endpoint: SessionEndpoint
     given = {name: value for name, value in wanted.model_dump().items() if value is not None and name != "endpoint"}
     if kind is SessionKind.FILE and set(given) - {"direction", "local_host", "local_port", "proxy"}:
         return f"{min(set(given) - {'direction'})}: files have no other target"
+    if kind is SessionKind.TERMINAL and set(given) - {"proxy"}:
+        return f"{min(set(given) - {'proxy'})}: a terminal has no other target"
     if kind is SessionKind.TUNNEL and "direction" in given:
         return "direction: a tunnel has none"
     for name in ("local_host", "remote_host"):

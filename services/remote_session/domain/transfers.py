@@ -116,7 +116,7 @@ def report_stored(course: Course, command: ReportStored) -> None:
         return
     if command.reason is not None:
         _put(course, held, known, state=TransferState.FAILED, reason=command.reason)
-    elif command.size != known.size:
+    elif known.size is not None and command.size != known.size:
         _put(course, held, known, state=TransferState.FAILED, reason="size_differs")
     else:
         _put(course, held, known, sha256=command.sha256, attachment_id=command.attachment_id)

@@ -44,8 +44,12 @@ class Authority:
         """The public key that technicians and relays trust hosts by."""
         return _text(self.hosts)
 
-    def certify_session(self, public_key: str, session_id: str, until: datetime, now: datetime) -> str:
+    def certify_session(
+        self, public_key: str, session_id: str, until: datetime, now: datetime, *, terminal: bool = False
+    ) -> str:
         """Return a certificate over a technician's own key: good for one session, no longer than it lasts.
+
+        With `terminal` it lets its owner ask for one.
 
         Raises:
             asyncssh.KeyImportError: the key is none.
@@ -60,7 +64,7 @@ class Authority:
             permit_x11_forwarding=False,
             permit_agent_forwarding=False,
             permit_user_rc=False,
-            permit_pty=False,
+            permit_pty=terminal,
         )
         return certificate.export_certificate().decode().strip()
 
@@ -81,14 +85,19 @@ class Authority:
         """Return what a relay shows technicians."""
         return self.host_key, self._host_certificate(self.host_key, HOST_ALIAS, RELAY_VALID)
 
-    def enrol_edge(self, tenant_id: str, device_id: str, out: Path) -> None:
-        """Write what an edge needs: a host key with its certificate, and whom it trusts."""
+    def enrol_edge(self, tenant_id: str, device_id: str, out: Path) -> list[Path]:
+        """Write what an edge needs: a host key with its certificate, and whom it trusts; return the files."""
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = asyncssh.generate_private_key(ALGORITHM)
         certificate = self._host_certificate(key, edge_principal(tenant_id, device_id), EDGE_VALID)
-        _write(out / "edge_host_key", key.export_private_key())
-        _write(out / "edge_host_key-cert.pub", certificate.export_certificate())
-        _write(out / "user_ca.pub", self.user_ca.encode() + b"\n")
+        files = {
+            "edge_host_key": key.export_private_key(),
+            "edge_host_key-cert.pub": certificate.export_certificate(),
+            "user_ca.pub": self.user_ca.encode() + b"\n",
+        }
+        for name, content in files.items():
+            _write(out / name, content)
+        return [out / name for name in files]
 
     def _host_certificate(self, key: asyncssh.SSHKey, name: str, valid: timedelta) -> asyncssh.SSHCertificate:
         now = datetime.now(UTC)

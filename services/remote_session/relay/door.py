@@ -11,7 +11,7 @@ import structlog
 from services.remote_session.relay.authority import Authority
 from services.remote_session.relay.edges import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Edges
 from services.remote_session.relay.ledger import SessionLedger
-from shared.contracts.session_words import RelayNews
+from shared.contracts.session_words import RelayNews, SessionKind
 from shared.contracts.sessions import RemoteSession
 from shared.errors import TransientError
 
@@ -85,7 +85,9 @@ class Door:
     def _certificate(self, session: RemoteSession, given: str) -> str:
         if session.public_key is not None and session.public_key.split()[:2] != given.split()[:2]:
             raise ValueError("The session was asked for with another key.")
-        return self.authority.certify_session(given, session.id, session.expires_at, datetime.now(UTC))
+        terminal = session.kind is SessionKind.TERMINAL
+        now = datetime.now(UTC)
+        return self.authority.certify_session(given, session.id, session.expires_at, now, terminal=terminal)
 
 
 class Visitor(asyncssh.SSHServer):

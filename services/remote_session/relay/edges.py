@@ -13,6 +13,7 @@ from services.remote_session.relay.authority import RELAY, Authority, edge_princ
 from services.remote_session.relay.ledger import SessionLedger
 from shared.contracts.session_words import RelayNews, SessionState
 from shared.contracts.sessions import RemoteSession, SessionEvent
+from shared.errors import TransientError
 
 log = structlog.get_logger()
 HELLO_SECONDS: Final = 10
@@ -112,7 +113,7 @@ class Edges:
                 await self._begin(edge)
                 async for told in edge.lines():
                     await self._hear(edge, told)
-        except (TimeoutError, OSError, ValueError, KeyError, asyncssh.Error) as error:
+        except (TimeoutError, OSError, ValueError, KeyError, asyncssh.Error, TransientError) as error:
             log.info("edge_lost", key=edge.key if edge else None, reason=type(error).__name__)
         finally:
             connection.abort()
@@ -163,6 +164,9 @@ class Edges:
         return {"relay": self.relay or None}
 
     async def _hear(self, edge: Edge, told: Mapping[str, Any]) -> None:
+        if "terminal" in told:
+            await self._hear_of_terminal(edge, told)
+            return
         session = self._ledger.live.get(told.get("session", ""))
         if session is None or f"{session.tenant_id}/{session.device_id}" != edge.key:
             return  # of another device's sessions nobody speaks
@@ -179,3 +183,9 @@ class Edges:
         elif told.get("news") in REPORTED:
             sums = {name: told.get(name) for name in ("news", "bytes_in", "bytes_out", "active_at", "reason")}
             await self._ledger.send(session, "report", **sums)
+
+    async def _hear_of_terminal(self, edge: Edge, told: Mapping[str, Any]) -> None:
+        """Pass on what a device says of a terminal, also of one whose session has ended by now."""
+        held = await self._ledger.held(edge.key, str(told.get("session", "")))
+        if held is not None:
+            await self._ledger.send(held.session, "report_terminal", terminal=told["terminal"])

@@ -32,7 +32,9 @@ SOURCE: Final = "/callout/remote_session"
 POLL_MS: Final = 500
 USABLE: Final = frozenset({SessionState.CONNECTING, SessionState.ACTIVE})
 #: What a relay says of sessions: what the device answers, what itself sees, and how files go.
-WORDS: Final = tuple(session_command_type(name) for name in ("answer", "report", "report_file", "report_stored"))
+WORDS: Final = tuple(
+    session_command_type(name) for name in ("answer", "report", "report_file", "report_stored", "report_terminal")
+)
 
 Changed = Callable[[SessionEvent], Awaitable[None]]
 

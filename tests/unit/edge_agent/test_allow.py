@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from callout_agent.allow import Switchboard, load
-from callout_agent.domain.allow import AllowList, hours_of
+from callout_agent.domain.allow import AllowList, Terminal, hours_of
 from callout_agent.tables import Misconfigured
 
 MONDAY_NOON = datetime(2026, 3, 2, 12, 0)  # noqa: DTZ001 - the device's local time
@@ -94,6 +94,10 @@ def test_folders_are_there_and_are_no_links(tmp_path: Path) -> None:
         ('owners = ["c2hvcnQ"]', "Ed25519 public keys"),
         ('[[root]]\npath = "/"', "below /"),
         ('[[root]]\npath = "var"', "in full"),
+        ('[[terminal]]\nendpoint = "shell"\nuser = "root"', "a program"),
+        ('[[terminal]]\nendpoint = "shell"\ncommand = ["sh"]\nuser = "root"', "full path"),
+        ('[[terminal]]\nendpoint = "shell"\ncommand = ["/no/such/shell"]\nuser = "root"', "can be run"),
+        ('[[terminal]]\nendpoint = "shell"\ncommand = ["/bin/sh"]\nuser = "~nobody"', "user of this machine"),
         ('hours = ["always"]', "mon-fri 07:00-18:00"),
         ('hours = ["mon 18:00-07:00"]', "two entries"),
         ('hours = ["mon 07:00-25:00"]', "time of the day"),
@@ -105,6 +109,26 @@ def test_folders_are_there_and_are_no_links(tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_refused_with_what_to_write(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(Misconfigured, match=said):
         load(written(tmp_path, text))
+
+
+def test_there_is_a_terminal_only_where_one_is_named_and_it_is_recorded_unless_said_otherwise(tmp_path: Path) -> None:
+    text = '[[terminal]]\nendpoint = "shell"\ncommand = ["/bin/sh", "-i"]\nuser = "root"\n'
+    allowed = load(written(tmp_path, text + "record_mb_max = 2"))
+    assert allowed.terminal("shell") == Terminal("shell", ("/bin/sh", "-i"), "root", True, 2 * 1024 * 1024)
+    assert allowed.terminal("other") is None
+    assert AllowList().terminal("shell") is None
+    assert load(written(tmp_path, text + "record = false")).terminals[0].record is False
+
+
+def test_a_terminal_never_runs_as_root_because_nobody_said_as_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, '[[terminal]]\nendpoint = "shell"\ncommand = ["/bin/sh"]')
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(Misconfigured, match="the agent is root"):
+        load(path)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert load(path).terminals[0].user == ""
 
 
 def test_a_list_that_others_may_write_is_refused(tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ OMAR = Actor(id="omar", role=Role.OPERATOR, tenant_id="acme")
 SYSTEM = Actor(id="remote_session", role=Role.SYSTEM, tenant_id="acme")
 HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
 VNC = {"name": "screen", "protocol": "vnc", "host": "192.168.7.20", "port": 5900}
+SHELL = {"name": "shell", "kind": "terminal", "protocol": "ssh"}
 LOGS = {"name": "logs", "kind": "file", "protocol": "sftp", "root": "/var/log", "direction": "out"}
 BY = {"grant": OMAR, "refuse": OMAR, "withdraw": OMAR, "define": OMAR}
-REPORTS = {"answer", "report", "report_file", "report_stored"}
+REPORTS = {"answer", "report", "report_file", "report_stored", "report_terminal"}
 BY |= dict.fromkeys((*REPORTS, "observe_case", "observe_presence", "observe_registry", "wake"), SYSTEM)
 TRANSFERS = {"transfer", "verify_transfer", "cancel_transfer"}
 OF_CASES = {"request", "grant", "refuse", "withdraw", "activate", "deactivate", "close", *TRANSFERS}

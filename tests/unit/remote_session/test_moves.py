@@ -40,6 +40,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "verify_transfer": {"transfer_id": "t", "size": 1, "sha256": "5e" * 32},
     "cancel_transfer": {"transfer_id": "t"},
     "report_file": {"direction": "out", "name": "a.log", "offset": 1},
+    "report_terminal": {"terminal": {"id": "t-1", "endpoint": "shell", "opened_at": "2026-03-02T10:15:00.000Z"}},
     "report_stored": {"transfer_id": "t-1", "reason": "too_large"},
     "observe_case": {"case_id": "8c3f9b1e-5d6a-5f00-9a51-3d0c5a0b7e11", "case_tenant_id": "acme", "seq": 9}
     | {"counterpart_tenant_id": "maker", "shared": True, "open": True, "case_device_id": "press-07"},

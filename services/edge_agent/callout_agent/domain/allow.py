@@ -31,6 +31,16 @@ class Root(NamedTuple):
     writable: bool
 
 
+class Terminal(NamedTuple):
+    """What runs in the terminal of an endpoint, as whom (nothing: as the agent), and whether it is recorded."""
+
+    endpoint: str
+    command: tuple[str, ...]
+    user: str = ""
+    record: bool = True
+    record_bytes_max: int = 64 * 1024 * 1024
+
+
 class Hours(NamedTuple):
     """Days of the week (0 is Monday) and minutes of the day, from and until (not included)."""
 
@@ -54,6 +64,11 @@ class AllowList(NamedTuple):
     roots: tuple[Root, ...] = ()
     hours: tuple[Hours, ...] = ()
     owners: tuple[str, ...] = ()
+    terminals: tuple[Terminal, ...] = ()
+
+    def terminal(self, endpoint: str) -> Terminal | None:
+        """Return the terminal of an endpoint; nothing if the owner allows none."""
+        return next((each for each in self.terminals if each.endpoint == endpoint), None)
 
     def open_at(self, moment: datetime) -> bool:
         """Say whether any session may be at a moment of local time; without hours, at any."""

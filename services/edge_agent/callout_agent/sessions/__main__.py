@@ -22,7 +22,8 @@ async def carry(settings: Settings) -> None:
     """Dial until the standard input ends."""
     sessions = settings.sessions
     rules = Switchboard(sessions.allow, sessions.switch, lambda why: say("allow_list_not_used", why=why))
-    dialler = Dialler(Identity(settings.tenant, settings.device, sessions.identity), list(sessions.relays), rules)
+    identity = Identity(settings.tenant, settings.device, sessions.identity)
+    dialler = Dialler(identity, list(sessions.relays), rules, sessions.recordings)
     loop, over = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 64) else over.set())
     dialling, ending = asyncio.ensure_future(dialler.run()), asyncio.ensure_future(over.wait())

@@ -22,11 +22,13 @@ from callout_agent.sessions.filelog import Log
 from callout_agent.sessions.guard import Verdict, is_open, judge, way_into
 from callout_agent.sessions.holder import Holder, Taken
 from callout_agent.sessions.jail import Jail
+from callout_agent.sessions.terminal import Use
 
 CONTROL = "control"
 TICK_SECONDS = 1.0
 TOLD_SECONDS = 10.0
 PAUSE_MAX_SECONDS = 20.0
+TERMINALS_KEPT = 20
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,20 @@ class Identity:
 class Dialler:
     """Keeps one connection to a relay, which carries all sessions."""
 
-    def __init__(self, identity: Identity, relays: list[tuple[str, int]], rules: Callable[[], AllowList]) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        relays: list[tuple[str, int]],
+        rules: Callable[[], AllowList],
+        recordings: Path = Path("recordings"),
+    ) -> None:
         self.identity = identity
         self.rules = rules
         self.holder = Holder()
         self.port = 0
         self.relays = relays
+        self._recordings = recordings
+        self._terminals: dict[str, dict[str, Any]] = {}
         self._inner: Any = None
         self._out: Any = None
 
@@ -72,6 +82,7 @@ class Dialler:
             server_factory=lambda: Inner(self),
             server_host_keys=self.identity.host_keys(),
             encryption_algs=CIPHERS,
+            line_editor=False,
             agent_forwarding=False,
             x11_forwarding=False,
             keepalive_interval=KEEPALIVE_SECONDS,
@@ -133,6 +144,8 @@ class Dialler:
         self._out = process.stdout
         identity = self.identity
         self._say(tenant_id=identity.tenant_id, device_id=identity.device_id, certificate=identity.certificate())
+        for word in self._terminals.values():
+            self._say(**word)  # what was said while there was no way, among it
         with contextlib.suppress(asyncssh.Error, OSError):
             while True:
                 line = await process.stdin.readline()
@@ -198,6 +211,30 @@ class Dialler:
                 at = datetime.fromtimestamp(taken.active_at, timezone.utc).isoformat(timespec="milliseconds")
                 sums = {"bytes_in": taken.bytes_in, "bytes_out": taken.bytes_out, "active_at": at}
                 self._say(session=taken.session["id"], news="progress", **sums)
+
+    def is_terminal(self, session_id: str) -> bool:
+        """Tell whether a session is for a terminal."""
+        taken = self.holder.find(session_id)
+        return taken is not None and taken.terminal is not None
+
+    def terminal_of(self, taken: Taken) -> Callable[[Any], Any] | None:
+        """Return what serves the terminal of a session; nothing if it has none, or it is not allowed any more."""
+        rules = self.rules()
+        rule = rules.terminal(taken.terminal) if taken.terminal is not None else None
+        if rule is None or not is_open(rules, time.time()):
+            return None
+        by, session_id = taken.session["by"], taken.session["id"]
+        title = f"{self.identity.device_id} {rule.endpoint} by {by['id']} ({by['tenant_id']}), session {session_id}"
+        use = Use(rule, title, self._recordings, taken.count)
+        return lambda process: use.run(process, lambda told: self._tell_of_terminal(session_id, told))
+
+    def _tell_of_terminal(self, session_id: str, told: dict[str, Any]) -> None:
+        word = {"session": session_id, "terminal": told}
+        self._terminals.pop(told["id"], None)
+        self._terminals[told["id"]] = word
+        while len(self._terminals) > TERMINALS_KEPT:
+            del self._terminals[next(iter(self._terminals))]
+        self._say(**word)
 
     def files_of(self, taken: Taken) -> Callable[[Any], Jail] | None:
         """Return what serves the files of a session; nothing if it has none, or the folder is not allowed any more."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import asyncssh
 from asyncssh.forward import SSHForwarder
+from asyncssh.process import SSHServerProcess
 from asyncssh.stream import SSHServerStreamSession
 
 from callout_agent.sessions.guard import allows
@@ -93,7 +94,8 @@ class Inner(asyncssh.SSHServer):
     def begin_auth(self, username: str) -> bool:
         """Take a certificate of the session that is named, if we took that."""
         if self._dialler.holder.find(username) is not None:
-            keys = f'cert-authority,principals="{username}",no-pty {self._dialler.identity.user_ca()}'
+            terminal = "" if self._dialler.is_terminal(username) else ",no-pty"
+            keys = f'cert-authority,principals="{username}"{terminal} {self._dialler.identity.user_ca()}'
             self._connection.set_authorized_keys(asyncssh.import_authorized_keys(keys))
             self._session_id = username
         return True
@@ -107,9 +109,12 @@ class Inner(asyncssh.SSHServer):
             taken.inside.add(self._connection)
 
     def session_requested(self) -> Any:
-        """Serve files, where the session is for files and their folder is still allowed; there is nothing else."""
+        """Serve files or a terminal, where the session is for that and it is still allowed; there is nothing else."""
         taken = self._dialler.holder.find(self._session_id)
         serve = self._dialler.files_of(taken) if taken is not None else None
+        attend = self._dialler.terminal_of(taken) if taken is not None else None
+        if attend is not None:
+            return self._connection.create_server_channel(encoding=None), SSHServerProcess(attend, None, 0, False)
         if serve is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "this session is not for that")
         return SSHServerStreamSession(None, serve, SFTP_VERSION)

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from callout_agent.domain.allow import AllowList
 
 #: What of a session a signature must name as it is.
+TERMINAL = "terminal"
 SIGNED = ("tenant_id", "device_id", "case_id")
 
 
@@ -37,7 +38,10 @@ def judge(rules: AllowList, session: Mapping[str, Any], consent: Mapping[str, An
         why = "the machine forbids all sessions" if rules.forbid_all else "the machine takes no sessions at this hour"
         return Verdict(False, "target_denied", why)
     for service in session["services"]:
-        if service.get("root"):
+        if session.get("kind") == TERMINAL:
+            if rules.terminal(service["endpoint"]) is None:
+                return Verdict(False, "target_denied", f"terminal {service['endpoint']} is not allowed")
+        elif service.get("root"):
             if way_into(rules, service) is None:
                 return Verdict(False, "target_denied", f"folder of {service['endpoint']} is not allowed")
         elif not allows(rules, str(service.get("host", "")), int(service.get("port", 0)), now):

@@ -38,6 +38,11 @@ class Taken:
         )
 
     @property
+    def terminal(self) -> str | None:
+        """The endpoint of the terminal that the session is for, if it is for one."""
+        return self.session["services"][0]["endpoint"] if self.session.get("kind") == "terminal" else None
+
+    @property
     def files(self) -> Mapping[str, Any] | None:
         """The folder that the session may use, if it is for files."""
         return next((service for service in self.session["services"] if service.get("root")), None)
