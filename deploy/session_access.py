@@ -54,9 +54,8 @@ class Access:
         found = []
         for service, local in zip(self.session["services"], self.locals, strict=True):
             if local is not None:
-                here = f"[{local[0]}]" if ":" in local[0] else local[0]
-                host = f"[{service['host']}]" if ":" in service["host"] else service["host"]
-                found.append(f"{here}:{local[1]}:{host}:{service['port']}")
+                host = in_brackets(service["host"])
+                found.append(f"{in_brackets(local[0])}:{local[1]}:{host}:{service['port']}")
         return found
 
     @property
@@ -88,11 +87,16 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
         secret = session["token"]
         session = await _until_usable(http, f"{path}/sessions/{session['id']}", waiting)
         certificate = await _certify(session, secret, public_key)
-    ports = tuple(_local(service) for service in session["services"])
+    ports = tuple(local_of(service) for service in session["services"])
     return Access(session=session, config=_write_config(folder, session, certificate), locals=ports)
 
 
-def _local(service: Mapping[str, Any]) -> tuple[str, int] | None:
+def in_brackets(host: str) -> str:
+    """Return a host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def local_of(service: Mapping[str, Any]) -> tuple[str, int] | None:
     """Return where to reach a service here: as asked, else at the port that it has there, else at a free one."""
     if not service.get("port") or service.get("root"):
         return None

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import FrameType
 from typing import Final
 
-from deploy.session_access import Access, NotOpened
+from deploy.session_access import Access, NotOpened, in_brackets
 
 LISTENS_SECONDS: Final = 30
 POLL_SECONDS: Final = 0.05
@@ -34,7 +34,7 @@ def addresses(access: Access) -> list[str]:
         if local is not None
     ]
     web = [each for each in found if each[0] in SCHEMES]
-    return [f"{SCHEMES.get(protocol, 'http')}://{host}:{port}/" for protocol, (host, port) in web or found]
+    return [f"{SCHEMES.get(protocol, 'http')}://{in_brackets(host)}:{port}/" for protocol, (host, port) in web or found]
 
 
 def run_client(client: Client, access: Access, say: Callable[[str], None]) -> int:

@@ -125,7 +125,7 @@ def _allow_list(settings: Settings) -> Finding:
     if read.forbid_all:
         return Finding("ok", "allow list", "forbid_all: remote sessions may reach nothing")
     now = "open now" if read.open_at(datetime.now().astimezone()) else "closed at this hour"
-    told = f"{len(read.endpoints)} addresses, {len(read.roots)} folders, {now}"
+    told = f"{len(read.endpoints)} addresses, {len(read.roots)} folders, {len(read.terminals)} terminals, {now}"
     return Finding("ok", "allow list", told)
 
 

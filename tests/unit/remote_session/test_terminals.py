@@ -173,6 +173,19 @@ async def test_a_revoked_terminal_is_gone_with_all_that_ran_in_it(site: Site) ->
     assert "sleep 600" in json.dumps(recorded(site))
 
 
+async def test_a_session_has_four_terminals_at_once(site: Site) -> None:
+    session_id = await site.active(SHELL, kind="terminal")
+    config = site.config(session_id)
+    common = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.DEVNULL}
+    opened = [await asyncio.create_subprocess_exec("ssh", "-F", config, "-tt", "machine", **common) for _ in range(4)]
+    await site.until(lambda: len(site.machine.only.session.terminals) == 4)
+    assert (await typed(site, session_id, "exit"))[0] == 255
+    for each in opened:
+        each.terminate()
+        await each.wait()
+    await site.until(lambda: len(uses(site)) == 4)
+
+
 async def test_a_terminal_runs_no_command_of_the_clients_and_reaches_nothing(site: Site) -> None:
     session_id = await site.active(SHELL, kind="terminal")
     config = site.config(session_id)

@@ -29,6 +29,7 @@ TICK_SECONDS = 1.0
 TOLD_SECONDS = 10.0
 PAUSE_MAX_SECONDS = 20.0
 TERMINALS_KEPT = 20
+TERMINALS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -221,12 +222,20 @@ class Dialler:
         """Return what serves the terminal of a session; nothing if it has none, or it is not allowed any more."""
         rules = self.rules()
         rule = rules.terminal(taken.terminal) if taken.terminal is not None else None
-        if rule is None or not is_open(rules, time.time()):
+        if rule is None or taken.terminals >= TERMINALS_AT_ONCE or not is_open(rules, time.time()):
             return None
         by, session_id = taken.session["by"], taken.session["id"]
         title = f"{self.identity.device_id} {rule.endpoint} by {by['id']} ({by['tenant_id']}), session {session_id}"
         use = Use(rule, title, self._recordings, taken.count)
-        return lambda process: use.run(process, lambda told: self._tell_of_terminal(session_id, told))
+
+        async def attend(process: Any) -> None:
+            taken.terminals += 1
+            try:
+                await use.run(process, lambda told: self._tell_of_terminal(session_id, told))
+            finally:
+                taken.terminals -= 1
+
+        return attend
 
     def _tell_of_terminal(self, session_id: str, told: dict[str, Any]) -> None:
         word = {"session": session_id, "terminal": told}

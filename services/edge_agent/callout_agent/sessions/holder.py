@@ -23,6 +23,7 @@ class Taken:
     active_at: float = 0.0
     told: int = -1
     made: set[bytes] = field(default_factory=set)
+    terminals: int = 0
 
     def count(self, bytes_in: int, bytes_out: int) -> None:
         """Note what went through."""
