@@ -3,6 +3,8 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ LONG = (
     ),
 )
 SHARED = ("gateway_stack", "infra")
+ServersOf = Callable[[str], dict[str, str]]
 
 RECORDED = PROJECT.parent / "shared" / "data"
 
@@ -45,9 +48,10 @@ _used: dict[Path, set[str]] = defaultdict(set)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in order; on containers are those whose servers can be there."""
+    """Put the tests in order; on containers are those that share servers, but not those about the embedded ones."""
     if os.environ.get(WANTED):
-        items[:] = [item for item in items if "infra" in getattr(item, "fixturenames", ())]
+        sharing = [item for item in items if {*SHARED} & {*getattr(item, "fixturenames", ())}]
+        items[:] = [item for item in sharing if not item.path.stem.startswith("test_embedded_")]
     for item in items:
         _used[item.path].update({*SHARED} & {*getattr(item, "fixturenames", ())})
     order = [{name} for name in SHARED]
@@ -77,23 +81,27 @@ def _share(name: str, folder: Path, *arguments: str, **environment: str) -> Runn
 
 
 @pytest.fixture(scope="module")
-def infra(tmp_path_factory: pytest.TempPathFactory, servers: dict[str, str]) -> RunningStack:
+def infra(tmp_path_factory: pytest.TempPathFactory, servers_of: ServersOf) -> RunningStack:
     """Kafka with all topics and MongoDB, shared by all tests that need no more; no services."""
-    return _share("infra", tmp_path_factory.mktemp("infra"), "--only", "infra", **servers)
+    return _share("infra", tmp_path_factory.mktemp("infra"), "--only", "infra", **servers_of("infra"))
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Where the servers of `infra` are: in containers (`make test-containers`), else nothing, and it starts its own."""
-    if not os.environ.get(WANTED):
-        yield {}
-        return
-    with servers_in_containers(tmp_path_factory.mktemp("containers")) as started:
+def servers_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServersOf]:
+    """Where the servers of a shared stack are: in containers (`make test-containers`); nothing: it starts its own."""
+    with ExitStack() as running:
+
+        @cache
+        def started(name: str) -> dict[str, str]:
+            if not os.environ.get(WANTED):
+                return {}
+            return running.enter_context(servers_in_containers(tmp_path_factory.mktemp(f"containers-{name}")))
+
         yield started
 
 
 @pytest.fixture(scope="module")
-def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
+def gateway_stack(tmp_path_factory: pytest.TempPathFactory, servers_of: ServersOf) -> RunningStack:
     """Workflow and two gateway processes, shared by the tests of the HTTP door."""
     services = ("--only", "workflow,attachment,gateway,remote_session", "--workers", "gateway=2")
     fast = {
@@ -101,7 +109,7 @@ def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
         "GATEWAY_REQUESTS_BURST": "10000",
         "GATEWAY_METADATA_REFRESH_SECONDS": "1",
     }
-    return _share("gateway_stack", tmp_path_factory.mktemp("gateway"), *services, **fast)
+    return _share("gateway_stack", tmp_path_factory.mktemp("gateway"), *services, **fast, **servers_of("gateway"))
 
 
 @pytest.fixture

@@ -62,6 +62,19 @@ PY
         chown "$id:$id" "$root$home"
     done
 fi
+# Debian's librdkafka 2.0 cannot log in by SCRAM; pip brings a newer one.
+if [ ! -e "$root/usr/local/bin/kcat" ]; then
+    library=$("$python" -c 'import confluent_kafka, pathlib; print(*(pathlib.Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs").glob("librdkafka-*"))')
+    install -D -m 644 "$library" "$root/opt/librdkafka/librdkafka.so.1"
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=/opt/librdkafka exec /usr/bin/kcat "$@"\n' >"$root/usr/local/bin/kcat"
+    chmod 755 "$root/usr/local/bin/kcat"
+fi
+# One program without libraries: what else its package would bring is for its pages.
+if [ ! -e "$root/usr/bin/prometheus" ]; then
+    (cd "$folder" && apt-get -qq download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -C "$root" -x ./usr/bin/prometheus)
+    install -d -o 65534 -g 65534 "$root/prometheus"
+fi
 import "$root" callout-proof/kafka "USER 1000" "ENV JAVA_HOME=/opt/java/openjdk"
 import "$root" callout-proof/mongodb
 import "$root" callout-proof/mosquitto "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+import "$root" callout-proof/prometheus 'ENTRYPOINT ["/usr/bin/prometheus"]'

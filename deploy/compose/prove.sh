@@ -3,19 +3,22 @@
 #
 # Starts a Docker engine of its own in a network namespace of its own, makes base images, builds, brings everything up,
 # sends a case through it, rolls one service after the other under load and takes all of it down again. Steps, in
-# order: engine images build secrets up smoke roll down. Only what it started is ended; the machine's own interfaces
-# and rules are not touched.
-# Needs root, dockerd, the docker client, iproute2, debootstrap; COMPOSE (default `docker compose`), PYTHON as in base_images.sh.
+# order: engine images build secrets up smoke metrics roll down. Only what it started is ended; the machine's own
+# interfaces and rules are not touched.
+# Needs root, dockerd, the docker client, iproute2, debootstrap, mosquitto_pub, sftp; COMPOSE (default `docker compose`),
+# PYTHON as in base_images.sh.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(cd "$here/../.." && pwd)
+python=${PYTHON:-python3.11}
 folder=$(realpath -m "$1")
 shift
-[ $# -gt 0 ] || set -- engine images build secrets up smoke roll down
+[ $# -gt 0 ] || set -- engine images build secrets up smoke metrics roll down
 space=callout-proof
 export DOCKER_HOST=unix://$folder/engine/docker.sock
 export PYTHON_IMAGE=callout-proof/python KAFKA_IMAGE=callout-proof/kafka MONGODB_IMAGE=callout-proof/mongodb
-export MOSQUITTO_IMAGE=callout-proof/mosquitto CALLOUT_SECRETS=$folder/secrets COMPOSE_PROJECT_NAME=callout
+export MOSQUITTO_IMAGE=callout-proof/mosquitto PROMETHEUS_IMAGE=callout-proof/prometheus
+export CALLOUT_SECRETS=$folder/secrets COMPOSE_PROJECT_NAME=callout
 export COMPOSE_FILE=$project/docker-compose.yml:$project/deploy/compose/development.yml
 compose() { ${COMPOSE:-docker compose} --project-directory "$project" "$@"; }
 say() { echo "[$(date -u +%H:%M:%S)] $*"; }
@@ -40,6 +43,9 @@ build() {
         --tag callout:local "$project" >/dev/null
     say "image callout:local: $(docker image inspect --format '{{.Size}}' callout:local | numfmt --to=iec), \
 of it the base $(docker image inspect --format '{{.Size}}' callout-proof/python | numfmt --to=iec)"
+    say "its labels: $(docker image inspect --format '{{json .Config.Labels}}' callout:local)"
+    say "as user $(docker image inspect --format '{{.Config.User}}' callout:local), its bill of materials: $(docker run --rm \
+        --read-only --network none callout:local python -c "import json; print(len(json.load(open('/app/sbom.json'))['components']), 'components')")"
 }
 
 secrets() {
@@ -51,77 +57,60 @@ up() {
     local began=$SECONDS
     compose up --detach --no-build --wait --wait-timeout "${WAIT_SECONDS:-540}"
     say "all ready after $((SECONDS - began)) s:"
-    compose ps --format '{{.Service}} {{.Status}}'
+    compose ps --all --format '{{.Service}} {{.Status}}'
 }
 
 run() { compose run --rm --no-TTY --no-deps callout "$@"; }
 
-smoke() { # a device raises a fault over MQTT, the case is on Kafka and over HTTP; strangers are kept out
-    say "a device over MQTT"
-    local token began event
-    token=$(run devices token acme press-07)
-    began=$(date +%s%N)
-    for _ in $(seq 20); do # its password is known to the broker a moment later
-        inside mosquitto_pub -h 127.0.0.1 -p 1883 -q 1 -V 5 -u acme/press-07 -P "$token" -t callout/v1/acme/press-07/signal \
-            -m '{"fault": "E417", "severity": "major", "seq": 1}' 2>/dev/null && break
-        sleep 0.5
-        began=$(date +%s%N)
-    done
-    for _ in $(seq 60); do
-        event=$(run cases list --json)
-        [[ $event == *press-07* ]] && break
-    done
-    local number
-    number=$(grep -oE '[0-9]{8}' <<<"$event" | head -n 1)
-    say "the operator sees case $number $((($(date +%s%N) - began) / 1000000)) ms after mosquitto_pub began, starts of the command included"
-    local bearer list
-    bearer=$(run token --tenant acme --user ann --role agent)
-    for _ in $(seq 60); do
-        list=$(inside curl -s -H "Authorization: Bearer $bearer" http://127.0.0.1:8000/api/v1/cases)
-        [[ $list == *press-07* ]] && break
-        sleep 0.5
-    done
-    [[ $list == *press-07* ]]
-    say "the gateway shows it"
-    local file
-    file=$(mktemp)
-    head -c 300000 /dev/urandom | base64 >"$file"
-    inside curl -sf -X POST -H "Authorization: Bearer $bearer" -F "file=@$file;filename=log.txt;type=text/plain" \
-        http://127.0.0.1:8000/api/v1/attachments | head -c 120
-    echo
-    say "a file came in through the gateway and the attachment service"
+proof() { PYTHONPATH=$project inside "$python" -m deploy.compose.proof "$1" "$folder"; }
+
+smoke() { # a device's fault over MQTT is a case on Kafka and over HTTP, with a notice, a file and a remote session
+    proof smoke
     if compose run --rm --no-TTY --no-deps -e KAFKA_SASL_USERNAME=callout-intake callout lag >/dev/null 2>&1; then
         say "FAILED: Kafka let somebody in under another's name" && exit 1
     fi
-    if inside mosquitto_pub -h 127.0.0.1 -p 1883 -u acme/press-07 -P wrong -t callout/v1/acme/press-07/signal -m x 2>/dev/null; then
-        say "FAILED: mosquitto let a stranger in" && exit 1
-    fi
-    [ "$(inside curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8000/api/v1/cases)" = 401 ]
-    say "strangers were kept out of Kafka, MQTT and HTTP"
+    say "nobody gets into Kafka under another's name"
     run verify --settle 60
 }
 
-roll() { # every service is replaced while signals come in; then everything has to be there exactly once
-    local services=(intake workflow notification attachment edge-adapter remote-session gateway) service sent
-    run fleet --seed 7 --seconds "${ROLL_SECONDS:-240}" --rate "${ROLL_RATE:-10}" --json >"$folder/fleet.json" 2>"$folder/fleet.log" &
+metrics() { # Grafana too, where there is an image of it
+    compose --profile observability up --detach --no-build --no-deps prometheus ${GRAFANA_IMAGE:+grafana}
+    proof metrics
+}
+
+roll() { # every program is replaced while signals and files come in; then everything has to be there exactly once
+    local program sent
+    rm -f "$folder/rolled"
+    run fleet --seed 7 --seconds "${ROLL_SECONDS:-240}" --rate "${ROLL_RATE:-5}" --json >"$folder/fleet.json" 2>"$folder/fleet.log" &
+    local fleet=$!
+    proof load &
     local load=$!
     sleep 10
-    for service in "${services[@]}"; do
+    for program in intake workflow notification attachment edge-adapter remote-session relay gateway; do
         local began=$SECONDS
-        compose up --detach --no-build --no-deps --force-recreate --wait --wait-timeout 180 "$service"
-        say "$service rolled after $((SECONDS - began)) s"
+        compose up --detach --no-build --no-deps --force-recreate --wait --wait-timeout 180 "$program" 2>&1 | grep -v Container || true
+        [ "$(docker inspect --format '{{.State.Health.Status}}' "callout-$program-1")" = healthy ]
+        say "$program rolled after $((SECONDS - began)) s"
     done
+    touch "$folder/rolled"
     wait "$load"
+    wait "$fleet"
     sent=$(tail -n 1 "$folder/fleet.json" | cut -c 1-200)
-    say "the load: $sent"
+    say "the fleet: $sent"
     run verify --settle 120
 }
 
 down() {
     compose --profile tools --profile setup --profile observability down --volumes --timeout 60 || true
-    [ -e "$folder/engine/pid" ] && kill "$(cat "$folder/engine/pid")" && tail --pid="$(cat "$folder/engine/pid" 2>/dev/null || echo 1)" -f /dev/null 2>/dev/null || true
+    local engine
+    if engine=$(cat "$folder/engine/pid" 2>/dev/null); then
+        kill "$engine"
+        while kill -0 "$engine" 2>/dev/null; do sleep 0.5; done
+    fi
     ip netns delete "$space" 2>/dev/null || true
-    say "all taken down"
+    cut -d' ' -f2 /proc/mounts | grep -F "$folder/engine/" | sort -r | xargs -r umount
+    rm -rf "$folder/engine"
+    say "all taken down: no container, network, image or mount is left"
 }
 
 for step in "$@"; do

@@ -1,16 +1,24 @@
 """Least privilege on a real Kafka and a real MongoDB: who may do what, who may not, and services that run by it."""
 
+import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
-from deploy.access.plan import principals, user_of
-from deploy.access.secret_files import ADMIN, password_of
+from deploy.access.kafka_rights import KafkaRights, Right
+from deploy.access.plan import Grant, principals, user_of
+from deploy.access.secret_files import ADMIN, password_of, uri_of
 from deploy.topics import Catalogue
+from shared import kafka
 from tests.secured import SecuredServers
 
 pytestmark = pytest.mark.integration
@@ -66,6 +74,89 @@ def test_a_service_is_denied_on_every_topic_it_has_no_business_with(servers: Sec
         assert may == wanted, f"{who} on {name}"
     assert any(allowed.values())
     assert not all(allowed.values())
+
+
+async def test_who_may_not_write_or_read_a_topic_is_refused(servers: SecuredServers) -> None:
+    intake = servers.client("callout-intake")
+    async with AIOKafkaProducer(**intake) as producer:
+        with pytest.raises(TopicAuthorizationFailedError):
+            await producer.send_and_wait("case.events.v1", b"{}")
+    async with AIOKafkaConsumer(**intake, enable_auto_commit=False) as consumer:
+        consumer.assign([TopicPartition("case.commands.v1", 0)])  # it writes there
+        with pytest.raises(TopicAuthorizationFailedError):
+            await asyncio.wait_for(consumer.getone(), 20)
+
+
+async def test_nobody_reads_with_the_group_of_another_service(servers: SecuredServers) -> None:
+    group = {"group_id": "callout.intake.case.events.v1", "enable_auto_commit": False}
+    consumer = AIOKafkaConsumer("case.events.v1", **servers.client("callout-attachment"), **group)
+    with pytest.raises(GroupAuthorizationFailedError):
+        async with consumer:
+            await asyncio.wait_for(consumer.getone(), 20)
+
+
+async def test_nobody_takes_the_transactions_of_another_service(servers: SecuredServers) -> None:
+    stranger = AIOKafkaProducer(
+        **servers.client("callout-attachment"), transactional_id="callout-workflow-case.commands.v1-0"
+    )
+    with pytest.raises(Exception, match=r"(?i)authoriz"):
+        async with stranger:
+            pass
+
+
+def test_a_service_reads_and_writes_its_own_documents_alone(servers: SecuredServers) -> None:
+    with MongoClient[dict[str, Any]](uri_of(servers.secrets, "callout-intake")) as client:
+        client["callout_intake"]["trial"].insert_one({"_id": "mine"})
+        for forbidden in (
+            lambda: client["callout_workflow"]["cases"].find_one(),
+            lambda: client["callout_workflow"]["cases"].insert_one({}),
+            lambda: client.admin.command("createUser", "me", pwd="x", roles=["root"]),
+        ):
+            with pytest.raises(OperationFailure, match=r"(?i)not authorized"):
+                forbidden()
+
+
+def test_rights_are_taken_that_nobody_planned_and_applying_again_changes_nothing(servers: SecuredServers) -> None:
+    admin = {"--secrets": str(servers.secrets)}
+    apply = ("access", "apply", "--only", "kafka", *(word for pair in admin.items() for word in pair))
+    assert "0 rights given, 0 taken" in servers.callout(*apply, user=ADMIN).stdout
+    told = servers.callout("access", "diff", user=ADMIN)
+    assert (told.returncode, told.stdout) == (0, "All rights on Kafka are as planned.\n")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in servers.identity(ADMIN).items():
+            patch.setenv(name, value)
+        kafka.security.cache_clear()
+        extra = Right(user="callout-intake", grant=Grant(resource="topic", name="ops.audit.v1", operation="Write"))
+        KafkaRights(servers.bootstrap_servers).give([extra])
+    kafka.security.cache_clear()
+    told = servers.callout("access", "diff", "--json", user=ADMIN)
+    assert (told.returncode, json.loads(told.stdout)) == (1, {"missing": [], "unplanned": [str(extra)]})
+    assert f"taken  {extra}" in servers.callout(*apply, user=ADMIN).stdout
+    assert servers.callout("access", "diff", user=ADMIN).returncode == 0
+
+
+def test_no_service_may_look_at_or_change_who_may_do_what(servers: SecuredServers) -> None:
+    refused = servers.callout("access", "diff", user="callout-workflow")
+    assert refused.returncode == 4
+    assert "authoriz" in refused.stderr.lower()
+
+
+async def test_services_turn_a_signal_into_a_case_with_their_own_rights_alone(servers: SecuredServers) -> None:
+    for name in ("intake", "workflow"):
+        servers.start_service(name, user_of(name))
+    async with AIOKafkaProducer(**servers.client("callout-edge-adapter"), acks="all") as producer:
+        await producer.send_and_wait("device.signals.v1", json.dumps(SIGNAL).encode(), key=b"acme/press-07")
+    reading = {"auto_offset_reset": "earliest", "isolation_level": "read_committed"}
+    async with AIOKafkaConsumer("case.events.v1", **servers.client(OPERATOR), **reading) as consumer:
+        event = await asyncio.wait_for(consumer.getone(), 60)
+    assert json.loads(event.value)["case"]["device_id"] == "press-07"
+    with MongoClient[dict[str, Any]](uri_of(servers.secrets, OPERATOR)) as client:
+        assert client["callout_workflow"]["cases"].count_documents({}) == 1
+    for name in ("intake", "workflow"):
+        said = servers.log_of(name)
+        assert password_of(servers.secrets, user_of(name)) not in said
+        assert "uthorization" not in said
 
 
 def test_secrets_are_drawn_once_and_lie_where_their_owner_alone_reads_them(servers: SecuredServers) -> None:

@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy import healthcheck
 from deploy.access.plan import OPERATOR, principals, programs, user_of
 from deploy.access.secret_files import make_secrets
+from deploy.embedded.mosquitto import CONFIGURATION
 from deploy.topics import Catalogue
 from shared.settings import ServiceSettings
 from tests.stack import PROJECT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
 TEXT = (PROJECT / "docker-compose.yml").read_text()
+STAGES = re.split(r"^(?=FROM )", (PROJECT / "deploy/Dockerfile").read_text(), flags=re.MULTILINE)[1:]
 PROGRAMS = programs(Catalogue.load())
 PARTS: dict[str, dict[str, Any]] = COMPOSE["services"]
 
@@ -78,3 +81,53 @@ def test_what_a_person_may_say_is_in_the_example() -> None:
 def test_the_operator_is_who_the_tools_are() -> None:
     for name in ("topics", "config", "callout"):
         assert PARTS[name]["environment"]["KAFKA_SASL_USERNAME"] == user_of(OPERATOR)
+
+
+def test_up_waits_for_all_that_runs_once_and_fails_with_it() -> None:
+    once = {name for name, part in PARTS.items() if part["restart"] == "no" and "profiles" not in part}
+    waited = {
+        name
+        for part in PARTS.values()
+        for name, how in part.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert once <= waited
+    assert once >= {"topics", "config", "kafka-users", "mongodb-users"}
+
+
+def test_a_service_is_healthy_only_when_it_is_ready() -> None:
+    for program in PROGRAMS:
+        part = part_of(program)
+        assert "healthcheck" not in part, "the image's own counts"
+        prefix = "REMOTE_SESSION" if program == "relay" else program.upper()
+        assert part["environment"][f"{prefix}_HTTP_PORT"] == str(healthcheck.PORT)
+    assert 'CMD ["python", "-m", "deploy.healthcheck"]' in STAGES[-1]
+
+
+def test_the_image_is_made_in_stages_labelled_and_run_by_nobody_who_may_do_anything() -> None:
+    assert len(STAGES) == 2
+    assert re.findall(r"^USER (.+)$", STAGES[-1], re.MULTILINE) == ["10001:10001"]
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", STAGES[-1]))
+    assert labels == {"title", "description", "licenses", "version", "revision"}
+    assert "pip install" not in STAGES[-1]
+    assert "-o /app/sbom.json" in STAGES[0]
+
+
+def test_prometheus_asks_every_program() -> None:
+    asked = yaml.safe_load((PROJECT / "deploy/compose/prometheus.yml").read_text())["scrape_configs"]
+    assert {name for each in asked for where in each["dns_sd_configs"] for name in where["names"]} == {
+        name.replace("_", "-") for name in PROGRAMS
+    }
+
+
+def test_technicians_are_told_a_name_of_the_relay_that_they_can_reach() -> None:
+    told = part_of("relay")["environment"]["REMOTE_SESSION_RELAY_NAME"]
+    assert told == part_of("gateway")["environment"]["GATEWAY_RELAY"]
+
+
+def test_mosquitto_lets_devices_of_other_machines_in_by_certificates_alone() -> None:
+    open_to_others = [port for port in PARTS["mosquitto"]["ports"] if port.startswith("${CALLOUT_BIND")]
+    assert [port.rpartition(":")[2] for port in open_to_others] == ["8883"]
+    tls = CONFIGURATION.partition("listener {tls_port}")[2]
+    assert {"require_certificate true", "use_identity_as_username true"} <= set(tls.splitlines())
+    assert "allow_anonymous false" in CONFIGURATION
