@@ -65,9 +65,9 @@ def smoke(stack: Stack) -> None:
     say(f"the gateway shows it as {case['number']}, {case['state']}, assigned to {case.get('assignee')}")
     notice = until(lambda: notices_of(bob, case_id), "a notice")
     say(f"bob was told: {notice.get('event')}")
-    data = os.urandom(300_000)
+    data = os.urandom(150_000).hex().encode()
     file_id = until(lambda: uploaded(ann, data), "an upload")
-    attach = ann.post(f"{API}/cases/{case_id}/commands/attach", json={"attachment_id": file_id, "name": "log.bin"})
+    attach = ann.post(f"{API}/cases/{case_id}/commands/attach", json={"attachment_id": file_id, "name": "log.txt"})
     assert attach.status_code == 200, attach.text
     until(lambda: has_file(ann, case_id, file_id), "the file of the case")
     assert ann.get(f"{API}/attachments/{file_id}/content").content == data
@@ -119,7 +119,7 @@ def load(stack: Stack) -> None:
             running.stdin.write(json.dumps({"raise": FAULT, "severity": "minor"}) + "\n")
             running.stdin.flush()
             raised += 1
-            data = os.urandom(50_000)
+            data = os.urandom(25_000).hex().encode()
             try:
                 file_id = uploaded(ann, data)
             except httpx.TransportError:
@@ -129,7 +129,7 @@ def load(stack: Stack) -> None:
             time.sleep(1)
 
         def counted() -> int | None:
-            items = (body(ann.get(f"{API}/cases", params={"device": DEVICE, "limit": 200})) or {"items": []})["items"]
+            items = (body(ann.get(f"{API}/cases", params={"device": DEVICE, "limit": 100})) or {"items": []})["items"]
             counts = [each["signal"]["count"] for each in items if FAULT in json.dumps(each)]
             assert sum(counts) <= raised, f"{counts} counted of {raised}"
             return raised if sum(counts) == raised else None

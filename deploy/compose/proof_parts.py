@@ -175,7 +175,7 @@ def notices_of(person: httpx.Client, case_id: str) -> dict[str, Any] | None:
 
 def uploaded(person: httpx.Client, data: bytes) -> str | None:
     """Store a file; return its id if the gateway says that it is stored."""
-    answer = person.post(f"{API}/attachments", files={"file": ("log.bin", data, "application/octet-stream")})
+    answer = person.post(f"{API}/attachments", files={"file": ("log.txt", data, "text/plain")})
     return str(answer.json()["items"][0]["id"]) if answer.status_code == httpx.codes.CREATED else None
 
 
