@@ -31,9 +31,10 @@ import "$folder/python" callout-proof/python
 
 if [ ! -e "$folder/wheels.done" ]; then
     "$python" -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" >"$folder/dependencies"
-    "$python" -m pip download --quiet -d "$folder/wheels" -c constraints.txt -r "$folder/dependencies"
+    # What comes as source alone is built here: in the image nothing is there to build it with.
+    "$python" -m pip wheel --quiet -w "$folder/wheels" -c constraints.txt -r "$folder/dependencies"
     bom=$(sed -n 's/^ARG CYCLONEDX_BOM=//p' deploy/Dockerfile)
-    "$python" -m pip download --quiet -d "$folder/wheels" "cyclonedx-bom==$bom" "$(grep -o 'hatchling==[0-9.]*' pyproject.toml)" editables
+    "$python" -m pip wheel --quiet -w "$folder/wheels" "cyclonedx-bom==$bom" "$(grep -o 'hatchling==[0-9.]*' pyproject.toml)" editables
     touch "$folder/wheels.done"
 fi
 printf 'FROM callout-proof/python\nCOPY wheels /wheels\nENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels\n' >"$folder/Dockerfile.build"
@@ -71,7 +72,7 @@ if [ ! -e "$root/usr/local/bin/kcat" ]; then
 fi
 # One program without libraries: what else its package would bring is for its pages.
 if [ ! -e "$root/usr/bin/prometheus" ]; then
-    (cd "$folder" && apt-get -qq download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -C "$root" -x ./usr/bin/prometheus)
+    (cd "$folder" && apt-get -qq download prometheus 2>/dev/null && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -C "$root" -x ./usr/bin/prometheus)
     install -d -o 65534 -g 65534 "$root/prometheus"
 fi
 import "$root" callout-proof/kafka "USER 1000" "ENV JAVA_HOME=/opt/java/openjdk"
