@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,6 +18,9 @@ from deploy.case_store import StoredCase
 from deploy.chains import ERASED, Chain, span_text
 from deploy.findings import KINDS, Finding, Told
 from deploy.shared_verification import SharedVerification
+
+#: Who says what became of a case's commands.
+WORKFLOW: Final = b"/callout/workflow"
 
 
 @dataclass(slots=True)
@@ -79,7 +82,9 @@ class Verification:
             track.effect, track.digest = effect, _digest(state)
 
     def outcome(self, record: Told) -> None:
-        """Take in one outcome, after all events."""
+        """Take in one outcome, after all events; what became of commands of other kinds is told there too."""
+        if dict(record.headers).get("ce_source", WORKFLOW) != WORKFLOW:
+            return
         try:
             body = orjson.loads(record.value or b"")
             if body["accepted"]:

@@ -92,10 +92,10 @@ def chain(seq: int, previous: str, value: bytes) -> tuple[tuple[str, bytes], ...
     return (("ce_sequence", b"%d" % seq), ("ce_prevhash", previous.encode()), ("ce_hash", digest.encode()))
 
 
-def outcome(case_id: str, command_id: str, seq: int, *, accepted: bool = True) -> Told:
+def outcome(case_id: str, command_id: str, seq: int, *, accepted: bool = True, service: str = "workflow") -> Told:
     """Return the outcome of a command."""
     body = {"command_id": command_id, "case_id": case_id, "accepted": accepted, "seq": seq}
-    return Told(json.dumps(body).encode())
+    return Told(json.dumps(body).encode(), (("ce_source", f"/callout/{service}".encode()),))
 
 
 def rewritten(told: Told, change: Callable[[dict[str, Any]], None]) -> Told:

@@ -91,6 +91,12 @@ def test_an_accepted_outcome_of_a_case_nobody_knows_is_lost() -> None:
     assert history.counts() == wrong(lost=1)
 
 
+def test_an_accepted_outcome_of_a_session_wants_no_event_of_the_case() -> None:
+    history = good()
+    history.outcomes.append(outcome(ANN, "s-1", 11, service="remote_session"))
+    assert history.counts() == wrong()
+
+
 def test_an_event_told_twice_is_doubled() -> None:
     history = good()
     history.events.append(history.events[0])
