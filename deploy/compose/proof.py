@@ -144,7 +144,7 @@ def load(stack: Stack) -> None:
 
 
 def metrics(_: Stack) -> None:
-    """See that Prometheus reaches every process of every program, and has figures and alerts of them."""
+    """See that Prometheus reaches every process of every service, and has figures and alerts of them."""
 
     def reached() -> set[str] | None:
         answer = httpx.get(f"{PROMETHEUS}/api/v1/query", params={"query": "callout_ready == 1"}).json()
