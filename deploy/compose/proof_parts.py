@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from uuid import uuid4
 
 import httpx
 
@@ -165,6 +166,26 @@ def agent(stack: Stack, papers: Path) -> Iterator[subprocess.Popen[str]]:
 def body(answer: httpx.Response) -> dict[str, Any] | None:
     """Return what was answered, if it was answered well."""
     return dict(answer.json()) if answer.status_code == httpx.codes.OK else None
+
+
+def accepted(person: httpx.Client, method: str, path: str, wanted: dict[str, Any]) -> None:
+    """Ask for something until it is taken; asked again, it counts once. A busy machine may not answer in time.
+
+    Raises:
+        TimeoutError: it was refused.
+    """
+    once = {"Idempotency-Key": str(uuid4())}
+    last: list[str] = []
+
+    def taken() -> bool:
+        answer = person.request(method, f"{API}{path}", json=wanted, headers=once)
+        last[:] = [answer.text]
+        return answer.status_code == httpx.codes.OK
+
+    try:
+        until(taken, path)
+    except TimeoutError as error:
+        raise TimeoutError(f"{path}: {last}") from error
 
 
 def notices_of(person: httpx.Client, case_id: str) -> dict[str, Any] | None:
