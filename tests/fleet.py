@@ -179,7 +179,9 @@ class Device:
         assert kind == 0x20, kind
         assert answer[1] == 0, answer
         self._writer.write(_packet(0x82, b"\x00\x01\x00" + _text(listens or f"{self.root}/command") + b"\x01"))
-        await _read(reader)
+        while (packet := await _read(reader))[0] != 0x90:  # what was retained may come before the answer
+            if packet[0] & 0xF0 == 0x30:
+                self._heard(*packet)
         self._tasks = [asyncio.create_task(self._listen(reader))]
         if will is None:
             self.say("birth")
