@@ -1,6 +1,7 @@
 """Remote sessions on the running stack: asked for, consented to and ended over HTTP; who may, and what is audited."""
 
 import asyncio
+import getpass
 import os
 import shutil
 import signal
@@ -269,7 +270,7 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
 
 @pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client")
 @pytest.mark.skipif(shutil.which("curl") is None and not os.environ.get("CI"), reason="needs curl")
-async def test_connect_runs_a_browser_ssh_and_sftp_and_ends_the_session_with_them(
+async def test_connect_runs_a_browser_ssh_sftp_and_a_recorded_terminal_and_ends_the_session_with_them(
     stack: RunningStack, people: People, tmp_path: Path
 ) -> None:
     case = await shared_case(stack, people, "press-07")
@@ -286,38 +287,66 @@ async def test_connect_runs_a_browser_ssh_and_sftp_and_ends_the_session_with_the
     port = server.sockets[0].getsockname()[1]
     web = {"name": "web", "protocol": "http", "host": "127.0.0.1", "port": port}
     folder = {"name": "files", "kind": "file", "protocol": "sftp", "root": str(tmp_path), "direction": "out"}
-    await people.omar.put("/api/v1/devices/press-07/endpoints", json={"endpoints": [web, folder]})
-    agent = mounted(stack, tmp_path, "press-07", f'[[root]]\npath = "{tmp_path}"\n')
+    endpoints = [web, folder, {"name": "shell", "kind": "terminal", "protocol": "ssh"}]
+    await people.omar.put("/api/v1/devices/press-07/endpoints", json={"endpoints": endpoints})
+    shell = f'[[terminal]]\nendpoint = "shell"\ncommand = ["/bin/sh"]\nuser = "{getpass.getuser()}"\n'
+    agent = mounted(stack, tmp_path, "press-07", f'[[root]]\npath = "{tmp_path}"\n{shell}')
     await consented(people, path)
     environment = {"CALLOUT_TOKEN": people.tina.headers["Authorization"].removeprefix("Bearer ")}
     environment["BROWSER"] = "curl -s -o page.html %s"
-    for client in ("browser", "ssh"):
-        calling = calls(stack, tmp_path, environment, "connect", case["id"], "--run", client)
-        if client == "browser":
-            await until(lambda: (tmp_path / "page.html").exists(), calling)
-            assert (tmp_path / "page.html").read_text() == "the panel 07"
-        else:
-            local = await forwarded(calling)
-            assert (await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{local}/")).text == "the panel 07"
-        calling.terminate()
-        assert await asyncio.to_thread(calling.wait, 20) == 0, calling.communicate()
+    calling = calls(stack, tmp_path, environment, "connect", case["id"], "--run", "browser")
+    await until(lambda: (tmp_path / "page.html").exists(), calling)
+    assert (tmp_path / "page.html").read_text() == "the panel 07"
+    calling.terminate()
+    assert await asyncio.to_thread(calling.wait, 20) == 0, calling.communicate()
     command = ("connect", case["id"], "--run", "sftp")
     calling = calls(stack, tmp_path, environment, *command)
     said = await asyncio.to_thread(calling.communicate, b"get log.txt got.txt\nbye\n", 60)
     assert calling.returncode == 0, said
     assert (tmp_path / "got.txt").read_text() == "spindle 91.4"
+    near, far = os.openpty()
+    calling = calls(stack, tmp_path, environment, "connect", case["id"], "--terminal", "--run", "ssh", stdin=far)
+    os.write(near, b"echo it is $((6 * 7))\nexit\n")
+    shown, _ = await asyncio.to_thread(calling.communicate, None, 60)
+    assert b"it is 42" in shown
+    for end in (near, far):
+        os.close(end)
     ended = (await people.tina.get(f"{path}/sessions")).json()["items"]
     assert [each["state"] for each in ended] == ["CLOSED"] * 3
+    use = await closed_terminal(people, f"{path}/sessions/{ended[0]['id']}")
+    assert use["exit_status"] == 0
+    assert "it is 42" in recorded(tmp_path, use["recording"])
+    history = (await people.omar.get(f"{path}/sessions/{ended[0]['id']}/history")).json()["items"]
+    told = [each["type"].split(".")[2] for each in history]
+    assert (told.count("terminal_opened"), told.count("terminal_closed")) == (1, 1)
     agent.stop()
     server.close()
 
 
-def calls(stack: RunningStack, folder: Path, environment: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:
+async def closed_terminal(people: People, session: str) -> dict[str, Any]:
+    """Return what is told of the one terminal of a session, once it is closed."""
+    for _ in range(100):
+        terminals = (await people.omar.get(session)).json().get("terminals", [])
+        if terminals and "closed_at" in terminals[0]:
+            return terminals[0]
+        await asyncio.sleep(0.1)
+    raise AssertionError(terminals)
+
+
+def recorded(folder: Path, name: str) -> str:
+    [recording] = folder.rglob("*.cast")
+    assert recording.name == name
+    return recording.read_text()
+
+
+def calls(
+    stack: RunningStack, folder: Path, environment: dict[str, str], *arguments: str, stdin: int = subprocess.PIPE
+) -> subprocess.Popen[bytes]:
     """Begin to run the command as a technician would, in a folder."""
     return subprocess.Popen(
         (sys.executable, "-m", "deploy.cli.main", *arguments),
         cwd=folder, env={**clean_environment(), **stack.values, **environment, "PYTHONPATH": str(PROJECT)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -329,20 +358,6 @@ async def until(true: Callable[[], bool], calling: subprocess.Popen[bytes]) -> N
         assert calling.poll() is None, calling.communicate()
         await asyncio.sleep(0.05)
     raise AssertionError("it did not come to that")
-
-
-async def forwarded(calling: subprocess.Popen[bytes]) -> int:
-    """Return the port of this computer that the command says it forwards, once somebody listens there."""
-    assert calling.stdout is not None
-    line = (await asyncio.to_thread(calling.stdout.readline)).decode()
-    port = int(line.partition(" -L ")[2].split(":")[1])
-
-    def listens() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    await until(listens, calling)
-    return port
 
 
 @pytest.mark.seed("S1.30", "S1.32")
