@@ -6,12 +6,14 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from callout_agent.domain.allow import AllowList, Terminal
 from callout_agent.sessions.dialler import Dialler, Identity
 
+from services.remote_session.telling import audited
 from shared.contracts.session_words import SessionState
 from tests.unit.remote_session.machine import SHELL, Machine
 from tests.unit.remote_session.test_relay import HERE, Site, pytestmark, run
@@ -46,6 +48,18 @@ def test_each_use_of_a_terminal_is_told_and_audited_once_also_when_its_session_h
     [kept] = machine.only.session.terminals
     assert (kept.recording, kept.recording_bytes) == ("a.cast", 10)
     assert machine.state is SessionState.CLOSED
+
+
+def test_auditors_are_told_who_used_which_terminal_and_where_its_recording_is() -> None:
+    machine = opened()
+    result = machine.say("report_terminal", terminal=CLOSED)
+    assert result.device is not None
+    place: Any = SimpleNamespace(id="c-1", place="session.commands.v1-3-41", now=machine.now, traceparent=None)
+    _, [told] = audited(result, result.device, place)
+    record = json.loads(told.value or b"")
+    assert (record["action"], record["object"]["id"]) == ("session.terminal_closed", machine.only.session.id)
+    assert (record["details"]["targets"], record["details"]["requested_by"]) == (["shell"], "maker/tina")
+    assert record["details"]["terminal"]["recording"] == "a.cast"
 
 
 def test_a_terminal_has_one_service_and_no_target_of_its_own() -> None:
