@@ -19,6 +19,7 @@ WANTED: Final = "CALLOUT_TEST_CONTAINERS"
 KAFKA_IMAGE: Final = os.environ.get("CALLOUT_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
 MONGODB_IMAGE: Final = os.environ.get("CALLOUT_TEST_MONGODB_IMAGE", "mongo:8.0")
 START_SECONDS: Final = 120
+INSIDE: Final = 9092
 KAFKA: Final = """
 set -eu
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
@@ -46,22 +47,31 @@ def servers_in_containers(folder: Path) -> Iterator[dict[str, str]]:
 
 def _kafka(folder: Path, port: int) -> DockerContainer:
     properties = folder / "server.properties"
-    text = PROPERTIES.format(host="0.0.0.0", port=9092, controller_port=9093, logs="/tmp/kafka-logs")
-    advertised = f"advertised.listeners=PLAINTEXT://{LOOPBACK}:{port}"
-    text = text.replace("advertised.listeners=PLAINTEXT://0.0.0.0:9092", advertised)
-    text = text.replace("1@0.0.0.0:9093", f"1@{LOOPBACK}:9093").replace(
-        "CONTROLLER://0.0.0.0", f"CONTROLLER://{LOOPBACK}"
-    )
+    text = PROPERTIES.format(host=LOOPBACK, port=9094, controller_port=9093, logs="/tmp/kafka-logs")
+    # Clients come by the port of this host; the broker reaches itself, to end transactions, inside alone.
+    for name, value in {
+        "listeners=PLAINTEXT": f"listeners=CLIENTS://:{INSIDE},PLAINTEXT",
+        "advertised.listeners=CLIENTS://:9092": f"advertised.listeners=CLIENTS://{LOOPBACK}:{port}",
+        "protocol.map=": "protocol.map=CLIENTS:PLAINTEXT,",
+    }.items():
+        assert name in text
+        text = text.replace(name, value)
     properties.write_text(text)
-    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(9092, port)
-    container = container.with_volume_mapping(str(properties), "/etc/callout.properties", "ro")
-    return container.with_kwargs(entrypoint=["sh", "-c", KAFKA])
+    container = _container(KAFKA_IMAGE, INSIDE, port, ["sh", "-c", KAFKA])
+    return container.with_volume_mapping(str(properties), "/etc/callout.properties", "ro")
 
 
 def _mongodb(port: int) -> DockerContainer:
     command = ["mongod", "--replSet", "rs0", "--bind_ip_all", "--wiredTigerCacheSizeGB", "0.25"]
     options = ["--dbpath", "/tmp", "--setParameter", "enableTestCommands=1"]
-    return DockerContainer(MONGODB_IMAGE).with_bind_ports(27017, port).with_kwargs(entrypoint=[*command, *options])
+    return _container(MONGODB_IMAGE, 27017, port, [*command, *options])
+
+
+def _container(image: str, inside: int, port: int, command: list[str]) -> DockerContainer:
+    """Return one with a port on the loopback alone: its server lets anybody in. What it keeps is kept in memory."""
+    container = DockerContainer(image).with_kwargs(entrypoint=command).with_tmpfs_mount("/tmp")
+    container.ports[inside] = (LOOPBACK, port)
+    return container
 
 
 def _begin_replica_set(port: int) -> None:

@@ -101,7 +101,7 @@ roll() { # every program is replaced while signals and files come in; then every
 }
 
 down() {
-    compose --profile tools --profile setup --profile observability down --volumes --timeout 60 || true
+    compose --profile tools --profile setup --profile observability down --volumes --remove-orphans --timeout 60 || true
     local engine
     if engine=$(cat "$folder/engine/pid" 2>/dev/null); then
         kill "$engine"
