@@ -19,7 +19,7 @@ from aiokafka import TopicPartition
 from deploy.topic_admin import TopicAdmin
 from deploy.topic_reader import TopicReader
 from services.gateway.devices import give_all
-from services.gateway.generations import Generations, Rebuilding, Standing
+from services.gateway.generations import KNOWN_SECONDS, Generations, Rebuilding, Standing
 from services.gateway.handlers import documents_of, write
 from services.gateway.remote_access import give_all_access
 from shared.contracts.catalogue import CASE_EVENTS, CATALOGUE, SHARED_EVENTS, contract_name
@@ -101,6 +101,7 @@ class _Rebuild:
             await self._read(number)
             await self._generations[number].prepare()
             standing = await self._generations.change(standing, also=number)
+        await asyncio.sleep(KNOWN_SECONDS)  # until then rounds may write the old one alone
         await self._read(number)
         await give_all(self._generations[number])  # what changed before it was announced
         await give_all_access(self._generations[number])

@@ -84,12 +84,16 @@ class MemoryViewCollection:
         for document in documents:
             self.stored.setdefault(document["_id"], _through_bson(document))
 
-    async def set_newer(self, documents: Sequence[Document], *, by: str = "seq") -> None:
-        """Set all fields of the documents where what is stored is older by a number, or missing."""
+    async def set_newer(self, documents: Sequence[Document], *, by: str = "seq") -> frozenset[str]:
+        """Set all fields of the documents where what is stored is older by a number, or missing; return the others."""
+        passed_over = set()
         for document in documents:
             held = self.stored.get(document["_id"])
             if held is None or not (held.get(by) is not None and held[by] >= document[by]):
                 self.stored[document["_id"]] = {**(held or {}), **_through_bson(document)}
+            else:
+                passed_over.add(document["_id"])
+        return frozenset(passed_over)
 
     async def set_where(self, conditions: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
         """Set fields of all documents that meet the conditions."""

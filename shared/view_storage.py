@@ -44,10 +44,14 @@ class ViewCollection:
         """Write the documents whose ids are not there yet, in one round trip."""
         await self._write([InsertOne(document) for document in documents])
 
-    async def set_newer(self, documents: Sequence[Document], *, by: str = "seq") -> None:
-        """Set all fields of the documents where what is stored is older by a number, or missing; in one round trip."""
+    async def set_newer(self, documents: Sequence[Document], *, by: str = "seq") -> frozenset[str]:
+        """Set all fields of the documents where what is stored is older by a number, or missing; in one round trip.
+
+        Returns:
+            The ids of the others: what is stored of them is as new, or newer.
+        """
         # Where what is stored is not older nothing matches, and the insertion fails on the id: that is the guard.
-        await self._write(
+        passed_over = await self._write(
             [
                 UpdateOne(
                     {"_id": document["_id"], by: {"$not": {"$gte": document[by]}}},
@@ -57,6 +61,7 @@ class ViewCollection:
                 for document in documents
             ]
         )
+        return frozenset(documents[index]["_id"] for index in passed_over)
 
     async def set_where(self, conditions: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
         """Set fields of all documents that meet the conditions."""
@@ -96,22 +101,25 @@ class ViewCollection:
             cursor = cursor.sort(list(question.order))
         return cursor.skip(question.skip).limit(question.limit).batch_size(question.limit or 1000)
 
-    async def _write(self, requests: Sequence[Any]) -> None:
+    async def _write(self, requests: Sequence[Any]) -> list[int]:
+        """Write; return the places of those whose documents were there already."""
         if not requests:
-            return
+            return []
         try:
             await self._collection.bulk_write(requests, ordered=False)
         except BulkWriteError as error:
-            _pass_over_repeats(error)
+            return _repeats(error)
         except PyMongoError as error:
             raise passing(error) from error
+        return []
 
 
-def _pass_over_repeats(error: BulkWriteError) -> None:
-    """Let pass that documents were there already."""
+def _repeats(error: BulkWriteError) -> list[int]:
+    """Let pass that documents were there already; return which."""
     details = error.details or {}
     codes = {failure.get("code") for failure in details.get("writeErrors", [])}
     if codes & OUR_FAULT:
         raise error
     if details.get("writeConcernErrors") or codes - {DUPLICATE_KEY}:
         raise TransientError("MongoDB failed in the middle of a batch") from error
+    return [failure["index"] for failure in details["writeErrors"]]

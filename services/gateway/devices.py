@@ -1,10 +1,10 @@
 """What the gateway keeps of devices: whether each is there, for itself and beside the cases about it.
 
-A case's view is written first, then it is given what the device's view says; a device's view is written first, then
-the cases about it. So whichever of the two comes last sees the other, and the newer word stays.
+A case's view is written, with what was known of its device, then the device's view is looked at again; a device's view
+is written first, then the cases about it. So whichever of the two comes last sees the other, and the newer word stays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -62,17 +62,33 @@ class Registry(Viewer):
         await self._devices.set_newer(list(last.values()), by="version")
 
 
-async def give_status(generation: Generation, views: Sequence[Document], entries: Sequence[Document]) -> None:
-    """Say beside cases that were just written whether their devices are there, where that may be news."""
+def named_by(views: Sequence[Document], entries: Sequence[Document]) -> list[Document]:
+    """Return the views of cases with devices that these entries may tell of for the first time."""
     named = {entry["_id"].rpartition(":")[0] for entry in entries if entry["seq"] == 1 or entry["type"] in NAMING}
-    cases = [view for view in views if view["_id"] in named and view["edge"] is not None]
+    return [view for view in views if view["_id"] in named and view["edge"] is not None]
+
+
+async def look_up(generation: Generation, cases: Sequence[Document]) -> dict[str, Document]:
+    """Return what is known of the devices of some cases, as these are told it."""
     if not cases:
-        return
+        return {}
     ids = sorted({view["edge"] for view in cases})
     found = await generation.devices.find(Find(conditions={"_id": {"$in": ids}}, fields=("change", "status")))
     known = {document["_id"]: document for document in found}
-    statuses = [(view["_id"], known.get(view["edge"], {"_id": view["edge"]})) for view in cases]
-    await generation.cases.set_all([_status(device, case) for case, device in statuses])
+    return {id_: status_of(known.get(id_, {"_id": id_})) for id_ in ids}
+
+
+async def settle_status(
+    generation: Generation, cases: Sequence[Document], told: Mapping[str, Document], passed_over: Collection[str]
+) -> None:
+    """Say beside cases that were just written what changed since they were `told`; beside those passed over, all."""
+    known = await look_up(generation, cases)
+    news = [
+        (view, known[view["edge"]])
+        for view in cases
+        if view["_id"] in passed_over or known[view["edge"]] != told[view["edge"]]
+    ]
+    await generation.cases.set_all([(_older(view["edge"], fields, view["_id"]), fields) for view, fields in news])
 
 
 async def give_all(generation: Generation) -> None:
@@ -114,17 +130,23 @@ class Devices:
         return resource_of(found[0], staff=who.role in STAFF) if found else None
 
 
-def _status(device: Mapping[str, Any], case: str | None = None) -> tuple[Document, Document]:
-    """Return which cases are told of a device, and what; those that were told something newer are not."""
-    change = device.get("change", 0)
-    conditions: Document = {
-        "edge": device["_id"],
-        "$nor": [{"device_of": device["_id"], "device_change": {"$gte": change}}],
-    }
-    if case is not None:
-        conditions["_id"] = case
-    return conditions, {
+def status_of(device: Mapping[str, Any]) -> Document:
+    """Return what a case's view says of its device."""
+    return {
         "device_of": device["_id"],
-        "device_change": change,
+        "device_change": device.get("change", 0),
         "device_status": device.get("status", UNKNOWN),
     }
+
+
+def _status(device: Mapping[str, Any]) -> tuple[Document, Document]:
+    """Return which cases are told of a device, and what."""
+    fields = status_of(device)
+    return _older(device["_id"], fields), fields
+
+
+def _older(device: str, fields: Document, case: str | None = None) -> Document:
+    """Return which cases are told of a device; those that were told something newer are not."""
+    newer = {"device_of": device, "device_change": {"$gte": fields["device_change"]}}
+    conditions: Document = {"edge": device, "$nor": [newer]}
+    return conditions if case is None else conditions | {"_id": case}

@@ -1,9 +1,10 @@
 """Generations of the views: one serves, and while another is made again both are written.
 
-A round asks which before it writes. So whatever a process wrote to one generation alone lies before the ends that a
-topic had after the other was announced.
+A round asks which, or knows it of the last half second. So whatever a process wrote to one generation alone lies
+before the ends that a topic has a second after the other was announced.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -13,6 +14,9 @@ from shared.storage import Database, Documents, Write
 from shared.view_storage import Index, ViewCollection
 
 SCHEMA: Final = 1
+LATELY_SECONDS: Final = 0.5
+#: After so long every round knows of a change.
+KNOWN_SECONDS: Final = 2 * LATELY_SECONDS
 NAME: Final = "case_views"
 REBUILDING: Final = "rebuilding"
 #: What lists are narrowed by or sorted by; behind it stands the order of all lists: by creation, then by number.
@@ -117,6 +121,7 @@ class Generations:
         self._documents: Documents = database.documents("generations")
         self.devices = ViewCollection(database, "device_views")
         self.sessions = ViewCollection(database, "session_views")
+        self._known: tuple[float, Standing] | None = None
 
     def __getitem__(self, number: int) -> Generation:
         return Generation(
@@ -140,6 +145,18 @@ class Generations:
         if document["schema"] != SCHEMA:
             raise UnknownSchema(f"{NAME} has schema {document['schema']}, known is {SCHEMA}")
         return Standing(serving=document["serving"], also=document["also"], revision=document["revision"])
+
+    async def lately(self) -> Standing:
+        """Return which generations serve and are written, now or within the last `LATELY_SECONDS`.
+
+        Raises:
+            UnknownSchema: if a newer version wrote that down.
+            TransientError: if the store is away.
+        """
+        now = time.monotonic()
+        if self._known is None or now - self._known[0] > LATELY_SECONDS:
+            self._known = now, await self.standing()
+        return self._known[1]
 
     async def change(self, standing: Standing, **changes: Any) -> Standing:  # noqa: ANN401 - its own fields
         """Say which generations serve and are written from now on.

@@ -1,15 +1,18 @@
 """What the gateway keeps of what it hears: the view of every case, and its history."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from services.gateway.devices import give_status
+from services.gateway.devices import look_up, named_by, settle_status
 from services.gateway.domain.view import Document, Written, entry_document, view_document
 from services.gateway.generations import Generation, Generations
 from services.gateway.remote_access import give_access
 from shared.contracts.catalogue import CASE_EVENTS, SHARED_EVENTS, contract_name
+from shared.contracts.words import Visibility
 from shared.flow import Heard, Viewer
 from shared.flow.counterparts import counterpart_of
 
@@ -21,7 +24,7 @@ def unheard(_: Iterable[Written]) -> None:
 
 
 class CaseEvents(Viewer):
-    """The owners' views: what `case.events.v1` tells."""
+    """The owners' views: what `case.events.v1` tells. `wrote` hears of views as soon as they are written."""
 
     topic = CASE_EVENTS
     service = "gateway"
@@ -33,9 +36,11 @@ class CaseEvents(Viewer):
     async def keep(self, batch: Sequence[Heard]) -> None:
         """Write the history, then the views, of all cases of a batch: whoever sees the view finds the event."""
         views, entries = documents_of(batch)
-        for number in (await self._generations.standing()).written:
-            await write(self._generations[number], views, entries)
-        self._wrote(Written(view["tenant"], view["case_id"], view["seq"], view["version"]) for view in views)
+        standing = await self._generations.lately()
+        puts = [await put(self._generations[number], views, entries) for number in standing.written]
+        self._wrote(puts[-1].written())
+        for number, each in zip(standing.written, puts, strict=True):
+            await settle(self._generations[number], each)
 
 
 def viewer_of(event: Heard) -> str:
@@ -61,12 +66,43 @@ def documents_of(batch: Sequence[Heard]) -> tuple[list[Document], list[Document]
     return [view_document(viewer, body, value) for (viewer, _), (body, value) in last.items()], entries
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """What was written into a generation: `cases` may have news of their devices, which were `told` as known before."""
+
+    views: Sequence[Document]
+    entries: Sequence[Document]
+    cases: Sequence[Document]
+    told: Mapping[str, Document]
+    passed_over: frozenset[str]
+
+    def written(self) -> Iterator[Written]:
+        """Yield what this is to those who wait; of a case that is new and of its owner's alone, the whole view."""
+        new = {entry["_id"].rpartition(":")[0] for entry in self.entries if entry["seq"] == 1}
+        for view in self.views:
+            whole = view["_id"] in new - self.passed_over and view["visibility"] == Visibility.INTERNAL
+            yield Written(view["tenant"], view["case_id"], view["seq"], view["version"], view if whole else None)
+
+
 async def write(generation: Generation, views: Sequence[Document], entries: Sequence[Document]) -> None:
     """Write entries, then views, into a generation; what is there already, or newer, stays."""
-    await generation.history.insert_new(entries)
-    await generation.cases.set_newer(views)
-    await give_status(generation, views, entries)
-    await give_access(generation, views, entries)
+    await settle(generation, await put(generation, views, entries))
+
+
+async def put(generation: Generation, views: Sequence[Document], entries: Sequence[Document]) -> Put:
+    """Write entries, then views with what is known of their devices; the rest is to be settled."""
+    cases = named_by(views, entries)
+    _, told = await asyncio.gather(generation.history.insert_new(entries), look_up(generation, cases))
+    named = {view["_id"] for view in cases}
+    whole = [view | told[view["edge"]] if view["_id"] in named else view for view in views]
+    passed_over = await generation.cases.set_newer(whole)
+    return Put(views=whole, entries=entries, cases=cases, told=told, passed_over=passed_over)
+
+
+async def settle(generation: Generation, done: Put) -> None:
+    """Say beside cases that were just written what came in between, of their devices and of their sessions."""
+    await settle_status(generation, done.cases, done.told, done.passed_over)
+    await give_access(generation, done.views, done.entries)
 
 
 def headers_of(record: Any) -> dict[str, str]:  # noqa: ANN401 - a record

@@ -22,6 +22,7 @@ from services.gateway.domain.view import (
     event_name,
     read_entry,
     read_view,
+    seen_of,
     state_of_entry,
     view_id,
 )
@@ -169,7 +170,7 @@ class Views:
         ids = [view_id(tenant_id, case_id) for case_id in case_ids]
         find = Find(conditions={"_id": {"$in": ids}}, fields=(*SHOWN, "parties"))
         found = await (await self._generation()).cases.find(find)
-        return {document["case_id"]: Seen(read_view(document, _now()), document["parties"]) for document in found}
+        return {document["case_id"]: seen_of(document, _now()) for document in found}
 
     async def _total(self, generation: Generation, who: Identity, query: CaseQuery) -> int | None:
         if query.count == "none":

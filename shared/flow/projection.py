@@ -1,20 +1,20 @@
 """A projection: what a topic tells, kept where it can be asked for.
 
 Nothing is told of it, so it needs less than the flow: a round's records are written, all partitions together, then
-the positions after them are committed. Whoever writes makes sure that a record may come again, in any batch and beside
-another process: an older one never takes a newer one's place.
+the positions after them are committed, beside the next round. Whoever writes makes sure that a record may come again,
+in any batch and beside another process: an older one never takes a newer one's place.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream.kafka import KafkaBroker
 
 from shared.contracts.dead_letters import dead_letter
@@ -105,6 +105,17 @@ class Projection(Ear[Bookmark]):
     def __init__(self, broker: KafkaBroker, viewer: Viewer, *, settings: FlowSettings, alarm: Alarm) -> None:
         super().__init__(broker, viewer, settings=settings, alarm=alarm)
         self._viewer = viewer
+        self._committing: asyncio.Task[None] | None = None
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Let the round end and its positions be committed, then let go."""
+        await super().on_partitions_revoked(revoked)
+        await self._committed()
+
+    async def close(self) -> None:
+        """Let go of all partitions, after the consumer was stopped."""
+        await super().close()
+        await self._committed()
 
     def _unit(self, partition: TopicPartition) -> Bookmark:
         return Bookmark(partition, self.subscriber.consumer)
@@ -179,6 +190,7 @@ class Projection(Ear[Bookmark]):
 
     async def _commit(self, positions: dict[TopicPartition, int], letters: dict[TopicPartition, list[Message]]) -> None:
         """Commit the positions, those of partitions with dead letters together with these."""
+        await self._committed()  # an older position never comes after a newer one
         plain = {tp: position for tp, position in positions.items() if not letters[tp]}
         for tp in positions.keys() - plain.keys():
             teller = self._teller(tp)
@@ -192,14 +204,23 @@ class Projection(Ear[Bookmark]):
             self._figures.count_told(letters[tp])
             self.units[tp].position = positions[tp]
         if plain:
-            try:
-                consumer: AIOKafkaConsumer = self.subscriber.consumer
-                await consumer.commit(plain)
-            except KafkaError as error:
-                # They come again, here or elsewhere: that is harmless.
-                log.warning("positions_not_committed", group=self.group, reason=type(error).__name__)
+            self._committing = asyncio.create_task(self._commit_plainly(plain))
         for tp, position in plain.items():
             self.units[tp].position = position
+
+    async def _commit_plainly(self, positions: dict[TopicPartition, int]) -> None:
+        try:
+            consumer: AIOKafkaConsumer = self.subscriber.consumer
+            await consumer.commit(positions)
+        except (KafkaError, ConsumerStoppedError) as error:
+            # They come again, here or elsewhere: that is harmless.
+            log.warning("positions_not_committed", group=self.group, reason=type(error).__name__)
+
+    async def _committed(self) -> None:
+        """Wait for the positions that are being committed, while the next round is at work."""
+        if self._committing is not None:
+            await self._committing
+            self._committing = None
 
     async def _pause(self, seconds: float) -> None:
         """Wait; raise `OwnershipLost` once partitions are about to be taken away."""

@@ -50,13 +50,15 @@ async def test_what_is_there_already_stays_and_costs_its_neighbours_nothing(view
 
 
 async def test_something_older_never_takes_the_place_of_something_newer(views: Any) -> None:
-    await views.set_newer([{"_id": "a", "seq": 2, "x": 2}, {"_id": "b", "seq": 1, "x": 1}])
-    await views.set_newer([{"_id": "a", "seq": 1, "x": 1}, {"_id": "b", "seq": 1, "x": 9}])
-    await views.set_newer([{"_id": "b", "seq": 3, "y": 3}])
+    assert await views.set_newer([{"_id": "a", "seq": 2, "x": 2}, {"_id": "b", "seq": 1, "x": 1}]) == frozenset()
+    again = [{"_id": "c", "seq": 1}, {"_id": "a", "seq": 1, "x": 1}, {"_id": "b", "seq": 1, "x": 9}]
+    assert await views.set_newer(again) == {"a", "b"}
+    assert await views.set_newer([{"_id": "b", "seq": 3, "y": 3}, {"_id": "c", "seq": 1}]) == {"c"}
     await views.set_newer([{"_id": "b", "change": 1}], by="change")
     assert await views.find(Find(conditions={}, order=[("_id", 1)])) == [
         {"_id": "a", "seq": 2, "x": 2},
         {"_id": "b", "seq": 3, "x": 1, "y": 3, "change": 1},
+        {"_id": "c", "seq": 1},
     ]
 
 

@@ -53,12 +53,13 @@ class Seen(NamedTuple):
 
 
 class Written(NamedTuple):
-    """A view that was written: whose, of which case, and how far it has come."""
+    """A view that was written: whose, of which case, and how far it has come; `whole` if nothing of it is elsewhere."""
 
     tenant_id: str
     case_id: str
     seq: int
     version: int
+    whole: Document | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +269,11 @@ def read_view(document: Document, now: datetime) -> CaseView:
             "device_status": document.get("device_status", UNKNOWN),
         },
     )
+
+
+def seen_of(document: Document, now: datetime) -> Seen:
+    """Return the view of a document, with who takes part in its case."""
+    return Seen(read_view(document, now), document["parties"])
 
 
 def state_of_entry(entry: HistoryEntry) -> bytes:

@@ -9,11 +9,12 @@ import contextlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import structlog
 
-from services.gateway.domain.view import Seen, Written
+from services.gateway.domain.view import Seen, Written, seen_of
 from shared.errors import TransientError
 
 log = structlog.get_logger()
@@ -70,11 +71,15 @@ class Watch:
 
     def wrote(self, views: Iterable[Written]) -> None:
         """Hear of views that this process has written; whoever waits for one is shown it."""
-        for tenant_id, case_id, seq, version in views:
+        for tenant_id, case_id, seq, version, whole in views:
             key = tenant_id, case_id
             self._written[key] = max((seq, version), self._written.get(key, (0, 0)))
             self._written.move_to_end(key)
-            self._there.update(waiting for waiting in self._waiting.get(key, ()) if waiting.has(seq, version))
+            there = [waiting for waiting in self._waiting.get(key, ()) if waiting.has(seq, version)]
+            if whole is None:
+                self._there.update(there)
+            elif there:
+                _tell(there, seen_of(whole, datetime.now(UTC)))
         while len(self._written) > WRITTEN_MAX:
             self._written.popitem(last=False)
         if self._there:
@@ -138,8 +143,14 @@ class Watch:
         for tenant_id, each in _by_tenant(there).items():
             shown = await self._views.newest(tenant_id, {waiting.key[1] for waiting in each})
             for waiting in each:
-                if waiting.key[1] in shown and not waiting.seen.done():
-                    waiting.seen.set_result(shown[waiting.key[1]])
+                if waiting.key[1] in shown:
+                    _tell((waiting,), shown[waiting.key[1]])
+
+
+def _tell(waiting: Iterable[_Waiting], seen: Seen) -> None:
+    for each in waiting:
+        if not each.seen.done():
+            each.seen.set_result(seen)
 
 
 def _by_tenant(waiting: Iterable[_Waiting]) -> dict[str, list[_Waiting]]:

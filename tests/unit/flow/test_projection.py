@@ -45,6 +45,8 @@ class Consumer:
         self.committed_at: int | None = None
         self.sought: list[int] = []
         self.refuses = False
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def committed(self, _: TopicPartition) -> int | None:
         return self.committed_at
@@ -56,6 +58,7 @@ class Consumer:
         self.sought.append(offset)
 
     async def commit(self, positions: dict[TopicPartition, int]) -> None:
+        await self.answers.wait()
         if self.refuses:
             raise CommitFailedError
         self.committed_at = positions[PLACE]
@@ -103,6 +106,8 @@ class Stand:
         ]
         async with self.ear._round:
             await self.ear._run_round(records)
+        if self.consumer.answers.is_set():
+            await self.ear._committed()
 
 
 @pytest.fixture
@@ -114,6 +119,30 @@ async def test_what_was_written_is_committed(stand):
     await stand.hear("a", "b")
     assert (stand.shelf.kept, stand.consumer.committed_at) == (["a", "b"], 2)
     assert stand.ear.ready
+
+
+async def test_positions_are_committed_beside_the_next_round_and_in_order(stand):
+    stand.consumer.answers.clear()
+    await stand.hear("a")
+    assert (stand.shelf.kept, stand.consumer.committed_at) == (["a"], None)
+    next_round = asyncio.create_task(stand.hear("b", first=1))
+    while stand.shelf.kept != ["a", "b"]:
+        await asyncio.sleep(0)
+    assert stand.consumer.committed_at is None
+    stand.consumer.answers.set()
+    await next_round
+    assert stand.consumer.committed_at == 2
+
+
+async def test_partitions_are_given_up_once_their_positions_are_committed(stand):
+    stand.consumer.answers.clear()
+    await stand.hear("a")
+    leaving = asyncio.create_task(stand.ear.on_partitions_revoked([PLACE]))
+    await asyncio.sleep(0.01)
+    assert not leaving.done()
+    stand.consumer.answers.set()
+    await leaving
+    assert stand.consumer.committed_at == 1
 
 
 async def test_while_the_store_is_away_the_same_is_tried_again(stand):

@@ -53,6 +53,10 @@ class MemoryGenerations(Generations):
         """Return that the one generation serves."""
         return Standing()
 
+    async def lately(self) -> Standing:
+        """Return that the one generation serves."""
+        return Standing()
+
 
 class MemoryLine:
     """Takes commands as workflow's own room does, at once: views show their events, and outcomes are heard."""
