@@ -12,7 +12,7 @@ import orjson
 from services.gateway.domain.access import COMMANDS as GIVEN
 from services.gateway.domain.access import SESSION_COMMANDS as GIVEN_TO_SESSIONS
 from services.gateway.domain.access import Identity, may_give, visible
-from services.gateway.domain.view import CaseView, HistoryEntry
+from services.gateway.domain.view import CaseView, HistoryEntry, Seen
 from services.gateway.http.arguments import command_data
 from services.gateway.http.ledger import Ledger, digest_of
 from services.gateway.http.outcomes import Outcome, Outcomes
@@ -157,7 +157,7 @@ class Desk:
         mine = entry is not None and (entry.tenant_id, entry.user_id) == (who.tenant_id, who.user_id)
         events = await self._views.caused_by(who, command_id)
         if events and (mine or await self._views.one(who, _case_of(events[-1]))):
-            return await self._told(who, command_id, _case_of(events[-1]), _outcome_of(events[-1]))
+            return await self._reread(who, command_id, _case_of(events[-1]), _outcome_of(events[-1]))
         outcome = self._outcomes.known(command_id, who.tenant_id)
         if outcome is not None and (mine or await self._views.one(who, outcome["case_id"])):
             return await self._told(who, command_id, outcome["case_id"], outcome)
@@ -174,7 +174,7 @@ class Desk:
             text = "This Idempotency-Key was used with another body; use a new key for another request."
             return _refused(command_id, case_id, "idempotency_conflict", text)
         events = await self._views.caused_by(who, command_id)
-        return await self._told(who, command_id, case_id, _outcome_of(events[-1])) if events else None
+        return await self._reread(who, command_id, case_id, _outcome_of(events[-1])) if events else None
 
     async def _ask(self, who: Identity, told: Message, command_id: str, case_id: str) -> Answer:
         try:
@@ -210,12 +210,25 @@ class Desk:
             seen = await self._watch.reached(who.tenant_id, case_id, version=outcome["version"], owners=False)
         else:
             return await self._views.one(who, case_id)
-        own_of = visible(who).own_of
-        return seen.view if own_of is None or own_of in seen.parties else None
+        return _for(who, seen)
+
+    async def _reread(self, who: Identity, command_id: str, case_id: str, outcome: Outcome) -> Answer:
+        """Return what became of a command that the history has; the view comes a moment after that."""
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                seen = await self._watch.reached(who.tenant_id, case_id, seq=outcome["seq"], owners=False)
+        except TimeoutError:
+            return Answer(command_id=command_id, case_id=case_id, status="pending")
+        return _answer(command_id, case_id, outcome, _for(who, seen))
 
     async def _told(self, who: Identity, command_id: str, case_id: str, outcome: Outcome) -> Answer:
         view = await self._views.one(who, case_id) if outcome["accepted"] else None
         return _answer(command_id, case_id, outcome, view)
+
+
+def _for(who: Identity, seen: Seen) -> CaseView | None:
+    own_of = visible(who).own_of
+    return seen.view if own_of is None or own_of in seen.parties else None
 
 
 def _answer(command_id: str, case_id: str, outcome: Outcome, view: CaseView | None) -> Answer:

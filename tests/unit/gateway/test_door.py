@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from inspect import iscoroutinefunction
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
@@ -25,6 +26,7 @@ from shared.contracts.commands import COMMANDS
 from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import Role
 from tests.unit.gateway.cases import body_of
+from tests.unit.gateway.rooms import MemoryRooms
 from tests.unit.workflow.builders import AGENT, actor, after, by_operator
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -182,6 +184,23 @@ def test_a_person_may_ask_so_often_and_is_told_how_long_to_wait() -> None:
     with pytest.raises(Problem) as problem:
         rates.take(who())
     assert int(problem.value.headers["Retry-After"]) == 49
+
+
+LIMITED = {"/api/v1/cases": 429, "/compat/django-crm/api/cases/": 429, "/compat/equinix/v2/cases/10000001": 409}
+
+
+@pytest.mark.parametrize(("path", "status"), LIMITED.items())
+async def test_who_asks_too_often_is_told_so_over_http_and_others_are_not(path: str, status: int) -> None:
+    doors = MemoryRooms().doors()
+    doors.rates = Rates(0.5, 1, now=lambda: 0.0)
+    transport = httpx.ASGITransport(make_app(doors))
+    async with httpx.AsyncClient(transport=transport, base_url="http://callout") as client:
+        ann, bob = ({"Authorization": f"Bearer acme/{name}/agent"} for name in ("ann", "bob"))
+        first = (await client.get(path, headers=ann)).status_code
+        answer = await client.get(path, headers=ann)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (status, "2")
+        assert b'"rate_limited"' in answer.content
+        assert (await client.get(path, headers=bob)).status_code == first
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "0:", "0:1,", "-1:5", "0:1;1:2", "0:99999999999999999999", "0:1 "])
