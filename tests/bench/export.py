@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from pymongo import AsyncMongoClient
 
-from services.gateway.generations import Generations
+from services.gateway.generations import VIEW_INDEXES, Generations
 from shared.storage import connect
 from tests.bench.backlog import Servers
 from tests.bench.gateway import Door, started
@@ -26,15 +26,20 @@ ALL_ROWS = 1_000_000
 
 
 async def export(servers: Servers, sizes: Sizes) -> list[Finding]:
-    """Write views where a gateway finds them, and export them all."""
+    """Write views where a running gateway finds them, and export them all.
+
+    A whole list is read from one index, so that of all the others none is kept: they take longer than all the rest.
+    """
     database = connect(servers.mongodb, DATABASE, timeout_ms=600_000)
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(servers.mongodb)
     try:
         await client.drop_database(DATABASE)
-        generations = Generations(database)
-        await generations.start()
-        await store(generations, 0, sizes.exported, raw=client[DATABASE]["case_views_1"])
-        return [await exported(servers, sizes.exported)]
+        async with started(servers, workflow=False) as (door, process):
+            views, [order] = client[DATABASE]["case_views_1"], [i for i in VIEW_INDEXES if i.name == "created_at"]
+            await views.drop_indexes()
+            await store(Generations(database), 0, sizes.exported)
+            await views.create_index([(name, 1) for name in order.fields], name=order.name)
+            return [await _finding(door, process, sizes.exported)]
     finally:
         await client.drop_database(DATABASE)
         await client.close()
@@ -42,12 +47,17 @@ async def export(servers: Servers, sizes: Sizes) -> list[Finding]:
 
 
 async def exported(servers: Servers, count: int) -> Finding:
-    """Download all cases of the tenant `bench`, and look at the gateway's memory all the while."""
+    """Have a gateway export the cases that are there, all of the tenant `bench`."""
     async with started(servers, workflow=False) as (door, process):
-        await _download(door, process, most=5 * SAMPLE_ROWS)  # what it loads once
-        began = time.perf_counter()
-        rows, held = await _download(door, process)
-        took = time.perf_counter() - began
+        return await _finding(door, process, count)
+
+
+async def _finding(door: Door, process: Worker, count: int) -> Finding:
+    """Download all cases, and look at the gateway's memory all the while."""
+    await _download(door, process, most=5 * SAMPLE_ROWS)  # what it loads once
+    began = time.perf_counter()
+    rows, held = await _download(door, process)
+    took = time.perf_counter() - began
     assert rows == count, f"{rows} rows of {count}"
     per_million = slope(held) * ALL_ROWS / SAMPLE_ROWS if len(held) > 1 else 0.0
     return Finding(
