@@ -29,6 +29,7 @@ from shared.flow.unit import Alarm
 
 log = structlog.get_logger()
 OWN_SECONDS = 15
+CLOSE_SECONDS = 2
 
 
 class Heard(NamedTuple):
@@ -115,7 +116,9 @@ class Projection(Ear[Bookmark]):
     async def close(self) -> None:
         """Let go of all partitions, after the consumer was stopped."""
         await super().close()
-        await self._committed()
+        with suppress(TimeoutError):  # a consumer that was stopped may never answer; then they come again
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._committed()
 
     def _unit(self, partition: TopicPartition) -> Bookmark:
         return Bookmark(partition, self.subscriber.consumer)

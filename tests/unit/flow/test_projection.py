@@ -11,7 +11,7 @@ from faststream.kafka import KafkaBroker
 
 from shared.contracts.catalogue import DEVICE_SIGNALS
 from shared.errors import TransientError
-from shared.flow import FlowSettings, Heard, Projection, Viewer
+from shared.flow import FlowSettings, Heard, Projection, Viewer, projection
 from tests.builders import signal, signal_record
 
 PLACE = TopicPartition(DEVICE_SIGNALS.name, 3)
@@ -143,6 +143,14 @@ async def test_partitions_are_given_up_once_their_positions_are_committed(stand)
     stand.consumer.answers.set()
     await leaving
     assert stand.consumer.committed_at == 1
+
+
+async def test_positions_that_a_stopped_consumer_never_commits_hold_nobody_up(stand, monkeypatch):
+    monkeypatch.setattr(projection, "CLOSE_SECONDS", 0.01)
+    stand.consumer.answers.clear()
+    await stand.hear("a")
+    await asyncio.wait_for(stand.ear.close(), 1)
+    assert stand.consumer.committed_at is None
 
 
 async def test_while_the_store_is_away_the_same_is_tried_again(stand):
