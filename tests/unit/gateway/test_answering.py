@@ -40,10 +40,12 @@ class Store(MemoryGenerations):
         self.devices, self.sessions = Counting("devices", self.asked), Counting("sessions", self.asked)
 
 
-async def keep(store: Store, *states: dict[str, Any]) -> tuple[list[str], list[Written]]:
+async def keep(store: Store, *states: dict[str, Any], event_name: str = "updated") -> tuple[list[str], list[Written]]:
     """Keep events; return what was asked of the store, and what was told to be written."""
     told: list[Written] = []
-    await CaseEvents(store, told.extend).keep([heard(event(each)) for each in states])
+    await CaseEvents(store, told.extend).keep(
+        [heard(event(each), type_=f"callout.case.{event_name}.v1") for each in states]
+    )
     asked, store.asked[:] = [each for each in store.asked if each != "cases.set_all"], []
     return asked, told
 
@@ -58,7 +60,7 @@ async def test_a_batch_of_new_cases_costs_two_writes_and_two_looks_at_their_devi
 async def test_a_batch_of_other_events_costs_two_writes() -> None:
     store, case = Store(), state(device_id="press-07")
     await keep(store, case)
-    asked, _ = await keep(store, case | {"seq": 2, "version": 2})
+    asked, _ = await keep(store, case | {"seq": 2, "version": 2}, event_name="started")
     assert asked == ["history.insert_new", "cases.set_newer"]
 
 
