@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -18,10 +18,12 @@ import httpx
 from services.notification.settings import Network
 
 Address = IPv4Address | IPv6Address
+Place = tuple[bytes, bytes, int | None]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 NAT64: Final = IPv6Network("64:ff9b::/96")
 TRANSLATED: Final = IPv6Network("64:ff9b:1::/48")
 ANSWER_BYTES_MAX: Final = 64 * 1024
+IDLE_SECONDS: Final = 30
 OURS: Final = ((b"user-agent", b"callout-notification"), (b"accept", b"*/*"), (b"content-type", b"application/json"))
 
 
@@ -120,7 +122,8 @@ class Answer:
 class GuardedClient:
     """Posts through the guard, over connections that are kept: no redirects, no cookies, no proxies; TLS outside.
 
-    It speaks to the pools of connections themselves: what else a client does to a request costs as much as the request.
+    It speaks to connections themselves: what else a client does to a request costs as much as the request, and a pool
+    looks at all its connections for each. Here the one used last is looked at.
     """
 
     def __init__(
@@ -136,21 +139,25 @@ class GuardedClient:
         if ca_file:
             trust.load_verify_locations(ca_file)
         self._timeouts = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_seconds)}
-        self._pools = {
-            scheme: httpcore.AsyncConnectionPool(
+        self._make = {
+            scheme: partial(
+                httpcore.AsyncHTTPConnection,
                 ssl_context=trust,
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=30,
+                keepalive_expiry=IDLE_SECONDS,
                 network_backend=GuardedBackend(allowed, public=public, resolving=resolving),
             )
             for scheme, public in ((b"https", True), (b"http", False))
         }
+        self._room = asyncio.Semaphore(connections)
+        self._idle: dict[Place, list[httpcore.AsyncHTTPConnection]] = {}
+        self._swept_at = 0.0
 
     async def close(self) -> None:
         """Close the connections."""
-        for pool in self._pools.values():
-            await pool.aclose()
+        for connections in self._idle.values():
+            for connection in connections:
+                await connection.aclose()
+        self._idle.clear()
 
     async def post(self, url: str, body: bytes, headers: Sequence[tuple[bytes, bytes]]) -> Answer:
         """Post a body; an answer is read only so far that its connection can be used again.
@@ -163,17 +170,51 @@ class GuardedClient:
         target, host = _target(url)
         given = [(b"host", host), *OURS, (b"content-length", str(len(body)).encode()), *headers]
         request = httpcore.Request(b"POST", target, headers=given, content=body, extensions=self._timeouts)
-        response = await self._pools[target.scheme].handle_async_request(request)
-        try:
-            taken = 0
-            async for piece in response.aiter_stream():
-                taken += len(piece)
-                if taken > ANSWER_BYTES_MAX:  # one without end is cut off
-                    break
-        finally:
-            await response.aclose()
-        waits = (value.decode("latin-1") for name, value in response.headers if name.lower() == b"retry-after")
-        return Answer(response.status, next(waits, None))
+        make = self._make[target.scheme]
+        place = (target.scheme, target.host, target.port)
+        async with self._room:
+            connection = await self._kept(place) or make(target.origin)
+            try:
+                answer = await _asked(connection, request)
+            except BaseException:
+                await connection.aclose()
+                raise
+            if connection.is_idle():
+                self._idle.setdefault(place, []).append(connection)
+            return answer
+
+    async def _kept(self, place: Place) -> httpcore.AsyncHTTPConnection | None:
+        """Return the connection to a receiver that was used last, if it holds; others that do not are closed."""
+        now = asyncio.get_running_loop().time()
+        if now - self._swept_at > IDLE_SECONDS:
+            self._swept_at = now
+            for each, connections in [*self._idle.items()]:
+                over = [connection for connection in connections if connection.has_expired()]
+                self._idle[each] = [connection for connection in connections if connection not in over]
+                if not self._idle[each]:
+                    del self._idle[each]
+                for connection in over:
+                    await connection.aclose()
+        while found := self._idle.get(place):
+            connection = found.pop()
+            if connection.is_available() and not connection.has_expired():
+                return connection
+            await connection.aclose()
+        return None
+
+
+async def _asked(connection: httpcore.AsyncHTTPConnection, request: httpcore.Request) -> Answer:
+    response = await connection.handle_async_request(request)
+    try:
+        taken = 0
+        async for piece in response.aiter_stream():
+            taken += len(piece)
+            if taken > ANSWER_BYTES_MAX:  # one without end is cut off
+                break
+    finally:
+        await response.aclose()
+    waits = (value.decode("latin-1") for name, value in response.headers if name.lower() == b"retry-after")
+    return Answer(response.status, next(waits, None))
 
 
 @lru_cache(maxsize=4096)
