@@ -8,10 +8,10 @@ from shared.blob_storage import CHUNK_BYTES, GridFiles
 
 CHUNKS_PER_COMMIT: Final = 16
 #: What goes to the database in one go, and how many of these are on their way: each waits for the journal.
-CHUNKS_TOGETHER: Final = 4
+CHUNKS_TOGETHER: Final = 2
 IN_FLIGHT: Final = 4
 #: Of all uploads of a process together.
-IN_FLIGHT_OF_ALL: Final = 16
+IN_FLIGHT_OF_ALL: Final = 32
 
 
 class Writer:
