@@ -40,12 +40,12 @@ class Door:
 
     url: str
     headers: dict[str, str]
+    kept: bool = True
 
     def asks(self, method: str, path: str, body: bytes = b"", *, status: int = 200) -> Measure:
         """Return a measure of one request: so many clients, for so many seconds."""
-        return lambda clients, seconds: timed(
-            self.url, self.headers, clients=clients, seconds=seconds, method=method, path=path, body=body, status=status
-        )
+        sent: dict[str, Any] = {"method": method, "path": path, "body": body, "status": status, "kept": self.kept}
+        return lambda clients, seconds: timed(self.url, self.headers, clients=clients, seconds=seconds, **sent)
 
 
 async def gateway(servers: Servers, sizes: Sizes) -> list[Finding]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
@@ -84,8 +85,11 @@ async def timed(
     path: str,
     body: bytes = b"",
     status: int = 200,
+    kept: bool = True,
 ) -> Times:
     """Have so many clients send the same request again and again for so long; each has a connection of its own.
+
+    Where the server ends each connection with its answer (not `kept`), every request makes a new one.
 
     Raises:
         Refused: an answer has another status.
@@ -94,10 +98,15 @@ async def timed(
     began = time.perf_counter()
 
     async def client() -> None:
-        async with Connection(url, headers) as connection:
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(Connection(url, headers))
             while (sent := time.perf_counter()) - began < seconds:
+                if not kept:
+                    connection = await stack.enter_async_context(Connection(url, headers))
                 told, text = await connection.ask(method, path, body)
                 times.seconds.append(time.perf_counter() - sent)
+                if not kept:
+                    await stack.aclose()
                 if told != status:
                     raise Refused(f"{method} {path}: {told} {text[:300]!r}")
 

@@ -1,4 +1,7 @@
-"""Lists over HTTP beside Alerta's: the same number of alerts and of cases, the same questions, one client."""
+"""Lists over HTTP beside Alerta's: the same number of alerts and of cases, the same questions, one client.
+
+Alerta's workers end each connection with the answer, so that its client makes a new one; ours goes on with the one.
+"""
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -41,7 +44,13 @@ async def lists(servers: Servers, sizes: Sizes) -> list[Finding]:
     ours: Asked = {}
     try:
         async with alerta(servers) as system:
-            await _ask(sizes, theirs, Door(system.url, {}), lambda have, count: _alerts(system, client, have, count), 0)
+            await _ask(
+                sizes,
+                theirs,
+                Door(system.url, {}, kept=False),
+                lambda have, count: _alerts(system, client, have, count),
+                0,
+            )
         await client.drop_database(OURS)
         database = connect(servers.mongodb, OURS, timeout_ms=600_000)
         async with started(servers, workflow=False) as (door, _):
