@@ -69,8 +69,8 @@ class Session:
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[int]] = {}
-        self.connected = False
-        self.taken_over = False
+        self.connected = self.taken_over = False
+        self.comes_back = True
 
     def open(self) -> None:
         """Begin to hold the session; returns at once."""
@@ -155,6 +155,9 @@ class Session:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
+            if not self.comes_back:  # its next holder may have it already
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
+                continue
             try:
                 await self._connect()
             except (OSError, ValueError, TimeoutError, TransientError) as error:

@@ -107,8 +107,11 @@ class Sessions:
                 self._held[number] = self._open(number)
             for number in self._held.keys() - wanted:
                 self._lost_since.setdefault(number, now)
+                # Why a connection ended is not always heard: who came back would cut the next holder, who would too.
+                self._held[number].comes_back = False
             for number in wanted & self._lost_since.keys():
                 del self._lost_since[number]
+                self._held[number].comes_back = True
             gone = [
                 number
                 for number, since in self._lost_since.items()
