@@ -17,9 +17,10 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 
 from deploy.session_access import Wanted, open_session
+from deploy.topic_reader import TopicReader
 from services.remote_session.relay.authority import Authority
 from shared.contracts.ids import fresh_id
 from shared.flow.teller import partitioner
@@ -107,6 +108,16 @@ async def eventually(http: httpx.AsyncClient, path: str, **wanted: Any) -> dict[
     raise AssertionError(answer.text)
 
 
+async def happenings(http: httpx.AsyncClient, session: str, last: str) -> list[str]:
+    """Return what was told of a session once the last of it is, which comes to its history after its state."""
+    for _ in range(150):
+        events = [each["type"].split(".")[2] for each in (await http.get(f"{session}/history")).json()["items"]]
+        if events[-1:] == [last]:
+            break
+        await asyncio.sleep(0.1)
+    return events
+
+
 async def requested(people: People, case_id: str, **body: Any) -> httpx.Response:
     """Ask until the case, the device and its endpoints have come to the service."""
     wanted = {"services": [{"endpoint": "hmi"}], **body}
@@ -143,8 +154,11 @@ async def test_a_session_is_asked_for_consented_to_seen_in_the_panel_and_revoked
     await people.ann.post(f"{path}/commands/close", json={})
     ended = await eventually(people.tina, f"{path}/sessions/{session['id']}", state="REVOKED")
     assert ended["end_reason"] == "case_not_open"
-    history = (await people.omar.get(f"{path}/sessions/{session['id']}/history")).json()["items"]
-    assert [each["type"].split(".")[2] for each in history] == ["requested", "offered", "revoked"]
+    assert await happenings(people.omar, f"{path}/sessions/{session['id']}", "revoked") == [
+        "requested",
+        "offered",
+        "revoked",
+    ]
     assert (await people.omar.get(f"{path}/consents")).json()["items"] == []
 
 
@@ -499,16 +513,9 @@ async def consented(people: People, path: str) -> None:
 
 
 async def audit_of(stack: RunningStack) -> list[dict[str, Any]]:
-    """Return what was audited, in order of time."""
-    consumer = AIOKafkaConsumer(
-        "ops.audit.v1",
-        bootstrap_servers=stack.values["KAFKA_BOOTSTRAP_SERVERS"],
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
-    async with consumer:
-        found: list[Any] = []
-        for _ in range(8):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                found += records
+    """Return what was audited by now, in order of time."""
+    found: list[Any] = []
+    async with TopicReader(stack.values["KAFKA_BOOTSTRAP_SERVERS"], "ops.audit.v1") as reader:
+        async for records in reader.read(await reader.ends()):
+            found += records
     return [orjson.loads(record.value) for record in sorted(found, key=lambda record: record.timestamp)]
