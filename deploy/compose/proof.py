@@ -66,7 +66,7 @@ def smoke(stack: Stack) -> None:
     ann, bob = stack.person("ann", "agent"), stack.person("bob", "technician")
     case = until(lambda: body(ann.get(f"{API}/cases/{case_id}")), "the gateway's view")
     assert case["device_id"] == DEVICE
-    say(f"the gateway shows it as {case['number']}, {case['state']}, assigned to {case.get('assignee')}")
+    say(f"the gateway shows it as {case['number']}, {case['state']}, assigned to {', '.join(case['assignees'])}")
     notice = until(lambda: notices_of(bob, case_id), "a notice")
     say(f"bob was told: {notice.get('event')}")
     data = os.urandom(150_000).hex().encode()
