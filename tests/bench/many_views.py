@@ -119,17 +119,19 @@ def _thing(kind: int) -> str:
 
 
 def _case(number: int) -> dict[str, Any]:
-    chance = random.Random(number % PATTERNS)
+    """Return a case; everybody has as many of each severity, so that who asks for both finds some soon."""
+    kind, severities = number % PATTERNS, list(Severity)
+    chance = random.Random(kind)
     fields: dict[str, Any] = {
         "tenant_id": VIEWER,
         "state": chance.choice(list(State)).value,
         "priority": chance.choice(list(Priority)).value,
-        "severity": chance.choice(list(Severity)).value,
+        "severity": severities[kind // USERS % len(severities)].value,
         "case_type": chance.choice(list(CaseType)).value,
         "origin": chance.choice(list(Origin)).value,
         "device_id": f"press-{chance.randrange(DEVICES)}",
         "machine": {"serial": f"SN-{chance.randrange(1_000)}", "model": "X2", "brand": "B", "technology": "CNC"},
-        "assignees": [f"user-{chance.randrange(USERS)}"],
+        "assignees": [f"user-{kind % USERS}"],
         "tags": ["night"],
     }
     return state(f"bench-{number}", **_own(number), **fields)
