@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Final
 
 import structlog
@@ -20,6 +20,8 @@ log = structlog.get_logger()
 LOOK_SECONDS: Final = 2
 UNREADY_SECONDS: Final = 6
 """A rebalance is over sooner; what lasts longer is told."""
+LOST_SECONDS: Final = 180
+"""So long an ear may be without its partitions while Kafka and MongoDB answer; then a new process is the better one."""
 
 
 class Readiness:
@@ -70,6 +72,19 @@ class Progress:
         self._told &= partitions
 
 
+class Losses:
+    """Finds ears that have been without their partitions for too long, though nothing was in their way. Pure."""
+
+    def __init__(self, after_seconds: float) -> None:
+        self._after_seconds = after_seconds
+        self._since: dict[str, float] = {}
+
+    def look(self, lost: Collection[str], now: float, *, explained: bool) -> list[str]:
+        """Return who has been lost for too long; what is explained, by servers that are away, begins anew."""
+        self._since = {} if explained else {name: self._since.get(name, now) for name in lost}
+        return [name for name, since in self._since.items() if now - since >= self._after_seconds]
+
+
 class Monitor:
     """Looks at a service every two seconds, and tells its figures at every interval."""
 
@@ -77,18 +92,22 @@ class Monitor:
         self,
         operations: Operations,
         ready: Callable[[], Awaitable[str | None]],
+        reaches: Callable[[], Awaitable[bool]],
         subscriptions: Sequence[Ear[Any]],
         *,
         interval_seconds: float,
         stuck_seconds: float,
+        lost_seconds: float = LOST_SECONDS,
     ) -> None:
         self._operations = operations
         self._ready = ready
+        self._reaches = reaches
         self._subscriptions = subscriptions
         self._interval_seconds = interval_seconds
         self._stuck_seconds = stuck_seconds
         self._readiness = Readiness()
         self._progress = Progress(stuck_seconds)
+        self._losses, self._lost_seconds = Losses(lost_seconds), lost_seconds
         self._is_ready = False
         self._tasks: list[asyncio.Task[None]] = []
         metrics.prepare(operations.service, version())
@@ -99,6 +118,7 @@ class Monitor:
         looks = {
             self._look: LOOK_SECONDS,
             self._look_at_progress: min(10, self._stuck_seconds / 4),
+            self._look_for_lost: min(10, self._lost_seconds / 4),
             self.tell: self._interval_seconds,
         }
         self._tasks = [asyncio.create_task(_every(seconds, look)) for look, seconds in looks.items()]
@@ -143,6 +163,16 @@ class Monitor:
                 reason=reason,
                 details={"lag": place.lag, "seconds": round(seconds, 1)},
             )
+
+    async def _look_for_lost(self) -> None:
+        """End a process whose ears do not find back to their partitions; who runs it starts a new one."""
+        ears = {each.group: each for each in self._subscriptions if each.lost}
+        explained = bool(ears) and not (await self._operations.answered() and await self._reaches())
+        for group in self._losses.look(ears.keys(), time.monotonic(), explained=explained):
+            reason = f"no partitions of {ears[group].room.topic.name} for {self._lost_seconds:.0f} s: a new process may"
+            log.error("ear_lost", group=group, reason=reason)
+            await self._operations.alarm(kind=HealthKind.STUCK.value, reason=reason)
+            ears[group].failed.set()
 
 
 async def _every(seconds: float, look: Callable[[], Awaitable[None]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, stop_after_delay, wait_exponential_jitter
 
 from shared.contracts import ops
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 WAITING_MAX: Final = 1_000
 GIVEN_UP_SECONDS: Final = 300
 PROMPT_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 5
 
 
 class Operations:
@@ -66,6 +68,16 @@ class Operations:
                     await self._producer.stop()
         for task in self._sending:
             task.cancel()
+
+    async def answered(self) -> bool:
+        """Tell whether Kafka answers this process now, on connections that nothing else uses."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if self._producer is not None:
+                    await self._producer.client.fetch_all_metadata()
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return self._producer is not None
 
     async def alarm(
         self,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -84,6 +84,7 @@ class Service:
         self.monitor = Monitor(
             self.operations,
             self.ready,
+            self._reaches_database,
             self.subscriptions,
             interval_seconds=self.settings.metrics_interval_seconds,
             stuck_seconds=self.settings.stuck_seconds,
@@ -135,6 +136,13 @@ class Service:
         troubles = [trouble for part in self.after if (trouble := getattr(part, "trouble", None))]
         return "; ".join(troubles) or None
 
+    async def _reaches_database(self) -> bool:
+        try:
+            await self.database.ping()
+        except TransientError:
+            return False
+        return True
+
     async def _start(self) -> None:
         patiently = AsyncRetrying(
             retry=retry_if_exception_type((KafkaError, CalloutError, OSError)),
@@ -155,8 +163,11 @@ class Service:
         log.info("service_stopping", reason=reason)
         for part in reversed(self.after):
             await part.stop()
-        await self.broker.stop()
-        await asyncio.gather(*(subscription.close() for subscription in self.subscriptions))
+        # Both end by themselves, unless one is stuck; what it has not told comes again.
+        await _in_time(self.broker.stop(), 2 * self.settings.drain_seconds)
+        await _in_time(
+            asyncio.gather(*(subscription.close() for subscription in self.subscriptions)), self.settings.drain_seconds
+        )
         await self.monitor.stop()
         await self.operations.alarm(kind="stopped", reason=reason)
         for part in reversed(self.before):
@@ -222,6 +233,14 @@ def _open_tracing(settings: ServiceSettings) -> "Tracing | None":
 
     log.info("tracing_is_on", share=share)
     return Tracing(settings.service, share=share)
+
+
+async def _in_time(ending: Awaitable[Any], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await ending
+    except TimeoutError:
+        log.warning("not_ended_in_time", seconds=seconds)
 
 
 def _log_start(state: RetryCallState) -> None:

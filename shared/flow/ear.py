@@ -108,11 +108,13 @@ class Ear(ConsumerRebalanceListener, ABC, Generic[AnyDesk]):  # type: ignore[mis
     @property
     def ready(self) -> bool:
         """Whether partitions were assigned and all of them are owned and at work."""
-        return (
-            self._joined
-            and not self._stumbling
-            and all(unit.owned and not unit.stopped for unit in self.units.values())
-        )
+        at_work = all(unit.owned and not unit.stopped for unit in self.units.values())
+        return self._joined and not self._stumbling and at_work
+
+    @property
+    def lost(self) -> bool:
+        """Whether partitions are missing that no alarm has given up: those of a rebalance, or that cannot be owned."""
+        return not self._joined or any(not unit.owned and not unit.stopped for unit in self.units.values())
 
     def owns(self, partition: int) -> bool:
         """Tell whether this process works on a partition."""

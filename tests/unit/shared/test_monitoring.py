@@ -1,19 +1,24 @@
 """What is told of a process that cannot work, of partitions that do not get on, and of a minute."""
 
+import asyncio
+import contextlib
 import random
+from dataclasses import dataclass, field
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from shared.contracts.catalogue import DEVICE_SIGNALS
 from shared.contracts.envelope import Message
 from shared.contracts.ops import HealthKind
 from shared.flow.standing import Place, places_of
 from shared.metrics import FlowFigures
 from shared.minutes import Minutes
-from shared.monitoring import UNREADY_SECONDS, Progress, Readiness
+from shared.monitoring import UNREADY_SECONDS, Losses, Monitor, Progress, Readiness
 
 HERE, THERE = TopicPartition("case.commands.v1", 3), TopicPartition("case.commands.v1", 4)
 NAMES = count()
@@ -154,3 +159,69 @@ def test_p50_is_the_upper_end_of_the_class_of_the_one_in_the_middle(seconds: lis
     (told,) = minutes.take(ready=True).topics
     assert told.delay is not None
     assert told.delay.p50_seconds == p50
+
+
+def test_who_is_without_partitions_for_long_though_all_servers_answer_is_found() -> None:
+    losses = Losses(180)
+    looks = [losses.look({"a", "b"}, 0.0, explained=False), losses.look({"b"}, 170.0, explained=False)]
+    looks += [losses.look({"a", "b"}, 180.0, explained=False), losses.look({"a"}, 361.0, explained=False)]
+    assert looks == [[], [], ["b"], ["a"]]
+
+
+def test_servers_that_are_away_explain_a_loss() -> None:
+    losses = Losses(180)
+    assert losses.look({"a"}, 0.0, explained=False) == []
+    assert losses.look({"a"}, 179.0, explained=True) == []
+    assert losses.look({"a"}, 350.0, explained=False) == []
+    assert losses.look({"a"}, 531.0, explained=False) == ["a"]
+
+
+@dataclass
+class Told:
+    """Stands in for what tells operations."""
+
+    answers: bool
+    service: str = "intake"
+    alarms: list[dict[str, Any]] = field(default_factory=list)
+
+    async def answered(self) -> bool:
+        return self.answers
+
+    async def alarm(self, **facts: Any) -> None:
+        self.alarms.append(facts)
+
+    async def tell_metrics(self, _: Any) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class LostEar:
+    """An ear that waits for its partitions for ever."""
+
+    group: str = "callout.intake.device.signals.v1"
+    lost: bool = True
+    units: dict[Any, Any] = field(default_factory=dict)
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    room: Any = field(default_factory=lambda: SimpleNamespace(topic=DEVICE_SIGNALS))
+
+    async def show_lag(self) -> dict[Any, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(("answers", "ends"), [(True, True), (False, False)], ids=["servers answer", "Kafka is away"])
+async def test_a_process_whose_ear_does_not_find_back_ends_with_an_alarm(*, answers: bool, ends: bool) -> None:
+    async def yes() -> bool:
+        return True
+
+    async def not_ready() -> str:
+        return "partitions not owned: device.signals.v1"
+
+    ear, told = LostEar(), Told(answers)
+    monitor = Monitor(told, not_ready, yes, [ear], interval_seconds=60, stuck_seconds=60, lost_seconds=0.1)  # type: ignore[arg-type, list-item]
+    await monitor.start()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await ear.failed.wait()
+    await monitor.stop()
+    assert ear.failed.is_set() is ends
+    assert [each["kind"] for each in told.alarms[:1]] == (["stuck"] if ends else [])
