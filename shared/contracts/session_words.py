@@ -1,5 +1,7 @@
 """The words of remote sessions, each value the word on the wire."""
 
+from typing import Final
+
 from shared.contracts.words import Word
 
 
@@ -17,6 +19,19 @@ class SessionState(Word):
     FAILED = "FAILED"
     CLOSED = "CLOSED"
     REVOKED = "REVOKED"
+
+
+#: A session in one of these may still become, or be, a way to the machine.
+LIVE_STATES: Final = frozenset(
+    {
+        SessionState.REQUESTED,
+        SessionState.AWAITING_CONSENT,
+        SessionState.OFFERED,
+        SessionState.CONNECTING,
+        SessionState.ACTIVE,
+        SessionState.INACTIVE,
+    }
+)
 
 
 class SessionKind(Word):

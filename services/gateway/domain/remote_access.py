@@ -6,23 +6,13 @@ from typing import Any, Final
 
 import orjson
 
-from shared.contracts.session_words import SessionState
+from shared.contracts.session_words import LIVE_STATES, SessionState
 from shared.contracts.words import Visibility
 
 CONSENT: Final = "consent"
 SESSION: Final = "session"
 UNAVAILABLE, NOTHING, REQUESTED, GRANTED, ACTIVE, REVOKED = (
     *("unavailable", "none", "requested", "granted", "active", "revoked"),
-)
-LIVE: Final = frozenset(
-    {
-        SessionState.REQUESTED,
-        SessionState.AWAITING_CONSENT,
-        SessionState.OFFERED,
-        SessionState.CONNECTING,
-        SessionState.ACTIVE,
-        SessionState.INACTIVE,
-    }
 )
 
 Document = dict[str, Any]
@@ -34,7 +24,7 @@ def remote_fields(documents: Iterable[Document]) -> Document:
     kept = list(documents)
     sessions = [orjson.loads(each["value"]) for each in kept if each["kind"] == SESSION and each["value"]]
     consents = [orjson.loads(each["value"]) for each in kept if each["kind"] == CONSENT and each["value"]]
-    live = {session["id"] for session in sessions if session["state"] in LIVE}
+    live = {session["id"] for session in sessions if session["state"] in LIVE_STATES}
     standing = [consent for consent in consents if consent.get("session_id") is None or consent["session_id"] in live]
     ends = [(consent.get("scope") or {}).get("until") for consent in standing]
     states = {session["state"] for session in sessions}

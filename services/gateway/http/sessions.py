@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from services.gateway.domain.access import Identity
-from services.gateway.domain.remote_access import CONSENT, LIVE, SESSION
+from services.gateway.domain.remote_access import CONSENT, SESSION
 from services.gateway.http.bodies import Body, Json, Key
 from services.gateway.http.cases import CaseName, seen
 from services.gateway.http.connecting import ways_of
@@ -15,6 +15,7 @@ from services.gateway.http.doors import Doors, EndpointDefiner, Rooms, SessionCo
 from services.gateway.http.problems import Problem, not_found
 from services.gateway.http.session_desk import Told
 from shared.contracts import limits
+from shared.contracts.session_words import LIVE_STATES
 
 router = APIRouter(prefix="/api/v1")
 SessionName = Annotated[str, Path(alias="session", pattern=limits.UUID_PATTERN)]
@@ -31,7 +32,7 @@ async def list_sessions(
     """List the sessions of a case, newest first: the panel, where each is active or not."""
     view = await seen(doors, who, name)
     found = await doors.sessions.views.of_case(view.case_id, SESSION)
-    shown = [each for each in found if live is None or (each["state"] in LIVE) == live]
+    shown = [each for each in found if live is None or (each["state"] in LIVE_STATES) == live]
     return Json({"items": [_resource(doors, who, each) for each in shown]})
 
 

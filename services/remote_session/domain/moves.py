@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.remote_session.domain.state import LIVE_STATES
-from shared.contracts.session_words import SessionState
+from shared.contracts.session_words import LIVE_STATES, SessionState
 from shared.contracts.words import Role
 
 AWAITING: Final = SessionState.AWAITING_CONSENT

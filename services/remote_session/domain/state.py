@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from shared.contracts.case import Actor
 from shared.contracts.presence import Presence
-from shared.contracts.session_words import SessionState
+from shared.contracts.session_words import LIVE_STATES, SessionState
 from shared.contracts.sessions import Consent, RemoteSession, SessionEndpoint, Terminal, Transfer
 from shared.contracts.tenant_data import TenantData
 from shared.contracts.words import RefusalCode
@@ -164,15 +164,3 @@ class Desk:
 def is_live(state: SessionState) -> bool:
     """Tell whether a session in this state may still become, or be, a way to the machine."""
     return state in LIVE_STATES
-
-
-LIVE_STATES: Final = frozenset(
-    {
-        SessionState.REQUESTED,
-        SessionState.AWAITING_CONSENT,
-        SessionState.OFFERED,
-        SessionState.CONNECTING,
-        SessionState.ACTIVE,
-        SessionState.INACTIVE,
-    }
-)

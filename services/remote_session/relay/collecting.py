@@ -19,7 +19,8 @@ import structlog
 from services.remote_session.relay.authority import Authority, edge_principal
 from services.remote_session.relay.edges import CIPHERS, Edges
 from services.remote_session.relay.ledger import SessionLedger
-from services.remote_session.relay.storing import NotStored, Store
+from services.remote_session.relay.storing import Store
+from shared.attachment_service import NO_SERVICE, NotStored
 from shared.contracts.case import Actor
 from shared.contracts.session_words import SessionState, TransferState
 from shared.contracts.sessions import RemoteSession, Transfer
@@ -139,7 +140,7 @@ class Collector:
     async def _fetched(self, session: RemoteSession, transfer: Transfer) -> Stored:
         """Return a file once all of it is stored and the machine has said what it sent."""
         if not self._store.is_there:
-            raise NotStored("no_files_here")
+            raise NotStored(NO_SERVICE)
         async with self._files(session) as files:
             size = (await files.stat(transfer.name)).size or 0
             stored = await self._begun(session.by, transfer, size)

@@ -1,6 +1,6 @@
 """The way to the attachment service: a file goes there part by part, and a part that was cut off goes on where it was.
 
-Bytes do not travel over Kafka. What is asked is signed (`shared.passes`), in the name of who asked for the session.
+It is asked in the name of who asked for the session.
 """
 
 import base64
@@ -10,50 +10,34 @@ from typing import Any, Final
 import httpx
 import orjson
 
+from shared.attachment_service import AttachmentService
 from shared.contracts.case import Actor
-from shared.errors import PermanentError, TransientError
-from shared.passes import CODE, HEADER, Pass, Passes
+from shared.passes import Passes
 
 #: Storing a large file elsewhere takes its time after the last byte.
 TIMEOUT: Final = httpx.Timeout(connect=3, read=300, write=60, pool=10)
 TUS: Final = {"Tus-Resumable": "1.0.0"}
 BYTES: Final = "application/offset+octet-stream"
-#: What only says that we have to look where the upload is.
-AGAIN: Final = frozenset({"offset_conflict", "upload_busy", "unavailable", "unauthenticated", ""})
-
-
-class NotStored(PermanentError):
-    """The attachment service does not take a file; `code` says why."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(f"not stored: {code}")
-        self.code = code
 
 
 class Store:
     """Takes files for people; without an address or a key, none."""
 
     def __init__(self, url: str, passes: Passes, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._url = url
-        self._passes = passes
-        self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._service = AttachmentService(url, passes, TIMEOUT, transport)
 
     @property
     def is_there(self) -> bool:
         """Whether there is an attachment service behind this relay."""
-        return bool(self._url) and self._passes.able
+        return self._service.is_there
 
     async def start(self) -> None:
         """Be ready to connect."""
-        self._client = httpx.AsyncClient(
-            base_url=self._url or "http://nowhere", timeout=TIMEOUT, trust_env=False, transport=self._transport
-        )
+        await self._service.start()
 
     async def stop(self) -> None:
         """Disconnect."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._service.stop()
 
     async def begin(self, actor: Actor, name: str, size: int) -> str:
         """Begin to store a file of so many bytes; return its id.
@@ -113,17 +97,4 @@ class Store:
         headers: dict[str, str] | None = None,
         body: AsyncIterator[bytes] | None = None,
     ) -> httpx.Response:
-        if self._client is None:
-            raise TransientError("the relay is not started")
-        signed = {HEADER: self._passes.write(Pass(actor=actor, method=method, path=path))}
-        try:
-            told = {**TUS, **(headers or {}), **signed}
-            answer = await self._client.request(method, path, headers=told, content=body)
-        except httpx.HTTPError as error:
-            raise TransientError(f"the attachment service does not answer: {type(error).__name__}") from error
-        if answer.is_success:
-            return answer
-        code = answer.headers.get(CODE, "")
-        if answer.is_server_error or code in AGAIN:
-            raise TransientError(f"the attachment service: {code or answer.status_code}")
-        raise NotStored(code)
+        return await self._service.ask(actor, method, path, {**TUS, **(headers or {})}, body)
