@@ -7,8 +7,11 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -46,13 +49,30 @@ FAST = {
 }
 
 
+@dataclass(frozen=True)
+class Scanner:
+    """A clamd that runs."""
+
+    address: str
+    pid: int
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let it answer nobody inside the block."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
+
 @pytest.fixture(scope="module")
-def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real clamd that knows one signature, and no dated ones; nothing where there is no clamd."""
+def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scanner | None]:
+    """A real clamd that knows one signature, and no dated ones; nothing where there is no clamd."""
     program = shutil.which("clamd")
     if program is None:
         assert not os.environ.get("CI"), "CI has clamd: deploy/debian-packages.txt"
-        yield ""
+        yield None
         return
     folder = tmp_path_factory.mktemp("clamd")
     (folder / "db").mkdir()
@@ -63,18 +83,18 @@ def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "clamd.conf").write_text("\n".join(lines) + "\n")
     running = subprocess.Popen((program, "-c", str(folder / "clamd.conf")), stdout=subprocess.DEVNULL)
     try:
-        wait_until(socket_file.exists, seconds=30)
-        yield str(socket_file)
+        wait_until(socket_file.exists, seconds=60)
+        yield Scanner(str(socket_file), running.pid)
     finally:
         running.terminate()
         running.wait()
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, clamd: str) -> Iterator[RunningStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, clamd: Scanner | None) -> Iterator[RunningStack]:
     """Workflow, attachment and gateway."""
     services = ("--only", "workflow,attachment,gateway")
-    settings = {**FAST, "ATTACHMENT_CLAMD_ADDRESS": clamd}
+    settings = {**FAST, "ATTACHMENT_CLAMD_ADDRESS": clamd.address if clamd else ""}
     with RunningStack(tmp_path_factory.mktemp("files"), *services, environment=settings) as running:
         yield running
 
@@ -101,11 +121,11 @@ async def stored(http: httpx.AsyncClient, data: bytes = PDF, name: str = "manual
 
 
 async def until_state(http: httpx.AsyncClient, file_id: str, state: str) -> dict[str, Any]:
-    for _ in range(200):
+    for _ in range(600):
         answer = await http.get(f"{FILES}/{file_id}")
         if answer.status_code == 200 and answer.json()["state"] == state:
             return answer.json()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
     raise AssertionError(answer.text)
 
 
@@ -117,6 +137,15 @@ async def attach(http: httpx.AsyncClient, case: dict[str, Any], file: dict[str, 
 async def files_of(http: httpx.AsyncClient, case: dict[str, Any]) -> list[str]:
     answer = await http.get(f"/api/v1/cases/{case['id']}/attachments")
     return [file["id"] for file in answer.json()["items"]]
+
+
+async def until_files(http: httpx.AsyncClient, case: dict[str, Any], *files: dict[str, Any]) -> None:
+    """Wait until these are the files of a case: what the attachment service has a case let go of, goes later."""
+    for _ in range(600):
+        if (found := await files_of(http, case)) == [file["id"] for file in files]:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(found)
 
 
 async def begun(http: httpx.AsyncClient, length: int, name: str = "log.bin", **headers: str) -> str:
@@ -388,12 +417,9 @@ async def test_what_may_not_be_in_a_case_is_taken_out_again(ann: httpx.AsyncClie
     assert (await attach(ann, case, mine)).status_code == 200
     await until_state(ann, mine["id"], "linked")
     await attach(ann, other_case, mine)
-    for _ in range(200):
-        if await files_of(ann, case) == [mine["id"]] and await files_of(ann, other_case) == []:
-            break
-        await asyncio.sleep(0.05)
+    await until_files(ann, case, mine)
+    await until_files(ann, other_case)
     assert await files_of(ann, case) == [mine["id"]]
-    assert await files_of(ann, other_case) == []
     assert (await ann.delete(f"{FILES}/{mine['id']}")).json()["code"] == "in_a_case"
 
 
@@ -469,12 +495,8 @@ async def test_what_is_another_tenants_cannot_be_told_from_what_is_not_there(
         theirs = await new_case(other)
         for id_ in (free["id"], linked["id"], unknown):
             assert (await attach(other, theirs, {"id": id_, "name": "mine"})).status_code == 200
-        for _ in range(200):
-            history = (await other.get(f"/api/v1/cases/{theirs['id']}/history")).json()["items"]
-            if len(gone := [each["data"] for each in history if each["type"] == DETACHED]) == 3:
-                break
-            await asyncio.sleep(0.05)
-        assert await files_of(other, theirs) == []
+        gone = await until_detached(other, theirs, 3)
+        await until_files(other, theirs)
         actors = {(event["actor"]["id"], event["actor"]["role"]) for event in gone}
         assert actors == {("attachment", "system")}
     assert (await ann.get(f"{FILES}/{free['id']}/content")).content == PDF
@@ -515,6 +537,7 @@ async def test_a_counterpart_has_the_files_of_external_notes_and_gives_its_own(
         given = await stored(maker, b"From the maker.", "answer.txt")
         assert (await attach(maker, case, given)).status_code == 200
         await until_state(maker, given["id"], "linked")
+        await until_files(ann, case, *files, given)  # her tenant's view is another than the maker's
         assert (await ann.get(f"{FILES}/{given['id']}/content")).content == b"From the maker."
         # What is detached is for its owner alone again, and links to it lead nowhere.
         url = (await maker.post(f"{FILES}/{files[1]['id']}/links", json={})).json()["url"]
@@ -587,24 +610,38 @@ def test_the_inner_door_opens_to_nobody_without_a_pass(stack: RunningStack) -> N
 
 
 async def test_what_is_infected_is_kept_from_everybody_and_leaves_its_case(
-    ann: httpx.AsyncClient, stack: RunningStack, clamd: str
+    ann: httpx.AsyncClient, stack: RunningStack, clamd: Scanner | None
+) -> None:
+    if not clamd:
+        pytest.skip("needs clamd (Debian: clamav-daemon)")
+    case = await new_case(ann)
+    with clamd.held():  # else it might be found before it is in the case
+        file = await stored(ann, EICAR, "eicar.com")
+        await attach(ann, case, file)
+        await until_state(ann, file["id"], "linked")
+    told = await until_told(stack, file, "unlinked")
+    assert [each["type"] for each in told] == ["stored", "linked", "scanned", "unlinked"]
+    assert [each["scan"] for each in told] == ["pending", "pending", "infected", "infected"]
+    known = (await ann.get(f"{FILES}/{file['id']}")).json()
+    assert (known["scan"], known["finding"], known["state"]) == ("infected", "Local.Eicar.UNOFFICIAL", "scanned")
+    assert "case_id" not in known
+    await until_files(ann, case)
+    refused = await ann.get(f"{FILES}/{file['id']}/content")
+    assert (refused.status_code, refused.json()["code"]) == (403, "quarantined")
+    assert (await ann.post(f"{FILES}/{file['id']}/links", json={})).json()["code"] == "quarantined"
+
+
+async def test_what_was_found_infected_does_not_stay_in_a_case(
+    ann: httpx.AsyncClient, stack: RunningStack, clamd: Scanner | None
 ) -> None:
     if not clamd:
         pytest.skip("needs clamd (Debian: clamav-daemon)")
     case, file = await new_case(ann), await stored(ann, EICAR, "eicar.com")
-    await attach(ann, case, file)
-    for _ in range(200):
-        known = (await ann.get(f"{FILES}/{file['id']}")).json()
-        if known.get("scan") == "infected" and "case_id" not in known and await files_of(ann, case) == []:
-            break
-        await asyncio.sleep(0.05)
-    assert (known["scan"], known["finding"], known["state"]) == ("infected", "Local.Eicar.UNOFFICIAL", "scanned")
-    refused = await ann.get(f"{FILES}/{file['id']}/content")
-    assert (refused.status_code, refused.json()["code"]) == (403, "quarantined")
-    assert (await ann.post(f"{FILES}/{file['id']}/links", json={})).json()["code"] == "quarantined"
-    told = [each for each in await told_events(stack) if each["attachment_id"] == file["id"]]
-    assert {"stored", "linked", "scanned", "unlinked"} == {each["type"] for each in told}
-    assert {each["scan"] for each in told} == {"pending", "infected"}
+    await until_told(stack, file, "scanned")
+    assert (await attach(ann, case, file)).status_code == 200
+    await until_detached(ann, case, 1)
+    await until_files(ann, case)
+    assert [each["type"] for each in await until_told(stack, file, "scanned")] == ["stored", "scanned"]
 
 
 async def test_without_fresh_signatures_nothing_is_clean_and_pictures_are_made(ann: httpx.AsyncClient) -> None:
@@ -627,3 +664,24 @@ async def told_events(stack: RunningStack) -> list[dict[str, Any]]:
         records = [record async for batch in reader.read(await reader.ends()) for record in batch]
     types = [dict(record.headers)["ce_type"].decode().split(".")[2] for record in records]
     return [json.loads(record.value) | {"type": type_} for record, type_ in zip(records, types, strict=True)]
+
+
+async def until_told(stack: RunningStack, file: dict[str, Any], last: str) -> list[dict[str, Any]]:
+    """Return what was told of a file, once something is told: that comes after it is stored."""
+    for _ in range(600):
+        told = [each for each in await told_events(stack) if each["attachment_id"] == file["id"]]
+        if last in {each["type"] for each in told}:
+            return told
+        await asyncio.sleep(0.1)
+    raise AssertionError(told)
+
+
+async def until_detached(http: httpx.AsyncClient, case: dict[str, Any], number: int) -> list[dict[str, Any]]:
+    """Return the events by which files left a case, once there are so many."""
+    for _ in range(600):
+        history = (await http.get(f"/api/v1/cases/{case['id']}/history")).json()["items"]
+        gone = [each["data"] for each in history if each["type"] == DETACHED]
+        if len(gone) >= number:
+            return gone
+        await asyncio.sleep(0.1)
+    raise AssertionError(gone)
