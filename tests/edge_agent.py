@@ -17,7 +17,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from shared.authority import Authority, utc_now
-from tests.stack import PROJECT, clean_environment, wait_until
+from tests.stack import PATIENCE_SECONDS, PROJECT, clean_environment, wait_until
 
 EARS = ("callout/v1/acme/+/+", "callout/v1/enroll/acme/+/csr")
 AGENT = PROJECT / "services" / "edge_agent"
@@ -48,9 +48,9 @@ class Agent:
         (folder / "token").write_text(token)
         self.write(f'url = "{url}"\ntoken_file = "token"', device, more or STDIN + HOT)
 
-    def write(self, connection: str, device: str = "press-07", more: str = STDIN + HOT) -> None:
+    def write(self, connection: str, device: str = "press-07", more: str = STDIN + HOT, *, interval_s: int = 1) -> None:
         """Write the configuration."""
-        head = f'[device]\ntenant = "acme"\nid = "{device}"\ninterval_s = 1\n'
+        head = f'[device]\ntenant = "acme"\nid = "{device}"\ninterval_s = {interval_s}\n'
         self.config.write_text(f"{head}[connection]\n{connection}\n{more}")
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -66,7 +66,7 @@ class Agent:
         """Run another command of it to its end."""
         return subprocess.run(
             (PYTHON, "-m", "callout_agent", *arguments, "--config", str(self.config)),
-            input=given, capture_output=True, text=True, env=environment(), timeout=60, check=False,
+            input=given, capture_output=True, text=True, env=environment(), timeout=120, check=False,
         )  # fmt: skip
 
     def feed(self, *lines: str) -> None:
@@ -80,7 +80,7 @@ class Agent:
         """End it in order; return its exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def kill(self) -> None:
         """Kill it."""
@@ -98,7 +98,7 @@ class Agent:
         """What it told so far."""
         return (self.folder / "agent.log").read_text()
 
-    def wait_for_log(self, text: str, *, seconds: float = 20) -> None:
+    def wait_for_log(self, text: str, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Return when it has told this."""
         wait_until(lambda: text in self.log, seconds=seconds)
 
@@ -181,11 +181,11 @@ def mosquitto(folder: Path, port: int | None = None, more: str = "") -> Iterator
     with (folder / "mosquitto.log").open("ab") as log:
         process = subprocess.Popen((program, "-c", str(config)), stdout=log, stderr=log)
     try:
-        wait_until(lambda: _listens(port), seconds=10)
+        wait_until(lambda: _listens(port))
         yield port
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE_SECONDS)
 
 
 def free_port() -> int:
@@ -204,7 +204,7 @@ def resident_kib(pid: int) -> int:
 
 def _listens(port: int) -> bool:
     with socket.socket() as one:
-        one.settimeout(0.2)
+        one.settimeout(2)
         time.sleep(0.02)
         return one.connect_ex(("127.0.0.1", port)) == 0
 

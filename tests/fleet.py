@@ -20,7 +20,7 @@ from typing import Any, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from shared.flow.teller import partitioner
-from tests.stack import wait_until
+from tests.stack import PATIENCE_SECONDS, wait_until
 
 CLONE_NEWNET = 0x40000000
 CONFIGURATION = """\
@@ -70,7 +70,7 @@ class Place:
         with Path(f"/run/netns/{self.name}").open() as place:
             if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "cannot go there")
-        return socket.create_connection((self.here, port), timeout=10)
+        return socket.create_connection((self.here, port), timeout=30)
 
 
 def why_no_places() -> str | None:
@@ -111,7 +111,7 @@ class Broker:
         program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
         assert program is not None
         self.process = subprocess.Popen((program, "-c", str(self._file)), stderr=subprocess.DEVNULL)
-        wait_until(self._listens, seconds=20)
+        wait_until(self._listens)
 
     def kill(self) -> None:
         """Kill it: it sends no wills, and forgets everything."""
@@ -220,7 +220,7 @@ class Device:
         self._writer.write(_packet(0xE0, b""))
         await self._writer.drain()
         # The broker closes: a socket that is closed here while an answer is under way makes it a broken connection.
-        await asyncio.wait(self._tasks[:1], timeout=5)
+        await asyncio.wait(self._tasks[:1], timeout=30)
         self.crash(abruptly=False)
 
     def crash(self, *, abruptly: bool = True) -> None:
@@ -296,7 +296,7 @@ class Watcher:
         """Return status and cause of each change of a device."""
         return [(each["status"], each["cause"]) for each in self.told[key]]
 
-    async def until(self, condition: Callable[[], Any], *, seconds: float = 30) -> None:
+    async def until(self, condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> None:
         """Return once something is so."""
         deadline = time.monotonic() + seconds
         while not condition():

@@ -15,10 +15,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from tests.stack import RunningStack, StackError, wait_until
+from tests.stack import PATIENCE_SECONDS, RunningStack, StackError, wait_until
 
-CONNECT_SECONDS = 10
-ANSWER_SECONDS = 20
 REPEAT_SECONDS = 3.0
 WINDOW = 90
 
@@ -61,6 +59,7 @@ class MqttDevice:
         self._where = urlsplit(url)
         self._session_seconds = session_seconds
         self._connected = threading.Event()
+        self._dropped = threading.Event()
         self.client = Client(CallbackAPIVersion.VERSION2, client_id="whatever", protocol=MQTTProtocolVersion.MQTTv5)
         self.client.username_pw_set(username or f"{tenant}/{device}", token or None)
         if tls is not None:
@@ -70,7 +69,7 @@ class MqttDevice:
         self.client.on_connect = self._on_connect
         self.client.on_message = self._on_message
         self.client.on_publish = self._on_publish
-        self.client.on_disconnect = lambda *_: self._connected.clear()
+        self.client.on_disconnect = self._on_disconnect
         self.client.reconnect_delay_set(min_delay=1, max_delay=1)
 
     def __enter__(self) -> Self:
@@ -81,7 +80,22 @@ class MqttDevice:
         self.close()
 
     def connect(self) -> None:
-        """Connect, and return when that is accepted."""
+        """Connect, and return when that is accepted or refused."""
+        self._begin()
+        wait_until(lambda: self._connected.is_set() or self.refused)
+
+    def try_to_connect(self) -> bool:
+        """Connect once, and tell whether that was accepted; who was not is left alone."""
+        try:
+            self._begin()
+            wait_until(lambda: self._connected.is_set() or self.refused or self._dropped.is_set())
+        except OSError:
+            return False
+        finally:
+            self.client.loop_stop()
+        return self.connected and not self.refused
+
+    def _begin(self) -> None:
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = self._session_seconds
         clean = self._session_seconds == 0
@@ -89,7 +103,6 @@ class MqttDevice:
             self._where.hostname, self._where.port, keepalive=10, clean_start=clean, properties=properties
         )
         self.client.loop_start()
-        wait_until(lambda: self._connected.is_set() or self.refused, seconds=CONNECT_SECONDS)
 
     def close(self) -> None:
         """Leave in order."""
@@ -104,7 +117,7 @@ class MqttDevice:
     def say(self, word: str, body: Any, *, correlation: bytes | None = None, topic: str | None = None) -> int:
         """Publish, and return the broker's reason code; `body` may be bytes."""
         packet = self.put(word, body, correlation=correlation, topic=topic)
-        wait_until(lambda: packet in self.codes, seconds=ANSWER_SECONDS)
+        wait_until(lambda: packet in self.codes)
         return self.codes[packet]
 
     def put(self, word: str, body: Any, *, correlation: bytes | None = None, topic: str | None = None) -> int:
@@ -121,12 +134,12 @@ class MqttDevice:
         """What was receipted so far."""
         return [one for topic, body, _ in list(self.heard) if topic.endswith("/receipt") for one in body["receipts"]]
 
-    def wait_for(self, found: Callable[[], Any], *, seconds: float = ANSWER_SECONDS) -> Any:
+    def wait_for(self, found: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
         """Return what is found, as soon as it is."""
         wait_until(found, seconds=seconds)
         return found()
 
-    def receipt(self, seq: int, *, seconds: float = ANSWER_SECONDS) -> dict[str, Any]:
+    def receipt(self, seq: int, *, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Return the receipt of an entry."""
         return self.wait_for(lambda: next((r for r in self.receipts if r.get("seq") == seq), None), seconds=seconds)
 
@@ -136,6 +149,10 @@ class MqttDevice:
             return
         client.subscribe([(f"{self.root}/{word}", 1) for word in ("receipt", "command", "certificate")])
         self._connected.set()
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._connected.clear()
+        self._dropped.set()
 
     def _on_message(self, _: Client, __: Any, message: MQTTMessage) -> None:
         correlation = getattr(message.properties, "CorrelationData", None)

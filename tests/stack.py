@@ -21,9 +21,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-m", "deploy.cli.main")
 #: The first start on a machine downloads Kafka.
 START_SECONDS = 180
-STOP_SECONDS = 60
+STOP_SECONDS = 120
 #: Kafka looks through all its logs after a kill: a few seconds, on a crowded machine a minute.
-RESTART_SECONDS = 90
+RESTART_SECONDS = 120
+#: How long something may take that nobody promised to be quick; waiting costs nothing when it comes at once.
+PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.05
 
 
@@ -166,7 +168,7 @@ class RunningStack:
 def _takes_connections(address: str) -> bool:
     host, port = address.split(":")
     try:
-        socket.create_connection((host, int(port)), timeout=1).close()
+        socket.create_connection((host, int(port)), timeout=5).close()
     except OSError:
         return False
     return True
@@ -180,7 +182,7 @@ def callout(*arguments: str, environment: Mapping[str, str] | None = None) -> su
         env={**clean_environment(), **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 
@@ -191,7 +193,7 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if key not in foreign}
 
 
-def wait_until(condition: Callable[[], object], *, seconds: float) -> None:
+def wait_until(condition: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -212,4 +214,4 @@ def is_alive(pid: int) -> bool:
 def nothing_left(*pids: int) -> Iterator[None]:
     """Check that these processes are gone soon after the block."""
     yield
-    wait_until(lambda: not any(map(is_alive, pids)), seconds=5)
+    wait_until(lambda: not any(map(is_alive, pids)))

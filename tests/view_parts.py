@@ -12,13 +12,11 @@ from services.gateway.app import build
 from services.gateway.settings import GatewaySettings
 from shared.contracts.catalogue import CASE_EVENTS
 from shared.service import Service
-from tests.stack import RunningStack
+from tests.stack import PATIENCE_SECONDS, RunningStack
 from tests.unit.gateway.events import event, record, state
 
-SECONDS = 30
 
-
-async def eventually(condition: Any, *, seconds: float = SECONDS) -> Any:
+async def eventually(condition: Any, *, seconds: float = PATIENCE_SECONDS) -> Any:
     """Return what a question answers once it answers something."""
     async with asyncio.timeout(seconds):
         while not (found := await condition()):

@@ -68,8 +68,8 @@ class Blows:
             await self._fail()
         else:
             dead = self._stack.kill(name)
-            await asyncio.to_thread(self._stack.wait_for_restart, name, dead, seconds=60)
-            await asyncio.to_thread(self._stack.wait_for_server, name, seconds=60)
+            await asyncio.to_thread(self._stack.wait_for_restart, name, dead)
+            await asyncio.to_thread(self._stack.wait_for_server, name)
 
     def _send(self, service: str, number: signal.Signals) -> int | None:
         there = self._stack.pids[service]

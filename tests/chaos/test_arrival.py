@@ -18,7 +18,6 @@ KEYS, COPIES = 200, 8
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
 async def test_new_keys_in_eight_copies_at_once_make_one_case_each(fresh_stack: Callable[..., RunningStack]) -> None:
     stack = fresh_stack("--only", "intake,workflow", "--workers", "intake=2", "--workers", "workflow=2")
     sent = Sent()

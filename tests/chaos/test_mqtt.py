@@ -53,7 +53,7 @@ def test_every_receipted_signal_is_counted_exactly_once(fresh_stack: Callable[..
         for n in range(DEVICES)
     ]
     for each in reporting:
-        wait_until(lambda device=each.device: try_connect(device), seconds=10)
+        wait_until(lambda device=each.device: try_connect(device))
         each.start()
     time.sleep(1)
     for name, worker in (("edge_adapter", 0), ("mqtt", 0), ("edge_adapter", 1), ("kafka", 0), ("mqtt", 0)):
@@ -68,7 +68,7 @@ def test_every_receipted_signal_is_counted_exactly_once(fresh_stack: Callable[..
     raised = Counter(
         {f"{each.device.root.rsplit('/', 1)[1]}:{f}": n for each in reporting for f, n in each.raised.items()}
     )
-    wait_until(lambda: counted(stack).total() >= raised.total(), seconds=60)
+    wait_until(lambda: counted(stack).total() >= raised.total())
     time.sleep(2)
     assert counted(stack) == raised
     assert sum(each.device.repeated for each in reporting) > 0, "nothing was ever in doubt: the blows missed"

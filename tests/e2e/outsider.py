@@ -13,7 +13,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pymongo import AsyncMongoClient
 
-from tests.stack import RunningStack, StackError
+from tests.stack import PATIENCE_SECONDS, RunningStack, StackError
 
 SIGNALS = "device.signals.v1"
 COMMANDS = "case.commands.v1"
@@ -134,7 +134,7 @@ class Listener:
         return [orjson.loads(record.value) for record in self.heard[topic]]
 
 
-async def until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "") -> Any:
+async def until(condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS, what: str = "") -> Any:
     """Wait until something holds, which may have to be awaited, and return it."""
     deadline = time.monotonic() + seconds
     while True:

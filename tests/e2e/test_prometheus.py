@@ -47,14 +47,14 @@ def test_prometheus_finds_the_services_loads_the_alerts_and_answers_the_boards(
     words = (f"--config.file={config}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/tsdb")
     process = subprocess.Popen((str(PROGRAM), *words, f"--web.listen-address={base[7:]}"), stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: _up(base) == ["1", "1"], seconds=30)
+        wait_until(lambda: _up(base) == ["1", "1"])
         rules = [rule for group in answered(base, "rules")["groups"] for rule in group["rules"]]
         assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
         assert "CalloutBug" in {rule["name"] for rule in rules}
         assert stack.callout("fleet", "--signals", "30").code == 0
-        wait_until(lambda: answered(base, "query", query=SLOWEST)["result"], seconds=30)
+        wait_until(lambda: answered(base, "query", query=SLOWEST)["result"])
         asked = [text for board in BOARDS for text in expressions(json.loads(board.read_text()))]
-        wait_until(lambda: not list(_unanswered(base, asked)), seconds=15)
+        wait_until(lambda: not list(_unanswered(base, asked)))
     finally:
         process.terminate()
         process.wait(20)

@@ -158,7 +158,6 @@ async def assert_all_is_well(stack: RunningStack, rows: Sequence[Row]) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(120)
 async def test_a_recorded_year_makes_the_cases_that_a_naive_reader_expects(
     fresh_stack: Callable[..., RunningStack], recorded_data: Path
 ) -> None:
@@ -169,7 +168,6 @@ async def test_a_recorded_year_makes_the_cases_that_a_naive_reader_expects(
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(180)
 async def test_a_recorded_year_makes_the_same_cases_while_workers_are_killed(
     fresh_stack: Callable[..., RunningStack], recorded_data: Path
 ) -> None:

@@ -39,7 +39,7 @@ from tests.e2e.outsider import (
 )
 from tests.stack import PROJECT, RunningStack, StackError, clean_environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.e2e]
 
 TENANT = "acme"
 TECHNICIAN = {"id": "tess", "role": "technician", "tenant_id": TENANT}
@@ -269,7 +269,7 @@ async def test_a_worker_told_to_stop_under_load_loses_nothing(stack: RunningStac
         count = sum(case["signal"]["count"] for case in cases if case.get("device_id", "").startswith("line-"))
         return count >= sent.raised.total()
 
-    await until(counted, seconds=40, what="every signal counted")
+    await until(counted, what="every signal counted")
     report = Report()
 
     async def told() -> bool:  # what is stored is told a moment later
@@ -279,7 +279,7 @@ async def test_a_worker_told_to_stop_under_load_loses_nothing(stack: RunningStac
         return report.clean
 
     with contextlib.suppress(StackError):
-        await until(told, seconds=15)
+        await until(told)
     assert report.clean, report
     opened = Counter(name for number in range(30) for name, _ in plant.decided(f"line-{number}"))["opened"]
     assert opened == len(sent.raised)

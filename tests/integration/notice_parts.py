@@ -147,12 +147,12 @@ class Teller:
 
 
 async def results(bootstrap_servers: str, tenant_id: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return what was told of a tenant's deliveries: type, id and body."""
+    """Return what was told of a tenant's deliveries: type, id and body; what was told twice once, as its id says."""
     consumer = AIOKafkaConsumer(
         NOTIFICATION_RESULTS.name, bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest"
     )
     await consumer.start()
-    found = []
+    found: dict[str, tuple[str, str, dict[str, Any]]] = {}
     try:
         while not consumer.assignment():
             await asyncio.sleep(0.02)
@@ -164,7 +164,7 @@ async def results(bootstrap_servers: str, tenant_id: str) -> list[tuple[str, str
                     body = json.loads(record.value)
                     if body["tenant_id"] == tenant_id:
                         name = headers["ce_type"].removeprefix("callout.notification.").removesuffix(".v1")
-                        found.append((name, headers["ce_id"], body))
+                        found[headers["ce_id"]] = (name, headers["ce_id"], body)
     finally:
         await consumer.stop()
-    return found
+    return list(found.values())

@@ -48,10 +48,10 @@ def test_a_device_raises_and_clears_a_case_and_is_told_so(stack: RunningStack) -
     with device(stack, "press-07") as press:
         press.say("signal", {"fault": "E417", "severity": "major", "seq": 1})
         assert press.receipt(1)["outcome"] == "stored"
-        wait_until(lambda: cases_of(stack, "press-07"), seconds=20)
+        wait_until(lambda: cases_of(stack, "press-07"))
         press.say("clear", {"fault": "E417", "seq": 2})
         assert press.receipt(2)["outcome"] == "stored"
-        wait_until(lambda: cases_of(stack, "press-07")[0]["state"] == "RESOLVED", seconds=20)
+        wait_until(lambda: cases_of(stack, "press-07")[0]["state"] == "RESOLVED")
     [case] = cases_of(stack, "press-07")
     assert (case["tenant_id"], case["severity"]) == ("acme", "major")
 
@@ -80,16 +80,6 @@ def over_tls(stack: RunningStack, name: str, shown: ssl.SSLContext, **options: A
     return MqttDevice(stack.values["CALLOUT_MQTTS_URL"], "acme", name, tls=shown, **options)
 
 
-def is_let_in(device: MqttDevice) -> bool:
-    try:
-        device.connect()
-    except (OSError, AssertionError):
-        return False
-    finally:
-        device.client.loop_stop()
-    return device.connected and not device.refused
-
-
 def test_a_body_that_speaks_for_somebody_else_is_refused_and_dead(stack: RunningStack) -> None:
     with device(stack, "liar") as liar:
         liar.say("signal", {"tenant_id": "other", "fault": "E1", "seq": 1})
@@ -97,7 +87,7 @@ def test_a_body_that_speaks_for_somebody_else_is_refused_and_dead(stack: Running
         assert (liar.receipt(1)["code"], liar.receipt(2)["code"]) == ("tenant_mismatch", "key_mismatch")
         assert liar.say("signal", {"fault": "E1"}, topic="callout/v1/acme/press-07/signal") == NOT_AUTHORISED
         assert liar.say("signal", {"fault": "E1"}, topic="callout/v1/acme/liar/receipt") == NOT_AUTHORISED
-    wait_until(lambda: len(records_of(stack, "device.signals.v1.dead", "acme/liar")) == 2, seconds=20)
+    wait_until(lambda: len(records_of(stack, "device.signals.v1.dead", "acme/liar")) == 2)
     assert not cases_of(stack, "liar")
 
 
@@ -113,9 +103,9 @@ def test_what_cannot_be_read_is_told_and_costs_the_neighbours_nothing(stack: Run
         assert quiet.receipt(1)["outcome"] == "stored"
         assert [mark for _, _, mark in quiet.heard] == [b"mine"]
         assert [noisy.receipt(seq).get("code") for seq in (3, 4, 5)] == ["invalid_data", "too_large", None]
-        codes = {one["code"] for one in noisy.receipts if "seq" not in one}
-        assert codes == {"not_json", "not_utf8", "invalid_data"}
-    wait_until(lambda: cases_of(stack, "quiet") and cases_of(stack, "noisy"), seconds=20)
+        unreadable = {"not_json", "not_utf8", "invalid_data"}  # several sessions answer: in any order
+        noisy.wait_for(lambda: {one["code"] for one in noisy.receipts if "seq" not in one} == unreadable)
+    wait_until(lambda: cases_of(stack, "quiet") and cases_of(stack, "noisy"))
 
 
 def test_a_flood_is_refused_and_told_and_nothing_of_it_is_silent(stack: RunningStack) -> None:
@@ -124,16 +114,20 @@ def test_a_flood_is_refused_and_told_and_nothing_of_it_is_silent(stack: RunningS
             flood.put("signal", {"fault": "E9", "seq": seq})
         calm.say("signal", {"fault": "E1", "seq": 1})
         assert calm.receipt(1)["outcome"] == "stored"
-        flood.wait_for(lambda: len(flood.receipts) == 400)
+        flood.wait_for(lambda: len({one["seq"] for one in flood.receipts}) == 400)
         refused = [one for one in flood.receipts if one["outcome"] == "refused"]
         assert {one["code"] for one in refused} == {"rate_limited"}
         assert all(one["retry_after_s"] > 0 for one in refused)
-        assert 50 < len(refused) < 400
+        assert 0 < len(refused) < 400
         again = refused[-1]["seq"]
-        wait_until(lambda: flood.say("signal", {"fault": "E9", "seq": again}) is not None, seconds=5)
-    sums = records_of(stack, "intake.decisions.v1", '"rate_limited"')
-    assert sum(one["data"]["count"] for one in sums) >= len(refused)
-    assert {one["key"] for one in sums} == {"acme/flood:E9"}
+        wait_until(lambda: flood.say("signal", {"fault": "E9", "seq": again}) == 0)
+
+    def sums() -> list[dict[str, Any]]:
+        told = records_of(stack, "intake.decisions.v1", '"rate_limited"')
+        return [one for one in told if one["data"]["device_id"] == "flood"]
+
+    wait_until(lambda: sum(one["data"]["count"] for one in sums()) >= len(refused))
+    assert {one["key"] for one in sums()} == {"acme/flood:E9"}
 
 
 def test_a_certificate_lets_a_device_in_until_it_is_revoked_and_one_for_relays_comes_with_it(
@@ -151,9 +145,9 @@ def test_a_certificate_lets_a_device_in_until_it_is_revoked_and_one_for_relays_c
         assert lathe.receipt(1)["outcome"] == "stored"
         [certificate] = told(stack, "show", "acme", "lathe-1")["certificates"]
         told(stack, "revoke", "acme", "lathe-1", "--serial", certificate["serial"])
-        wait_until(lambda: not lathe.connected, seconds=20)
+        wait_until(lambda: not lathe.connected)
         lathe.client.loop_stop()
-    assert not is_let_in(over_tls(stack, "lathe-1", shown))
+    assert not over_tls(stack, "lathe-1", shown).try_to_connect()
 
 
 def test_a_device_renews_its_certificate_by_itself(stack: RunningStack, tmp_path: Path) -> None:
@@ -171,7 +165,7 @@ def test_a_device_renews_its_certificate_by_itself(stack: RunningStack, tmp_path
 def test_a_code_is_good_once_and_for_its_device_alone(stack: RunningStack) -> None:
     code = told(stack, "enroll", "acme", "lathe-3", "--code")["code"]
     url, user = stack.values["CALLOUT_MQTT_URL"], "enroll/acme/lathe-3"
-    wait_until(lambda: is_let_in(MqttDevice(url, "enroll/acme", "lathe-3", code, username=user)), seconds=10)
+    wait_until(lambda: MqttDevice(url, "enroll/acme", "lathe-3", code, username=user).try_to_connect())
     with MqttDevice(url, "enroll/acme", "lathe-3", code, username=user) as lathe:
         assert lathe.say("signal", {"fault": "E1"}, topic="callout/v1/acme/lathe-3/signal") == NOT_AUTHORISED
         (_, mine), (_, other) = make_request("acme/lathe-3"), make_request("acme/lathe-3")
@@ -187,10 +181,10 @@ def test_a_decommissioned_device_is_cut_and_stays_out(stack: RunningStack, tmp_p
     with over_tls(stack, "lathe-4", shown) as lathe:
         assert lathe.say("birth", {"epoch": 1}) in (0, 16)
         assert told(stack, "decommission", "acme", "lathe-4", "--reason", "scrapped")["state"] == "decommissioned"
-        wait_until(lambda: not lathe.connected, seconds=20)
+        wait_until(lambda: not lathe.connected)
         lathe.client.loop_stop()
-    assert not is_let_in(over_tls(stack, "lathe-4", shown))
-    assert not is_let_in(MqttDevice(stack.values["CALLOUT_MQTT_URL"], "acme", "lathe-4", token))
+    assert not over_tls(stack, "lathe-4", shown).try_to_connect()
+    assert not MqttDevice(stack.values["CALLOUT_MQTT_URL"], "acme", "lathe-4", token).try_to_connect()
 
 
 def test_who_speaks_is_known_and_people_say_more_of_it(stack: RunningStack, tmp_path: Path) -> None:
@@ -210,13 +204,14 @@ def test_who_speaks_is_known_and_people_say_more_of_it(stack: RunningStack, tmp_
 def test_a_second_connection_of_one_identity_takes_over_and_nobody_else_can(stack: RunningStack) -> None:
     url, token = stack.values["CALLOUT_MQTT_URL"], token_of(stack, "acme", "twin")
     first, second = (MqttDevice(url, "acme", "twin", token) for _ in range(2))
-    wait_until(lambda: is_let_in(MqttDevice(url, "acme", "twin", token)), seconds=10)
+    wait_until(lambda: MqttDevice(url, "acme", "twin", token).try_to_connect())
+    first.client.reconnect_delay_set(min_delay=120, max_delay=120)  # it would come back, and take over in its turn
     first.connect()
     with device(stack, "stranger") as stranger:  # every client here sends the same client id
         assert first.say("signal", {"fault": "E1"}) == 0
         assert stranger.say("signal", {"fault": "E1"}) == 0
         second.connect()
-        wait_until(lambda: not first.connected, seconds=10)
+        wait_until(lambda: not first.connected)
         first.client.loop_stop()
         second.say("signal", {"fault": "E1", "seq": 1})
         assert second.receipt(1)["outcome"] == "stored"
@@ -247,7 +242,7 @@ def enrolled(stack: RunningStack, agent: Agent, name: str) -> tuple[str, str]:
     papers = '"\nca = "ca.pem"\ncertificate = "device.pem"\nkey = "device.key"\n'
     there, away = (f'url = "{url}{papers}[enrolment]\nurl = "{plain}"\n' for url in (secure, "mqtts://127.0.0.1:9"))
     agent.write(there, name)
-    wait_until(lambda: agent.command("enroll", given=f"{code}\n").returncode == 0, seconds=20)
+    wait_until(lambda: agent.command("enroll", given=f"{code}\n").returncode == 0)
     return there, away
 
 
@@ -256,26 +251,28 @@ def test_an_agent_enrolled_by_a_code_is_counted_once_through_kills_and_a_rate_li
 ) -> None:
     agents.append(agent := Agent(tmp_path, "mqtt://127.0.0.1:9"))
     there, away = enrolled(stack, agent, "press-30")
-    agent.write(away, "press-30")
+    agent.write(away, "press-30", interval_s=30)
     agent.start()
     agent.wait_for_log("not_reached")
     raised = [f'{{"raise": "E{number % 5}", "at": {1_760_000_000 + number}}}' for number in range(150)]
     agent.feed(*raised, '{"temp_1": 95, "at": 1760000400}')
-    wait_until(lambda: journal_of(agent).count('{"s":') == 151, seconds=20)
+    wait_until(lambda: journal_of(agent).count('{"s":') == 151)
     agent.kill()
-    agent.write(there, "press-30")
+    agent.write(there, "press-30", interval_s=30)  # however late it beats, it is not called silent
     agent.start()
-    wait_until(lambda: '"a":[' in journal_of(agent), seconds=20)
+    wait_until(lambda: '"a":[' in journal_of(agent))
     agent.kill()
+    wait_until(lambda: [one["data"]["cause"] for one in presence(stack, "press-30")] == ["birth", "will"])
     process = agent.start("--until-sent")
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(timeout=40) == 0
+    assert process.wait(timeout=120) == 0
     expected = {f"press-30:E{number}": 30 for number in range(5)} | {"press-30:hot:temp_1": 1}
-    wait_until(lambda: counted(stack, "press-30") == expected, seconds=20)
+    wait_until(lambda: counted(stack, "press-30") == expected)
     signals = [one["data"] for one in records_of(stack, "device.signals.v1", '"press-30"')]
     assert len({one["seq"] for one in signals}) == 151
     assert min(one["late_by_s"] for one in signals) > 86_400, "told late, and by how much"
+    wait_until(lambda: presence(stack, "press-30")[-1]["data"]["cause"] == "clean")
     story = [(one["data"]["status"], one["data"]["cause"], one["data"]["epoch"]) for one in presence(stack, "press-30")]
     assert [told[:2] for told in story[:2]] == [("online", "birth"), ("offline", "will")]
     assert (story[-1][:2], story[-1][2] > story[0][2]) == (("offline", "clean"), True)
@@ -316,10 +313,10 @@ def test_a_recorded_machine_raises_cases_in_at_least_three_of_four_labelled_wind
     more = f'[[feed]]\nkind = "csv"\npath = "{feed}"\n{ZONE_AND_TREND}'
     token = token_of(stack, "acme", "press-31")
     agents.append(agent := Agent(tmp_path, url, device="press-31", token=token, more=more))
-    wait_until(lambda: is_let_in(MqttDevice(url, "acme", "press-31", token)), seconds=10)
-    assert agent.start("--until-sent").wait(timeout=60) == 0
+    wait_until(lambda: MqttDevice(url, "acme", "press-31", token).try_to_connect())
+    assert agent.start("--until-sent").wait(timeout=200) == 0
     signals = [one for one in records_of(stack, "device.signals.v1", '"press-31"') if "raised" in one["type"]]
-    wait_until(lambda: sum(counted(stack, "press-31").values()) == len(signals), seconds=20)
+    wait_until(lambda: sum(counted(stack, "press-31").values()) == len(signals))
     assert counted(stack, "press-31").keys() == {"press-31:out-of-zone:value", "press-31:warming:value"}
     [windows] = json.loads((folder / "labels.json").read_text()).values()
     raised = [one["data"]["occurred_at"][:19].replace("T", " ") for one in signals]
@@ -331,15 +328,15 @@ def test_a_sparkplug_node_comes_in_as_it_is_and_speaks_for_itself_alone(stack: R
     born = encode([{"name": "bdSeq", "value": 1}, {"name": "Alarms/E417", "value": True}], timestamp=1, seq=0)
     url, token = stack.values["CALLOUT_MQTT_URL"], token_of(stack, "acme", "node-1")
     with MqttDevice(url, "acme", "node-1", token, will=(f"{root}/NDEATH/node-1", death)) as node:
-        wait_until(lambda: node.say("", born, topic=f"{root}/NBIRTH/node-1") != NOT_AUTHORISED, seconds=10)
+        wait_until(lambda: node.say("", born, topic=f"{root}/NBIRTH/node-1") != NOT_AUTHORISED)
         for foreign in (f"{root}/NBIRTH/node-2", f"{root}/DDATA/node-2/node-1", "spBv1.0/other/NBIRTH/node-1"):
             assert node.say("", born, topic=foreign) == NOT_AUTHORISED
-        wait_until(lambda: cases_of(stack, "node-1"), seconds=20)
+        wait_until(lambda: cases_of(stack, "node-1"))
         sock = node.client.socket()
         assert sock is not None
         node.client.reconnect_delay_set(min_delay=30, max_delay=30)
         sock.shutdown(2)
-    wait_until(lambda: len(presence(stack, "node-1")) == 2, seconds=20)
+    wait_until(lambda: len(presence(stack, "node-1")) == 2)
     story = [(one["data"]["status"], one["data"]["cause"]) for one in presence(stack, "node-1")]
     assert story == [("online", "birth"), ("offline", "will")]
     assert [case["signal"]["dedup_key"] for case in cases_of(stack, "node-1")] == ["node-1:E417"]

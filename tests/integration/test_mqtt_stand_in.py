@@ -81,13 +81,13 @@ def test_what_the_adapter_had_not_taken_when_it_died_comes_again_and_the_stand_i
         dead = stack.kill("edge_adapter")
         press.say("signal", {"fault": "E1", "seq": 2})
         stack.wait_for_restart("edge_adapter", dead)
-        assert press.receipt(2, seconds=40)["outcome"] == "stored"
+        assert press.receipt(2)["outcome"] == "stored"
         dead = stack.kill("mqtt")
         stack.wait_for_restart("mqtt", dead)
-        wait_until(lambda: press.connected, seconds=20)
+        wait_until(lambda: press.connected)
 
         def told_again() -> bool:  # the adapter may come back after the device
             press.put("signal", {"fault": "E1", "seq": 3})
             return bool(press.receipts[-1]["seq"] == 3)
 
-        wait_until(told_again, seconds=30)
+        wait_until(told_again)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from deploy.embedded.data_folder import free_port
 from shared.storage import connect
 from tests.contract.golden_devices import PRESENCE
 from tests.contract.golden_sessions import session_event
@@ -25,6 +25,8 @@ from tests.unit.notification.mail_server import MailServer, mail_server
 from tests.view_parts import eventually
 
 pytestmark = pytest.mark.integration
+#: How long a receiver that does not answer is waited for: longer than a crowded machine takes for all the others.
+STALLING_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,7 @@ async def mail(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
 def stack(tmp_path_factory: pytest.TempPathFactory, mail: tuple[MailServer, Path]) -> Any:
     """Two processes of notification and a gateway."""
     server, trust = mail
+    ANSWERS["port"] = free_port()
     quick = {
         "NOTIFICATION_MAIL_HOST": "localhost",
         "NOTIFICATION_MAIL_PORT": str(server.port),
@@ -46,10 +49,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, mail: tuple[MailServer, Path
         "NOTIFICATION_CA_FILE": str(trust),
         "NOTIFICATION_PUBLIC_URL": "https://desk.example",
         "NOTIFICATION_REPLY_ADDRESS": "reply@desk.example",
-        "NOTIFICATION_INBOUND_PORT": str(free_port()),
+        "NOTIFICATION_INBOUND_PORT": str(ANSWERS["port"]),
         "NOTIFICATION_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "NOTIFICATION_WEBHOOK_TIMEOUT_SECONDS": "2",
-        "NOTIFICATION_LEASE_SECONDS": "23",
+        "NOTIFICATION_WEBHOOK_TIMEOUT_SECONDS": str(STALLING_SECONDS),
+        "NOTIFICATION_LEASE_SECONDS": str(STALLING_SECONDS + 10),
         "NOTIFICATION_POLL_SECONDS": "0.2",
     }
     services = ("--only", "workflow,notification,gateway,attachment", "--workers", "notification=2")
@@ -108,7 +111,7 @@ async def test_a_receiver_that_fails_is_tried_again_and_one_that_is_gone_is_not(
     await teller.config(mine, "subscription", "failing", hook(failing))
     await teller.config(mine, "subscription", "leaving", hook(leaving))
     await teller.happens(mine, "created")
-    await eventually(lambda: ready(sum(once.counts.values()) == 2 and len(gone.counts) == 1))
+    await eventually(lambda: ready(sum(once.counts.values()) >= 2 and len(gone.counts) == 1))
     await teller.happens(mine, "started")
     await eventually(lambda: ready(len(once.counts) == 2))
 
@@ -158,11 +161,12 @@ async def test_dead_and_stalling_receivers_delay_nobody_else(
     await teller.config(mine, "subscription", "stalling", hook(stalling))
     await teller.config(mine, "subscription", "closed", hook("http://127.0.0.1:1/"))
     await teller.config(mine, "subscription", "inside", hook("http://10.255.255.1/"))
-    began = asyncio.get_running_loop().time()
     await teller.all_happen([(mine, "created", {}) for _ in range(100)])
-    await eventually(lambda: ready(len(endpoint.bodies) == 100), seconds=10)
-    assert asyncio.get_running_loop().time() - began < 5
+    await eventually(lambda: ready(stalled.bodies))
+    await eventually(lambda: ready(len(endpoint.bodies) == 100), seconds=STALLING_SECONDS - 5)
     assert set(endpoint.counts.values()) == {1}
+    found = await results(stack.bootstrap_servers, mine)
+    assert not [each for each in found if each[2]["recipient"] == "hook:stalling"], "it was waited for all the while"
 
 
 async def test_a_request_is_heard_and_one_for_nobody_makes_nothing(stack: RunningStack, teller: Teller) -> None:
@@ -185,7 +189,7 @@ async def test_what_somebody_is_told_in_the_application_comes_once_to_them_alone
     mine = tenant()
     path = "/api/v1/events?type=notice"
     async with Client(stack, tenant=mine, user="ann") as ann, Client(stack, tenant=mine, user="bob") as bob:
-        async with asyncio.timeout(20), ann.stream("GET", path) as followed, bob.stream("GET", path) as other:
+        async with asyncio.timeout(60), ann.stream("GET", path) as followed, bob.stream("GET", path) as other:
             hers, his = pieces(followed), pieces(other)
             began, _ = await anext(hers), await anext(his)
             for recipient in ("ann", "ann", "bob"):
@@ -195,7 +199,7 @@ async def test_what_somebody_is_told_in_the_application_comes_once_to_them_alone
         titles = [each["data"]["data"]["notice"]["title"] for each in (first, second, only)]
         assert titles == ["For ann", "For ann", "For bob"]
         async with (
-            asyncio.timeout(20),
+            asyncio.timeout(60),
             ann.stream("GET", path, headers={"Last-Event-ID": first["id"]}) as again,
             ann.stream("GET", path, headers={"Last-Event-ID": began["id"]}) as whole,
         ):
@@ -203,8 +207,10 @@ async def test_what_somebody_is_told_in_the_application_comes_once_to_them_alone
             assert (await anext(missed))["event"] == "position"
             assert (await anext(missed))["data"] == second["data"]
             assert [(await anext(all_of_it))["data"] for _ in range(3)][1:] == [first["data"], second["data"]]
+        # A stream does not wait for the list, which another part of the gateway writes down.
+        await eventually(lambda: unread(ann, 2))
+        await eventually(lambda: unread(bob, 1))
         shown = (await ann.get("/api/v1/notices", params={"limit": 1})).json()
-        assert shown["unread"] == 2
         rest = (await ann.get("/api/v1/notices", params={"limit": 1, "cursor": shown["next_cursor"]})).json()
         assert "next_cursor" not in rest
         ids = {each["id"] for each in (*shown["items"], *rest["items"])}
@@ -255,6 +261,11 @@ async def deliveries(http: httpx.AsyncClient, number: int, query: dict[str, str]
     return found if len(found) == number else None
 
 
+async def unread(http: httpx.AsyncClient, number: int) -> bool:
+    """Tell whether somebody has so many notices that they have not read."""
+    return (await http.get("/api/v1/notices")).json()["unread"] == number
+
+
 async def pieces(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
     """Yield the events of a stream."""
     found: dict[str, Any] = {}
@@ -270,27 +281,26 @@ async def pieces(answer: httpx.Response) -> AsyncIterator[dict[str, Any]]:
 async def test_who_reacts_ends_the_chain_and_a_chain_without_reaction_goes_on(
     stack: RunningStack, teller: Teller
 ) -> None:
-    mine, ann = tenant(), {"id": "ann", "role": "agent"}
-    steps = [{"after_minutes": 0, "users": ["bob"]}, {"after_minutes": 0.1, "users": ["cyd"]}]
-    await teller.config(mine, "notification", "default", {"on_call": steps})
-    cases = [str(uuid4()) for _ in range(2)]
-    for case_id in cases:
-        await teller.happens(mine, "created", case_id=case_id, severity="critical")
+    # In the one tenant there is time enough to react, in the other hardly any passes before the next is called.
+    patient, hasty = tenant(), tenant()
+    for mine, minutes in ((patient, 60), (hasty, 0.02)):
+        steps = [{"after_minutes": 0, "users": ["bob"]}, {"after_minutes": minutes, "users": ["cyd"]}]
+        await teller.config(mine, "notification", "default", {"on_call": steps})
+    case_id = str(uuid4())
+    await teller.happens(patient, "created", case_id=case_id, severity="critical")
+    await teller.happens(hasty, "created", severity="critical")
 
-    async def called(count: int) -> Any:
-        told = [(n, b) for n, _, b in await results(stack.bootstrap_servers, mine) if b["event"] == "on_call"]
-        found = {(name, body["delivery_id"]): (name, body) for name, body in told}  # they may be told twice
-        return found.values() if len(found) == count else None
+    async def called(mine: str, count: int) -> Any:
+        found = await results(stack.bootstrap_servers, mine)
+        told = [(name, body["recipient"]) for name, _, body in found if body["event"] == "on_call"]
+        return told if len(told) == count else None
 
-    await eventually(lambda: called(2))  # whoever reacts before the first is called spares them too
-    actor = ann | {"tenant_id": mine}
-    await teller.happens(mine, "started", case_id=cases[0], actor=actor, severity="critical")
-    told = await eventually(lambda: called(4))
-    found = {(name, body["recipient"], cases.index(body["case_id"])) for name, body in told}
-    assert found == {
-        *(("sent", "user:bob", 0), ("cancelled", "user:cyd", 0)),
-        *(("sent", "user:bob", 1), ("sent", "user:cyd", 1)),
-    }
+    await eventually(lambda: called(patient, 1))  # whoever reacts before the first is called spares them too
+    actor = {"id": "ann", "role": "agent", "tenant_id": patient}
+    await teller.happens(patient, "started", case_id=case_id, actor=actor, severity="critical")
+    ended, gone_on = await eventually(lambda: called(patient, 2)), await eventually(lambda: called(hasty, 2))
+    assert set(ended) == {("sent", "user:bob"), ("cancelled", "user:cyd")}
+    assert set(gone_on) == {("sent", "user:bob"), ("sent", "user:cyd")}
 
 
 async def test_what_is_done_is_forgotten_but_for_that_it_was(
@@ -309,7 +319,7 @@ async def test_what_is_done_is_forgotten_but_for_that_it_was(
         found = await eventually(settled)
         assert "payload" not in found
         assert "notice" not in found
-        assert (datetime.now(UTC) - found["done_at"]).total_seconds() < 30
+        assert (datetime.now(UTC) - found["done_at"]).total_seconds() < 300
     finally:
         await database.close()
 
@@ -335,14 +345,14 @@ async def test_changes_of_a_case_come_in_one_mail_and_one_click_ends_them(
     mine, server = tenant(), mail[0]
     address = f"bob@{mine}.example"
     await teller.config(mine, "user", "bob", {"roles": ["agent"], "email": address})
-    await teller.config(mine, "notification", "default", {"fold_seconds": 1})
+    await teller.config(mine, "notification", "default", {"fold_seconds": 3})
 
     async def mails() -> Any:
         return [each for each in server.mails if each["to"] == address]
 
     case_id = str(uuid4())
-    for name in ("started", "resolved"):
-        await teller.happens(mine, name, case_id=case_id, assignees=["bob"])
+    changed = {"case_id": case_id, "assignees": ["bob"]}
+    await teller.all_happen([(mine, name, dict(changed)) for name in ("started", "resolved")])
     (both,) = await eventually(mails)
     text = both.get_body(("plain",)).get_content()
     assert "Work has begun" in text
@@ -351,8 +361,7 @@ async def test_changes_of_a_case_come_in_one_mail_and_one_click_ends_them(
         link = both["list-unsubscribe"].strip("<>").removeprefix("https://desk.example")
         clicked = await http.post(link, content="List-Unsubscribe=One-Click", headers={"authorization": ""})
     assert clicked.status_code == 200, clicked.text
-    await teller.happens(mine, "closed", case_id=case_id, assignees=["bob"])
-    await teller.happens(mine, "escalated", case_id=case_id, assignees=["bob"])
+    await teller.all_happen([(mine, name, dict(changed)) for name in ("closed", "escalated")])
 
     async def more() -> Any:
         found = await mails()
@@ -432,14 +441,6 @@ async def answer(
 
 
 ANSWERS: dict[str, int] = {}
-
-
-def free_port() -> int:
-    """Return a port that is free now; answers go there."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        ANSWERS["port"] = found.getsockname()[1]
-    return ANSWERS["port"]
 
 
 async def ready(value: bool) -> bool:

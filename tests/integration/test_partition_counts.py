@@ -28,6 +28,6 @@ async def test_a_count_raised_by_hand_ends_the_service_soon_with_one_alarm(
                     said.setdefault(body["kind"], []).append(body.get("reason", ""))
             return said
 
-        await until(lambda: "stopped" in told() and not is_alive(pid), seconds=30, what="the service ended")
+        await until(lambda: "stopped" in told() and not is_alive(pid), what="the service ended")
         (reason,) = told()["partition_count"]
     assert reason.startswith(f"{COMMANDS}: 12 partitions were known, 13 are there")

@@ -73,7 +73,7 @@ class Site:
         pids = [pid for pids in self._services.pids.values() for pid in pids]
         self._services.kill_supervisor()
         self._services = None
-        wait_until(lambda: not any(map(is_alive, pids)), seconds=10)
+        wait_until(lambda: not any(map(is_alive, pids)))
 
     def lose(self, *databases: str) -> None:
         """Lose databases."""
@@ -193,7 +193,7 @@ def test_a_database_lost_under_load_is_restored_and_nothing_is_lost_or_doubled(s
         time.sleep(3)
         site.kill()
     assert taken["documents"]["callout_workflow.cases"] > 20
-    wait_until(lambda: "is not empty" in site.refused("restore", folder, code=4), seconds=20)
+    wait_until(lambda: "is not empty" in site.refused("restore", folder, code=4))
 
     site.lose(*DATABASES)
     site.kill_in_the_middle("restore", folder, until=lambda: site.stored("callout_workflow", "cases"))

@@ -458,7 +458,7 @@ def second_relay(stack: RunningStack, folder: Path) -> SecondRelay:
             (sys.executable, "-m", "services.remote_session.relay"),
             cwd=PROJECT, env={**clean_environment(), **environment}, stdout=log, stderr=log,
         )  # fmt: skip
-    wait_until(lambda: answers(health), seconds=30)
+    wait_until(lambda: answers(health))
     return SecondRelay(process, f"127.0.0.1:{port}", f"127.0.0.1:{edge}")
 
 

@@ -18,7 +18,7 @@ from tests.builders import CASE_ID, command, encoded, headers, signal
 from tests.e2e.outsider import COMMANDS, HEALTH, SIGNALS, Headers, Listener, Sender, stored_cases, until
 from tests.stack import RunningStack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.integration]
 
 NAME, BROKEN = "not-utf8", b"\xff\xfenot-ut"
 CRC, COVERED = slice(17, 21), slice(21, None)
