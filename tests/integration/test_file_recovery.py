@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pymongo import MongoClient
 
 from tests.chaos.reader import read_topic
 from tests.integration.test_attachments import FAST, FILES, attach, files_of, stored, until_state
+from tests.integration.test_erasure import do, expire
 from tests.integration.test_gateway import Client, new_case
 from tests.integration.test_recovery import DATABASES, Site
 from tests.stack import wait_until
@@ -103,4 +105,26 @@ async def test_files_outlast_a_lost_database_and_those_of_an_erased_person_go(
     left = [str(document) for name in ("attachments", "uploads", "links") for document in kept[name].find()]
     assert not [document for document in left if "'ann'" in document or NAME in document]
     assert kept["contents"].count_documents({}) == 1
+    site.stop()
+
+
+async def test_files_of_cases_that_were_kept_long_enough_go_with_them(site: Site, kept: Any) -> None:
+    site.start()
+    async with Client(site.services) as ann:
+        old, going_on = await new_case(ann), await new_case(ann)
+        gone, staying = await put(ann, old, os.urandom(700_000), "a.bin"), await put(ann, going_on, b"stays", "b.bin")
+    do(site, "cancel", old["id"], "--set", "reason=a test", actor="bob")
+    do(site, "archive", old["id"], "--role", "dispatcher", actor="bob")
+    site.callout("verify", "--settle", "60")
+    site.stop()
+    expire(site, datetime.now(UTC) + timedelta(days=31))
+
+    site.start()
+    wait_until(lambda: kept["contents"].count_documents({"refs": gone["id"]}) == 0, seconds=60)
+    wait_until(lambda: kept["blobs.chunks"].count_documents({"files_id": gone["id"]}) == 0, seconds=60)
+    async with Client(site.services) as ann:
+        assert [await bytes_of(ann, file) for file in (gone, staying)] == [404, b"stays"]
+    told = await read_topic(site.servers.bootstrap_servers, "attachment.events.v1")
+    (end,) = [record for record in told if record.key == gone["id"].encode() and b'"retention"' in record.value]
+    assert dict(end.headers)["ce_type"] == b"callout.attachment.removed.v1"
     site.stop()
