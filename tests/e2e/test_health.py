@@ -46,9 +46,13 @@ def test_a_service_shows_its_health_where_it_says_and_says_when_it_cannot_work(
 
     run_alone = [sys.executable, "-m", "services.intake"]
     with subprocess.Popen(run_alone, cwd=PROJECT, env={**os.environ, **stack.values}) as alone:
-        wait_until(lambda: port_of(stack, alone.pid))
-        assert ask(f"http://127.0.0.1:{port_of(stack, alone.pid)}/readyz") == (200, "ready\n")
-        alone.terminate()
+        try:
+            wait_until(lambda: port_of(stack, alone.pid))
+            # It has started before it owns its partitions.
+            wait_until(lambda: ask(f"http://127.0.0.1:{port_of(stack, alone.pid)}/readyz") == (200, "ready\n"))
+        finally:
+            alone.terminate()
+    assert alone.returncode == 0
 
 
 def port_of(stack: RunningStack, pid: int) -> int | None:
