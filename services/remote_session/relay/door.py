@@ -9,7 +9,7 @@ import asyncssh
 import structlog
 
 from services.remote_session.relay.authority import Authority
-from services.remote_session.relay.edges import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Edges
+from services.remote_session.relay.edges import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Edges, spare_ignores
 from services.remote_session.relay.ledger import SessionLedger
 from shared.contracts.session_words import RelayNews, SessionKind
 from shared.contracts.sessions import RemoteSession
@@ -101,6 +101,7 @@ class Visitor(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note the connection."""
         self._connection = conn
+        spare_ignores(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget the connection."""

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable
 
 import asyncssh
+from asyncssh.constants import MSG_IGNORE
 from asyncssh.forward import SSHForwarder
 from asyncssh.process import SSHServerProcess
 from asyncssh.stream import SSHServerStreamSession
@@ -26,6 +27,20 @@ KEEPALIVE_SECONDS = 5
 KEEPALIVES_MAX = 2
 
 
+def spare_ignores(connection: Any) -> None:
+    """Have a connection send no empty message before each of its own.
+
+    These keep ciphers that chain from being guessed at; the ones taken here do not chain, and it would double the work.
+    """
+    send = connection.send_packet
+
+    def send_packet(kind: int, *args: bytes, handler: Any = None) -> None:
+        if kind != MSG_IGNORE:
+            send(kind, *args, handler=handler)
+
+    connection.send_packet = send_packet
+
+
 class Outer(asyncssh.SSHServer):
     """The relay, as it comes in over the connection that we made."""
 
@@ -36,6 +51,7 @@ class Outer(asyncssh.SSHServer):
     def connection_made(self, conn: Any) -> None:
         """Note the connection."""
         self._connection = conn
+        spare_ignores(conn)
 
     def begin_auth(self, username: str) -> bool:
         """Take nobody but a relay, by its certificate."""
@@ -84,6 +100,7 @@ class Inner(asyncssh.SSHServer):
     def connection_made(self, conn: Any) -> None:
         """Note the connection."""
         self._connection = conn
+        spare_ignores(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
