@@ -68,6 +68,7 @@ class KafkaRights:
         Raises:
             RightsRefused: if the cluster does not tell.
         """
+        self._demand_sight()
         wanted = {Right(user=each.user, grant=grant) for each in principals for grant in each.grants}
         there = {_right(binding) for binding in self._bindings() if _ours(binding)}
         return wanted - there, there - wanted
@@ -101,6 +102,12 @@ class KafkaRights:
         info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
         upsertion = UserScramCredentialUpsertion(user, info, password.encode())
         self._await(self._admin.alter_user_scram_credentials([upsertion], request_timeout=ANSWER_SECONDS))
+
+    def _demand_sight(self) -> None:
+        # The library takes "not authorized" for "there are none": everything would seem to be missing.
+        asked = self._admin.describe_cluster(include_authorized_operations=True, request_timeout=ANSWER_SECONDS)
+        if AclOperation.DESCRIBE not in (_answer(asked).authorized_operations or ()):
+            raise RightsRefused("you may not see who may do what: not authorized to Describe the cluster")
 
     def _bindings(self) -> list[AclBinding]:
         everything = AclBindingFilter(

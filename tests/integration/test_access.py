@@ -148,6 +148,14 @@ def test_no_service_may_change_who_may_do_what(servers: SecuredServers) -> None:
             rights.set_password("callout-admin", "mine")
 
 
+def test_who_may_not_see_rights_is_told_so_and_not_that_all_are_missing(servers: SecuredServers) -> None:
+    told = servers.callout("access", "diff", "--json", user="callout-workflow")
+    assert (told.returncode, told.stdout) == (4, "")
+    assert "not authorized to Describe the cluster" in told.stderr
+    with rights_as(servers, OPERATOR) as rights:
+        assert rights.differences(principals(Catalogue.load())) == (set(), set())
+
+
 async def test_services_turn_a_signal_into_a_case_with_their_own_rights_alone(servers: SecuredServers) -> None:
     for name in ("intake", "workflow"):
         servers.start_service(name, user_of(name))
