@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -21,6 +22,7 @@ from deploy.access.secret_files import ADMIN, password_of, uri_of
 from deploy.topics import Catalogue
 from shared import kafka
 from tests.secured import SecuredServers
+from tests.stack import wait_until
 
 pytestmark = pytest.mark.integration
 OPERATOR = user_of("operator")
@@ -76,6 +78,32 @@ def test_a_service_is_denied_on_every_topic_it_has_no_business_with(servers: Sec
         assert may == wanted, f"{who} on {name}"
     assert any(allowed.values())
     assert not all(allowed.values())
+
+
+async def test_the_topic_of_a_counterpart_is_open_to_who_writes_and_who_reads_it_alone(
+    servers: SecuredServers,
+) -> None:
+    [shared] = Catalogue.load().from_templates(["case.events.shared.maker.v1"])
+    maker = AIOKafkaAdminClient(**servers.client(user_of("workflow")))
+    await maker.start()
+    await maker.create_topics([NewTopic(shared.name, shared.partitions, 1)])
+    await maker.close()
+
+    def is_shown() -> bool:
+        try:
+            return bool(allowed_on(servers, user_of("workflow"), [shared.name])[shared.name])
+        except KafkaException:
+            return False
+
+    await asyncio.to_thread(wait_until, is_shown)
+    for each in principals(Catalogue.load()):
+        if each.program != "operator":
+            wanted = {"WRITE", "CREATE"} if each.program in shared.said_by else set()
+            wanted |= {"READ"} if each.program in shared.read_by else set()
+            wanted |= {"DESCRIBE"} if wanted else set()
+            assert allowed_on(servers, each.user, [shared.name])[shared.name] == wanted, each.program
+    assert shared.said_by
+    assert shared.read_by
 
 
 async def test_who_may_not_write_or_read_a_topic_is_refused(servers: SecuredServers) -> None:
