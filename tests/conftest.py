@@ -8,13 +8,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.containers import WANTED, servers_in_containers
 from tests.stack import PROJECT, RunningStack
 
-# A busy machine is slow now and then; no property is about that.
-settings.register_profile("callout", deadline=None)
+# A busy machine is slow now and then; no property is about that. The same examples every time: who searches for new
+# ones says `--hypothesis-profile=search`.
+UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("callout", **UNHURRIED, derandomize=True)
+settings.register_profile("search", **UNHURRIED)
 settings.load_profile("callout")
 
 # A broker of a test lives a minute: compiling it to run fast costs more than that brings.

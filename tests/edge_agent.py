@@ -3,11 +3,9 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Self
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from deploy.embedded.data_folder import free_port, is_listening
 from shared.authority import Authority, utc_now
 from tests.stack import PATIENCE_SECONDS, PROJECT, clean_environment, wait_until
 
@@ -122,8 +121,11 @@ class Adapter:
         self._client.username_pw_set("adapter")  # the broker takes it for the client id
         self._client.on_connect = lambda client, *_: client.subscribe([(each, 1) for each in EARS])
         self._client.on_message = self._on_message
+        listens = threading.Event()
+        self._client.on_subscribe = lambda *_: listens.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
+        wait_until(listens.is_set)  # what is said before that, the broker gives to nobody
 
     def close(self) -> None:
         """Disconnect."""
@@ -181,32 +183,18 @@ def mosquitto(folder: Path, port: int | None = None, more: str = "") -> Iterator
     with (folder / "mosquitto.log").open("ab") as log:
         process = subprocess.Popen((program, "-c", str(config)), stdout=log, stderr=log)
     try:
-        wait_until(lambda: _listens(port))
+        wait_until(lambda: is_listening(port) or process.poll() is not None)
+        assert process.poll() is None, (folder / "mosquitto.log").read_text()
         yield port
     finally:
         process.terminate()
         process.wait(timeout=PATIENCE_SECONDS)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 def resident_kib(pid: int) -> int:
     """Return how much memory a process holds."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS")]
     return int(line.split()[1])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(2)
-        time.sleep(0.02)
-        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Closing:

@@ -67,6 +67,8 @@ class MqttDevice:
         if will is not None:
             self.client.will_set(*will, qos=1)
         self.client.on_connect = self._on_connect
+        # Before the broker listens for it, what it is told is told to nobody.
+        self.client.on_subscribe = lambda *_: self._connected.set()
         self.client.on_message = self._on_message
         self.client.on_publish = self._on_publish
         self.client.on_disconnect = self._on_disconnect
@@ -148,7 +150,6 @@ class MqttDevice:
             self.refused = reason
             return
         client.subscribe([(f"{self.root}/{word}", 1) for word in ("receipt", "command", "certificate")])
-        self._connected.set()
 
     def _on_disconnect(self, *_: Any) -> None:
         self._connected.clear()

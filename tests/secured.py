@@ -13,7 +13,7 @@ from deploy.embedded.kafka_jars import ensure_jars
 from deploy.embedded.mongodb import mongod_program
 from tests.stack import PROJECT, callout, clean_environment, wait_until
 
-START_SECONDS = 90
+START_SECONDS = 120
 
 
 class SecuredServers:
@@ -48,7 +48,7 @@ class SecuredServers:
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
-            process.wait(30)
+            process.wait(60)
 
     def identity(self, user: str) -> dict[str, str]:
         """Return the variables by which a process is this user on both servers."""

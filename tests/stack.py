@@ -27,6 +27,10 @@ RESTART_SECONDS = 120
 #: How long something may take that nobody promised to be quick; waiting costs nothing when it comes at once.
 PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.05
+#: A command is answered with 202 after this; only tests of that wait for it.
+ANSWERED_SECONDS = 12
+#: What every stack of tests is told, if nothing else is said.
+PATIENT = {"CALLOUT_MONGODB_TEST_COMMANDS": "1", "GATEWAY_WAIT_SECONDS": str(ANSWERED_SECONDS)}
 
 
 class StackError(AssertionError):
@@ -63,7 +67,7 @@ class RunningStack:
             self._process = subprocess.Popen(
                 (*COMMAND, "up", *where, *self._arguments),
                 cwd=PROJECT,
-                env={**clean_environment(), "CALLOUT_MONGODB_TEST_COMMANDS": "1", **self._environment},
+                env={**clean_environment(), **PATIENT, **self._environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -16,6 +18,7 @@ from deploy.sending import send_together
 from deploy.topic_admin import Difference, TopicAdmin
 from deploy.topics import DECLARATION, Catalogue, DeclarationError, Topic
 
+KNOWN_SECONDS: Final = 10
 app = typer.Typer(help="The topics of the cluster, from `deploy/topics.yaml`.", no_args_is_help=True)
 
 Declared = Annotated[
@@ -137,10 +140,21 @@ async def _apply(
                 raise Failure(ExitCode.REFUSED, str(error)) from error
         await admin.settle(differences, replication_factor=replication_factor)
         trail = AuditTrail()
+        await _until_known(admin, catalogue, growth.raised)
         grown = [trail.record("topic.grown", "topic", name) for name in sorted(growth.raised)]
         if grown:
             await send_together(stack.bootstrap_servers, grown)
         return differences, growth
+
+
+async def _until_known(admin: TopicAdmin, catalogue: Catalogue, raised: Collection[str]) -> None:
+    """Return once the brokers know what was set, a moment after it was accepted: whoever asks next is to see it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KNOWN_SECONDS):
+            left = await admin.differences(catalogue)
+            while any(each.missing or each.config or each.topic.name in raised for each in left):
+                await asyncio.sleep(KNOWN_SECONDS / 200)
+                left = await admin.differences(catalogue)
 
 
 async def _adopt(topic: Topic, stack: Connection) -> list[adoption.Adoption]:

@@ -22,7 +22,7 @@ from tests.stack import RunningStack
 from tests.unit.gateway.rooms import MemoryRooms
 
 STANDS = ["memory", pytest.param("stack", marks=pytest.mark.integration)]
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 
 
 class Rooms(NamedTuple):

@@ -28,7 +28,7 @@ def build(target: str, folder: Path, *, editable: bool = False) -> subprocess.Co
     script = f"from hatchling.build import {hook}; print({hook}('out'))"
     (project / "out").mkdir()
     return subprocess.run(
-        (sys.executable, "-c", script), cwd=project, capture_output=True, text=True, timeout=60, check=False
+        (sys.executable, "-c", script), cwd=project, capture_output=True, text=True, timeout=240, check=False
     )
 
 

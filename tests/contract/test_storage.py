@@ -276,10 +276,12 @@ async def test_a_batch_is_one_round_trip_and_durable(infra: Any, driver: Driver)
 async def test_a_server_that_fails_for_a_while_is_a_passing_error(
     infra: Any, driver: Driver, failure: dict[str, Any]
 ) -> None:
-    database = connect(infra.mongodb_uri, "contract", driver=driver, timeout_ms=400)
-    documents = database.documents(f"c{uuid4().hex}")
-    admin = database._client.admin
-    await documents.replace([write("a")])
+    patient, database = (
+        connect(infra.mongodb_uri, "contract", driver=driver, timeout_ms=each) for each in (60_000, 400)
+    )
+    name = f"c{uuid4().hex}"
+    whole, documents, admin = patient.documents(name), database.documents(name), patient._client.admin
+    await whole.replace([write("a")])
     await admin.command("configureFailPoint", "failCommand", mode="alwaysOn", data=failure)
     try:
         with pytest.raises(TransientError):
@@ -291,8 +293,9 @@ async def test_a_server_that_fails_for_a_while_is_a_passing_error(
                 await documents.draw("number", 1)
     finally:
         await admin.command("configureFailPoint", "failCommand", mode="off")
-    assert "a" in await found(documents, "a")
+    assert "a" in await found(whole, "a")
     await database.close()
+    await patient.close()
 
 
 async def test_a_server_that_is_gone_is_a_passing_error(driver: Driver) -> None:

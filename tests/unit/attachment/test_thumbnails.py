@@ -83,7 +83,7 @@ for each in (*tries, lambda: bytes(2 << 30)):
         (sys.executable, "-I", "-c", script, str(thumbnails.CHILD)),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert done.stdout.split() == ["refused"] * 4, done.stderr

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+from deploy.embedded.data_folder import free_port
 from deploy.session_access import Access, local_of
 from deploy.session_running import addresses
 
@@ -11,12 +12,6 @@ from deploy.session_running import addresses
 def access(*services: dict[str, Any]) -> Access:
     given = {"kind": "tunnel", "services": services}
     return Access(session=given, config=Path("config"), locals=tuple(local_of(each) for each in services))
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def test_a_service_is_reached_at_the_port_that_it_has_there_or_as_was_asked() -> None:

@@ -105,7 +105,8 @@ class Door:
         self.bridge.hear(Inbound(topic, payload, False, correlation, self.session, place))  # type: ignore[arg-type]
 
     async def quiet(self) -> None:
-        await asyncio.sleep(0.05)
+        for _ in range(10):  # a machine that stands still for once does not end them all
+            await asyncio.sleep(0.005)
 
 
 def _stumble(_: Letter, __: datetime) -> None:
@@ -241,7 +242,7 @@ async def test_messages_that_the_broker_does_not_bound_are_bounded_here() -> Non
             door.say("signal", {"fault": "E1"}, qos=0)
         door.say("signal", {"fault": "E2", "seq": 1})
         door.courier.open.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not door.session.receipts:
                 await asyncio.sleep(0.05)
         assert len(door.courier.of("device.signals.v1")) <= UNDER_WAY_MAX + 2

@@ -149,7 +149,7 @@ async def test_positions_that_a_stopped_consumer_never_commits_hold_nobody_up(st
     monkeypatch.setattr(projection, "CLOSE_SECONDS", 0.01)
     stand.consumer.answers.clear()
     await stand.hear("a")
-    await asyncio.wait_for(stand.ear.close(), 1)
+    await asyncio.wait_for(stand.ear.close(), 60)
     assert stand.consumer.committed_at is None
 
 

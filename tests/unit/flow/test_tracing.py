@@ -193,6 +193,6 @@ asyncio.run(main())
 )
 def test_where_tracing_is_off_nothing_of_it_is_loaded(settings: dict[str, str]) -> None:
     done = subprocess.run(
-        (sys.executable, "-c", OFF), cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=60, check=False
+        (sys.executable, "-c", OFF), cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr

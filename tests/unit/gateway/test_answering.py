@@ -3,9 +3,12 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from services.gateway.domain.access import Identity
 from services.gateway.domain.view import Written
 from services.gateway.handlers import CaseEvents, documents_of, write
+from services.gateway.http import watch
 from services.gateway.http.commands import Desk
 from services.gateway.http.watch import Watch
 from services.gateway.store import Views
@@ -64,14 +67,15 @@ async def test_a_batch_of_other_events_costs_two_writes() -> None:
     assert asked == ["history.insert_new", "cases.set_newer"]
 
 
-async def test_the_answer_to_a_creation_needs_nothing_more_from_the_store() -> None:
+async def test_the_answer_to_a_creation_needs_nothing_more_from_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "OURS_SECONDS", 600.0)  # so that it is told, and not looked for
     store, case = Store(), state(device_id="press-07")
-    watch = Watch(Views(store), lambda _: True)
-    waiting = asyncio.create_task(watch.reached("acme", case["id"], 1))
+    watching = Watch(Views(store), lambda _: True)
+    waiting = asyncio.create_task(watching.reached("acme", case["id"], 1))
     await asyncio.sleep(0)
     _, told = await keep(store, case)
-    watch.wrote(told)
-    seen = await asyncio.wait_for(waiting, 1)
+    watching.wrote(told)
+    seen = await asyncio.wait_for(waiting, 60)
     assert "cases.find" not in store.asked
     assert seen.view == await Views(store).one(ANN, case["id"])
 
@@ -84,7 +88,7 @@ async def test_the_answer_to_what_came_again_is_what_the_store_has() -> None:
     await asyncio.sleep(0)
     _, told = await keep(store, case)
     watch.wrote(told)
-    assert (await asyncio.wait_for(waiting, 1)).view.seq == 2
+    assert (await asyncio.wait_for(waiting, 60)).view.seq == 2
 
 
 async def test_a_key_that_comes_again_between_the_event_and_its_view_waits_for_the_view() -> None:
@@ -99,8 +103,8 @@ async def test_a_key_that_comes_again_between_the_event_and_its_view_waits_for_t
     await asyncio.sleep(0.03)
     assert not again.done()
     views.update(kept)
-    assert (await asyncio.wait_for(again, 2)).view == first.view
-    assert (await asyncio.wait_for(found, 2)).accepted
+    assert (await asyncio.wait_for(again, 60)).view == first.view
+    assert (await asyncio.wait_for(found, 60)).accepted
 
 
 async def test_a_key_whose_view_does_not_come_is_answered_with_a_place_to_ask() -> None:

@@ -1,6 +1,7 @@
 """Outcomes: who waits is told, what people may ask for later is remembered, for its tenant alone."""
 
 import asyncio
+import time
 from typing import Any
 
 import orjson
@@ -8,10 +9,20 @@ import pytest
 
 from services.gateway.domain.view import CaseView, Seen, Written
 from services.gateway.http import outcomes as module
+from services.gateway.http import watch as watch_module
 from services.gateway.http.outcomes import Outcomes
-from services.gateway.http.watch import OURS_SECONDS, Watch
+from services.gateway.http.watch import TICK_SECONDS, Watch
 from shared.errors import TransientError
 from tests.builders import Sent
+
+#: It comes at once; how long that takes on a crowded machine is not what is asked here.
+SOON = 60.0
+
+
+@pytest.fixture
+def told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what this process writes itself be looked for so seldom that it is only told."""
+    monkeypatch.setattr(watch_module, "OURS_SECONDS", 10 * SOON)
 
 
 def outcome(command_id: str, *, accepted: bool = True, tenant: str = "acme", **body: Any) -> Sent:
@@ -94,24 +105,25 @@ async def test_waiting_ends_with_the_view_when_it_has_come_to_the_event() -> Non
     await asyncio.sleep(0.05)
     assert not waiting.done()
     shelf.shown["acme"]["c"] = (2, 2)
-    assert await asyncio.wait_for(waiting, 1) == (view("c", 2, 2), ("ann",))
+    assert await asyncio.wait_for(waiting, SOON) == (view("c", 2, 2), ("ann",))
 
 
 async def test_many_who_wait_ask_the_store_once_per_tick() -> None:
     shelf = Shelf()
     watch = Watch(shelf)
+    began = time.monotonic()
     waiting = [asyncio.create_task(watch.reached("acme", f"c{number}", 1)) for number in range(200)]
     await asyncio.sleep(0.1)
-    assert shelf.asked <= 12
+    assert shelf.asked <= 2 + (time.monotonic() - began) / TICK_SECONDS
     shelf.shown = {"acme": {f"c{number}": (1, 1) for number in range(200)}}
-    await asyncio.wait_for(asyncio.gather(*waiting), 1)
+    await asyncio.wait_for(asyncio.gather(*waiting), SOON)
 
 
 async def test_nobody_asks_when_nobody_waits_and_a_store_that_is_away_is_asked_again() -> None:
     shelf = Shelf()
     watch = Watch(shelf)
     shelf.away, shelf.shown = 1, {"acme": {"c": (1, 1)}}
-    await asyncio.wait_for(watch.reached("acme", "c", 1), 2)
+    await asyncio.wait_for(watch.reached("acme", "c", 1), SOON)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(watch.reached("acme", "never", 1), 0.05)
     await asyncio.sleep(0.05)
@@ -120,6 +132,7 @@ async def test_nobody_asks_when_nobody_waits_and_a_store_that_is_away_is_asked_a
     assert shelf.asked == asked
 
 
+@pytest.mark.usefixtures("told_alone")
 async def test_what_this_process_writes_itself_costs_one_question_for_all_who_wait() -> None:
     shelf = Shelf()
     watch = Watch(shelf, all_ours)
@@ -130,24 +143,25 @@ async def test_what_this_process_writes_itself_costs_one_question_for_all_who_wa
     await asyncio.sleep(0.03)
     assert (shelf.asked, any(each.done() for each in waiting)) == (0, False)
     watch.wrote(Written("acme", f"c{number}", 2, 2) for number in range(50))
-    assert {seen.view.version for seen in await asyncio.wait_for(asyncio.gather(*waiting), 1)} == {2}
+    assert {seen.view.version for seen in await asyncio.wait_for(asyncio.gather(*waiting), SOON)} == {2}
     assert shelf.asked == 1
 
 
+@pytest.mark.usefixtures("told_alone")
 async def test_what_was_written_before_somebody_waits_is_shown_at_once_also_when_it_came_twice() -> None:
     shelf = Shelf()
     watch = Watch(shelf, all_ours)
     shelf.shown = {"acme": {"c": (3, 3)}}
     watch.wrote([Written("acme", "c", 3, 3)])
     watch.wrote([Written("acme", "c", 1, 1)])  # an older batch again
-    seen = await asyncio.wait_for(watch.reached("acme", "c", 3), OURS_SECONDS / 2)
+    seen = await asyncio.wait_for(watch.reached("acme", "c", 3), SOON)
     assert (seen.view.seq, shelf.asked) == (3, 1)
 
 
 async def test_what_was_to_be_ours_and_was_written_elsewhere_is_found_all_the_same() -> None:
     shelf = Shelf()
     shelf.shown = {"acme": {"c": (1, 1)}}
-    assert await asyncio.wait_for(Watch(shelf, all_ours).reached("acme", "c", 1), 2)
+    assert await asyncio.wait_for(Watch(shelf, all_ours).reached("acme", "c", 1), SOON)
 
 
 async def test_a_store_that_is_away_when_something_was_written_is_asked_again() -> None:
@@ -157,4 +171,4 @@ async def test_a_store_that_is_away_when_something_was_written_is_asked_again() 
     await asyncio.sleep(0)
     shelf.away, shelf.shown = 1, {"acme": {"c": (1, 1)}}
     watch.wrote([Written("acme", "c", 1, 1)])
-    await asyncio.wait_for(waiting, 2)
+    await asyncio.wait_for(waiting, SOON)

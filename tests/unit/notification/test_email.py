@@ -49,7 +49,7 @@ async def send(server: MailServer, trust: Path | None, each: Parcel, **relay: An
 
     settings = {"host": "localhost", "port": server.port, "user": "callout", "password": "secret"}
     mails = Mails(
-        Relay(**{**settings, "ca_file": str(trust or ""), "timeout_seconds": 5, **relay}),
+        Relay(**{**settings, "ca_file": str(trust or ""), "timeout_seconds": 60, **relay}),
         HEAD,
         reply_to=reply_to,
         unsubscribe=lambda _: "https://desk.example/api/v1/unsubscribe/xyz",

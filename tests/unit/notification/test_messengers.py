@@ -11,7 +11,7 @@ from tests.unit.notification.test_webhook import receiver, status
 
 
 async def send(*secrets: str, hosts: tuple[str, ...] = ()) -> Verdict:
-    messengers = Messengers(hosts, link="https://desk.example/cases/{case_id}", timeout_seconds=5)
+    messengers = Messengers(hosts, link="https://desk.example/cases/{case_id}", timeout_seconds=60)
     await messengers.start()
     try:
         address = Address(to=secrets[0], secrets=secrets)

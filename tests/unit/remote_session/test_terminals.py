@@ -15,8 +15,9 @@ from callout_agent.sessions.dialler import Dialler, Identity
 
 from services.remote_session.telling import audited
 from shared.contracts.session_words import SessionState
+from tests.stack import is_alive
 from tests.unit.remote_session.machine import SHELL, Machine
-from tests.unit.remote_session.test_relay import HERE, Site, pytestmark, run
+from tests.unit.remote_session.test_relay import HERE, SOON, Site, pytestmark, run
 
 __all__ = ["pytestmark"]
 AT = "2026-03-02T10:15:00.000Z"
@@ -143,9 +144,9 @@ async def test_what_is_not_shown_is_not_recorded(site: Site) -> None:
     )
     assert ssh.stdin is not None
     assert ssh.stdout is not None
-    await asyncio.wait_for(ssh.stdout.readuntil(b"ask"), 10)
+    await asyncio.wait_for(ssh.stdout.readuntil(b"ask"), SOON)
     ssh.stdin.write(b"hush-hush\n")
-    assert b"got 9" in await asyncio.wait_for(ssh.stdout.read(), 10)
+    assert b"got 9" in await asyncio.wait_for(ssh.stdout.read(), SOON)
     await ssh.wait()
     await site.until(lambda: len(uses(site)) == 1)
     shown = "".join(text for _, kind, text in recorded(site)[1:])
@@ -155,7 +156,7 @@ async def test_what_is_not_shown_is_not_recorded(site: Site) -> None:
 async def test_a_terminal_that_can_no_longer_be_recorded_ends(site: Site) -> None:
     site.rules = allowing(record_bytes_max=4000)
     session_id = await site.active(SHELL, kind="terminal")
-    await asyncio.wait_for(typed(site, session_id, "yes"), 10)
+    await asyncio.wait_for(typed(site, session_id, "yes"), SOON)
     await site.until(lambda: len(uses(site)) == 1)
     assert (uses(site)[0].reason, uses(site)[0].recording_bytes <= 4000) == ("recording_full", True)
 
@@ -180,9 +181,9 @@ async def test_a_revoked_terminal_is_gone_with_all_that_ran_in_it(site: Site) ->
     typing = asyncio.create_task(typed(site, session_id, f"sleep 600 & echo $! > {site.folder}/pid; wait"))
     await site.until(lambda: (site.folder / "pid").exists() and (site.folder / "pid").read_text().strip() != "")
     await site.ledger.say("withdraw")
-    await asyncio.wait_for(typing, 5)
-    pid = (site.folder / "pid").read_text().strip()
-    await site.until(lambda: not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text())
+    await asyncio.wait_for(typing, SOON)
+    pid = int((site.folder / "pid").read_text())
+    await site.until(lambda: not is_alive(pid))
     await site.until(lambda: len(uses(site)) == 1)
     assert "sleep 600" in json.dumps(recorded(site))
 

@@ -220,7 +220,7 @@ async def test_a_process_whose_ear_does_not_find_back_ends_with_an_alarm(*, answ
     monitor = Monitor(told, not_ready, yes, [ear], interval_seconds=60, stuck_seconds=60, lost_seconds=0.1)  # type: ignore[arg-type, list-item]
     await monitor.start()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(60 if ends else 0.5):
             await ear.failed.wait()
     await monitor.stop()
     assert ear.failed.is_set() is ends
