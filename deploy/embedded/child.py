@@ -31,7 +31,7 @@ class Program:
     tier: int
     environment: Mapping[str, str] = field(default_factory=dict)
     working_folder: Path | None = None
-    ready_seconds: float = 60
+    ready_seconds: float = 180
     stop_seconds: float = 10
 
 

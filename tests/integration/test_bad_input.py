@@ -36,7 +36,7 @@ from tests.e2e.outsider import (
 )
 from tests.stack import RunningStack, StackError
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 WHY = ("code", "reason", "service", "attempts", "digest", "topic", "partition", "offset")
 HOME = 5

@@ -22,7 +22,7 @@ from tests.integration.test_recovery import Site
 from tests.stack import COMMAND, PROJECT, clean_environment, wait_until
 from tests.typed import typed
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 NAME, NUMBER, WORDS = "Ann Meyer", "+49 151 777", ("what ann told bob", "what ann told maker", "the line stands still")
 GONE = (NAME, NUMBER, *WORDS, '"ann"')

@@ -17,7 +17,7 @@ from tests.integration.test_gateway import Client, new_case
 from tests.integration.test_recovery import DATABASES, Site
 from tests.stack import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 KEPT = "callout_attachment"
 NAME = "Ann Meyer"
