@@ -42,6 +42,4 @@ def test_a_node_says_and_hears_as_itself_alone_in_both_trees(tmp_path: Path) -> 
 def test_what_is_written_for_a_device_names_no_other(name: str) -> None:
     lines = access_of_nodes([Device(tenant_id="acme", device_id=name, token="t")])
     said = [line for entry in lines for line in entry.splitlines()]
-    assert [line for line in said if f"/{name}" not in line] == [
-        "topic read spBv1.0/STATE/+"
-    ]  # whether anybody hears it
+    assert [line for line in said if f"/{name}" not in line] == ["topic read spBv1.0/STATE/+"]
