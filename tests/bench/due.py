@@ -96,7 +96,7 @@ async def burst_of(servers: Servers, count: int, sizes: Sizes) -> Burst:
         with Worker(COMMANDS.service, servers.environment(), log, **settings) as worker:
             await worker.ready(PARTITIONS)
             await kafka.fill(COMMANDS.topic, loads.creations(others))
-            await kafka.worked_off(COMMANDS.topic, COMMANDS.group, seconds=60)
+            await kafka.worked_off(COMMANDS.topic, COMMANDS.group, seconds=180)
             patterns = [aged(document) async for document in stored.find({"_id": {"$in": others}})]
             async with Pulse(servers.kafka, others, PER_SECOND) as pulse:
                 await asyncio.sleep(sizes.warm_seconds)
@@ -114,7 +114,7 @@ async def burst_of(servers: Servers, count: int, sizes: Sizes) -> Burst:
                         await asyncio.sleep(0.2)
                 seconds, used = time.perf_counter() - began, worker.cpu_seconds - used
                 await pulse.settle()
-            await kafka.worked_off(COMMANDS.topic, COMMANDS.group, seconds=60)
+            await kafka.worked_off(COMMANDS.topic, COMMANDS.group, seconds=180)
     told = await kafka.told(SLA, ends)
     return Burst(count, told.count, seconds, used, before, pulse.latencies)
 

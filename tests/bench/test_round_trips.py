@@ -88,7 +88,7 @@ class Bench:
         await self.kafka.fill(self.topic, sendings)
         place = TopicPartition(self.topic, PARTITION)
         records: list[Any] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while len(records) < len(sendings):
                 records += (await self.consumer.getmany(place, timeout_ms=200)).get(place, [])
         self.counts.commands.clear()
