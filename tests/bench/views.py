@@ -67,7 +67,7 @@ async def views(servers: Servers, sizes: Sizes) -> list[Finding]:
 
     In the end all of them are exported as CSV by a running gateway.
     """
-    database = connect(servers.mongodb, DATABASE, timeout_ms=120_000)
+    database = connect(servers.mongodb, DATABASE, timeout_ms=1_800_000)
     client: Any = AsyncIOMotorClient(servers.mongodb)
     found: list[Finding] = []
     first: dict[str, Times] = {}
