@@ -47,7 +47,7 @@ test: venv ## All tests but the long ones, on a real Kafka and MongoDB
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "integration or e2e or chaos" tests --ignore $(TIMED)
 	$(BIN)/pytest $(TIMED)
 
-test-containers: venv ## The tests that share servers, on containers (CALLOUT_TEST_KAFKA_IMAGE, CALLOUT_TEST_MONGODB_IMAGE)
+test-containers: venv ## The integration tests on containers (CALLOUT_TEST_KAFKA_IMAGE, CALLOUT_TEST_MONGODB_IMAGE)
 	CALLOUT_TEST_CONTAINERS=1 $(BIN)/pytest $${TESTS:-tests/integration}
 
 bench: venv ## Measure against raw floors (BENCH='drain idle', 'profile', 'alerta', '--long memory')

@@ -3,8 +3,6 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,7 +35,8 @@ LONG = (
     ),
 )
 SHARED = ("gateway_stack", "infra")
-ServersOf = Callable[[str], dict[str, str]]
+# Of these the servers that a stack starts by itself are the point.
+EMBEDDED = {"test_embedded_jars", "test_embedded_stack", "test_embedded_supervisor"}
 
 RECORDED = PROJECT.parent / "shared" / "data"
 
@@ -51,10 +50,9 @@ _used: dict[Path, set[str]] = defaultdict(set)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in order; on containers are those that share servers, but not those about the embedded ones."""
+    """Put the tests in order; on containers are those of files that run a stack."""
     if os.environ.get(WANTED):
-        sharing = [item for item in items if {*SHARED} & {*getattr(item, "fixturenames", ())}]
-        items[:] = [item for item in sharing if not item.path.stem.startswith("test_embedded_")]
+        items[:] = [item for item in items if _runs_a_stack(item) and item.path.stem not in EMBEDDED]
     for item in items:
         _used[item.path].update({*SHARED} & {*getattr(item, "fixturenames", ())})
     order = [{name} for name in SHARED]
@@ -64,6 +62,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return LONG.index(stem) if stem in LONG else len(LONG), order.index(used) if used in order else len(order)
 
     items.sort(key=place)
+
+
+def _runs_a_stack(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and bool({"RunningStack", "Site"} & vars(item.module).keys())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -83,28 +85,21 @@ def _share(name: str, folder: Path, *arguments: str, **environment: str) -> Runn
     return _shared[name]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def where_servers_run() -> None:
+    """Decide where the servers of every stack run: in containers (`make test-containers`), else it starts its own."""
+    if os.environ.get(WANTED):
+        RunningStack.servers = servers_in_containers
+
+
 @pytest.fixture(scope="module")
-def infra(tmp_path_factory: pytest.TempPathFactory, servers_of: ServersOf) -> RunningStack:
+def infra(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
     """Kafka with all topics and MongoDB, shared by all tests that need no more; no services."""
-    return _share("infra", tmp_path_factory.mktemp("infra"), "--only", "infra", **servers_of("infra"))
-
-
-@pytest.fixture(scope="session")
-def servers_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServersOf]:
-    """Where the servers of a shared stack are: in containers (`make test-containers`); nothing: it starts its own."""
-    with ExitStack() as running:
-
-        @cache
-        def started(name: str) -> dict[str, str]:
-            if not os.environ.get(WANTED):
-                return {}
-            return running.enter_context(servers_in_containers(tmp_path_factory.mktemp(f"containers-{name}")))
-
-        yield started
+    return _share("infra", tmp_path_factory.mktemp("infra"), "--only", "infra")
 
 
 @pytest.fixture(scope="module")
-def gateway_stack(tmp_path_factory: pytest.TempPathFactory, servers_of: ServersOf) -> RunningStack:
+def gateway_stack(tmp_path_factory: pytest.TempPathFactory) -> RunningStack:
     """Workflow and two gateway processes, shared by the tests of the HTTP door."""
     services = ("--only", "workflow,attachment,gateway,remote_session", "--workers", "gateway=2")
     fast = {
@@ -112,7 +107,7 @@ def gateway_stack(tmp_path_factory: pytest.TempPathFactory, servers_of: ServersO
         "GATEWAY_REQUESTS_BURST": "10000",
         "GATEWAY_METADATA_REFRESH_SECONDS": "1",
     }
-    return _share("gateway_stack", tmp_path_factory.mktemp("gateway"), *services, **fast, **servers_of("gateway"))
+    return _share("gateway_stack", tmp_path_factory.mktemp("gateway"), *services, **fast)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from deploy.embedded.data_folder import LOOPBACK, free_port, is_listening
 from deploy.embedded.kafka import PROPERTIES
 from tests.stack import wait_until
 
-#: Set: tests that share servers share containers.
+#: Set: what runs a stack runs it on containers.
 WANTED: Final = "CALLOUT_TEST_CONTAINERS"
 KAFKA_IMAGE: Final = os.environ.get("CALLOUT_TEST_KAFKA_IMAGE", "apache/kafka:4.1.0")
 MONGODB_IMAGE: Final = os.environ.get("CALLOUT_TEST_MONGODB_IMAGE", "mongo:8.0")
@@ -23,7 +23,7 @@ INSIDE: Final = 9092
 KAFKA: Final = """
 set -eu
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
-run() { "$java" -Xmx512m -cp '/opt/kafka/libs/*' "$@"; }
+run() { "$java" -Xmx512m ${KAFKA_OPTS:-} -cp '/opt/kafka/libs/*' "$@"; }
 run kafka.tools.StorageTool format --cluster-id MkU3OEVBNTcwNTJENDM2Qg --config /etc/callout.properties
 run kafka.Kafka /etc/callout.properties
 """
@@ -58,6 +58,7 @@ def _kafka(folder: Path, port: int) -> DockerContainer:
         text = text.replace(name, value)
     properties.write_text(text)
     container = _container(KAFKA_IMAGE, INSIDE, port, ["sh", "-c", KAFKA])
+    container.with_env("KAFKA_OPTS", os.environ.get("KAFKA_OPTS", ""))
     return container.with_volume_mapping(str(properties), "/etc/callout.properties", "ro")
 
 

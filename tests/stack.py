@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import psutil
+import pytest
 
 from tests.typed import Answer, typed
 
@@ -31,6 +32,7 @@ POLL_SECONDS = 0.05
 ANSWERED_SECONDS = 12
 #: What every stack of tests is told, if nothing else is said.
 PATIENT = {"CALLOUT_MONGODB_TEST_COMMANDS": "1", "GATEWAY_WAIT_SECONDS": str(ANSWERED_SECONDS)}
+SERVERS = ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI")
 
 
 class StackError(AssertionError):
@@ -40,6 +42,9 @@ class StackError(AssertionError):
 class RunningStack:
     """A `callout up` on one folder; as a context it runs from entering to leaving."""
 
+    #: Runs the servers of a stack that names none (`tests/conftest.py` decides); nothing: each starts its own.
+    servers: ClassVar[Callable[[Path], AbstractContextManager[dict[str, str]]] | None] = None
+
     def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
@@ -47,6 +52,7 @@ class RunningStack:
         self.output = folder / "up.log"
         self._arguments = arguments
         self._environment = dict(environment or {})
+        self._containers = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
         # Whom we hurt -> its place among the workers, which its heir takes.
         self._places: dict[int, int] = {}
@@ -63,6 +69,8 @@ class RunningStack:
         self.file.unlink(missing_ok=True)  # of one that was killed
         where = ("--data-dir", str(self.data), "--write-env", str(self.file))
         self.folder.mkdir(parents=True, exist_ok=True)
+        if RunningStack.servers is not None and not {*SERVERS} & {*self._environment}:
+            self._environment |= self._containers.enter_context(RunningStack.servers(self.folder))
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 (*COMMAND, "up", *where, *self._arguments),
@@ -76,6 +84,7 @@ class RunningStack:
         except StackError:
             self.stop()
         if not self.file.exists():
+            self._containers.close()
             raise StackError(f"The stack did not start:\n{self.output.read_text()[-4000:]}")
 
     def stop(self) -> int:
@@ -90,7 +99,8 @@ class RunningStack:
 
     def end(self) -> None:
         """Stop it for good: what its servers kept goes, its logs stay."""
-        self.stop()
+        with self._containers:
+            self.stop()
         for store in ("kafka", "mongodb"):
             shutil.rmtree(self.data / store, ignore_errors=True)
 
@@ -141,6 +151,8 @@ class RunningStack:
 
     def kill(self, name: str, *, worker: int = 0, number: signal.Signals = signal.SIGKILL) -> int:
         """Send one process a signal, by default the deadly one; return its number."""
+        if name in ("kafka", "mongodb"):
+            needs_own_servers()
         pid = self.pids[name][worker]
         self._places[pid] = worker
         os.kill(pid, number)
@@ -193,8 +205,14 @@ def callout(*arguments: str, environment: Mapping[str, str] | None = None) -> su
 
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without what would lead to another stack."""
-    foreign = ("KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI", "CALLOUT_MQTT_URL", "CALLOUT_ENV")
+    foreign = (*SERVERS, "CALLOUT_MQTT_URL", "CALLOUT_ENV")
     return {key: value for key, value in os.environ.items() if key not in foreign}
+
+
+def needs_own_servers() -> None:
+    """Skip a test that reaches into Kafka or MongoDB itself, where these are in containers."""
+    if RunningStack.servers is not None:
+        pytest.skip("it reaches into servers that a stack starts by itself; these are in containers")
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float = PATIENCE_SECONDS) -> None:

@@ -3,8 +3,8 @@
 #
 # Starts a Docker engine of its own in a network namespace of its own, makes base images, builds, brings everything up,
 # sends a case through it, rolls one service after the other under load and takes all of it down again. Steps, in
-# order: engine images build secrets up smoke metrics roll down. Only what it started is ended; the machine's own
-# interfaces and rules are not touched.
+# order: engine images build secrets up smoke metrics roll down; asked for by name alone: tests (after images). Only
+# what it started is ended; the machine's own interfaces and rules are not touched.
 # Needs root, dockerd, the docker client, iproute2, debootstrap, mosquitto_pub, sftp; COMPOSE (default `docker compose`),
 # PYTHON as in base_images.sh.
 set -euo pipefail
@@ -98,6 +98,12 @@ roll() { # every program is replaced while signals and files come in; then every
     sent=$(tail -n 1 "$folder/fleet.json" | cut -c 1-200)
     say "the fleet: $sent"
     run verify --settle 120
+}
+
+tests() { # the integration tests on containers of these images; TESTS: which, and other words for pytest
+    # shellcheck disable=SC2086
+    (cd "$project" && inside env CALLOUT_TEST_CONTAINERS=1 TESTCONTAINERS_RYUK_DISABLED=true CALLOUT_TEST_KAFKA_IMAGE=$KAFKA_IMAGE \
+        CALLOUT_TEST_MONGODB_IMAGE=$MONGODB_IMAGE "$python" -m pytest ${TESTS:-tests/integration})
 }
 
 down() {

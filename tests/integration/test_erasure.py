@@ -19,7 +19,7 @@ from services.workflow.domain.erasure import Person
 from shared.contracts.words import NOBODY, NOTHING
 from tests.chaos.reader import read_topic
 from tests.integration.test_recovery import Site
-from tests.stack import COMMAND, PROJECT, clean_environment, wait_until
+from tests.stack import COMMAND, PROJECT, clean_environment, needs_own_servers, wait_until
 from tests.typed import typed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
@@ -95,6 +95,7 @@ def left_on_disk(site: Site) -> list[Path]:
 
 
 def test_a_person_is_erased_and_everything_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_own_servers()  # what is left on Kafka's disk is the point
     site.start()
     case, other = a_case(site), do(site, "create", "--set", "case.title=Of bob alone", actor="bob")["case_id"]
     asyncio.run(a_dead_letter(site))

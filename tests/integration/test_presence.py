@@ -21,7 +21,7 @@ from services.edge_adapter.sparkplug_payload import decode, encode
 from tests.clocks import WallClock, needs_clocks
 from tests.fleet import Broker, Device, Place, Watcher, broker, command, why_no_places
 from tests.mqtt_device import needs_mosquitto
-from tests.stack import RunningStack
+from tests.stack import RunningStack, needs_own_servers
 
 pytestmark = pytest.mark.integration
 INTERVAL_S = 2.0
@@ -339,6 +339,7 @@ async def test_the_broker_says_that_no_host_is_there_only_when_no_other_holder_c
 
 async def test_clocks_that_are_set_make_nobody_offline_and_silence_is_noticed_in_time_after(plant: Plant) -> None:
     needs_clocks()
+    needs_own_servers()
     steady, silent, dead, lost = devices = plant.devices(4)
     async with plant.watch() as watcher:
         for device in devices:

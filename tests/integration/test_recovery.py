@@ -46,7 +46,7 @@ class Site:
     def __exit__(self, *_: object) -> None:
         if self._services is not None:
             self._services.stop()
-        self.servers.stop()
+        self.servers.end()
 
     def start(self) -> None:
         """Start the services, two processes each if no others were named."""

@@ -16,7 +16,7 @@ from aiokafka.record.util import calc_crc32c
 
 from tests.builders import CASE_ID, command, encoded, headers, signal
 from tests.e2e.outsider import COMMANDS, HEALTH, SIGNALS, Headers, Listener, Sender, stored_cases, until
-from tests.stack import RunningStack
+from tests.stack import RunningStack, needs_own_servers
 
 pytestmark = [pytest.mark.integration]
 
@@ -124,6 +124,7 @@ async def counted(stack: RunningStack, device: str) -> None:
 async def test_a_damaged_log_stops_its_partition_with_an_alarm_until_it_is_mended(
     stack: RunningStack,
 ) -> None:
+    needs_own_servers()
     stack.kill("intake", number=Signals.SIGSTOP)
     await asyncio.sleep(1)  # what it had asked for is answered
     async with Sender(stack) as sender:
