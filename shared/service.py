@@ -3,25 +3,18 @@
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-import uvicorn
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from shared import metrics
 from shared.errors import CalloutError, TransientError
 from shared.flow import Ear
+from shared.health import HealthServer
 from shared.monitoring import Monitor
 from shared.ops import Operations
 from shared.records import read_all_headers
@@ -105,7 +98,9 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.set_exception_handler(_log_loop_error)
-        server = _HealthServer(self)
+        server = HealthServer(
+            self.settings, self.ready, service=self.name, refresh=self.monitor.show_lag, listens=self._listens
+        )
         serving = asyncio.create_task(server.serve())
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(stop.wait())
@@ -135,6 +130,9 @@ class Service:
             return f"partitions not owned: {', '.join(waiting)}"
         troubles = [trouble for part in self.after if (trouble := getattr(part, "trouble", None))]
         return "; ".join(troubles) or None
+
+    def _listens(self, port: int) -> None:
+        self.port = port
 
     async def _reaches_database(self) -> bool:
         try:
@@ -177,52 +175,6 @@ class Service:
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
         log.info("service_stopped")
-
-
-class _HealthServer(uvicorn.Server):
-    """`/healthz`, `/readyz` and `/metrics` of one process."""
-
-    def __init__(self, service: Service) -> None:
-        async def healthz(_: Request) -> Response:
-            return PlainTextResponse("ok\n")
-
-        async def readyz(_: Request) -> Response:
-            why_not = await service.ready()
-            metrics.READY.labels(service=service.name).set(why_not is None)
-            return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
-
-        async def figures(_: Request) -> Response:
-            await service.monitor.show_lag()
-            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-        routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", figures)]
-        settings = service.settings
-        config = uvicorn.Config(
-            Starlette(routes=routes),
-            host=settings.http_host,
-            port=settings.http_port,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-        )
-        super().__init__(config)
-        self._service = service
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say where: the port may be any free one."""
-        await super().startup(sockets)
-        for listener in (each for server in self.servers for each in server.sockets):
-            host, port = listener.getsockname()[:2]
-            self._service.port = port
-            log.info("health_is_served", host=host, port=port)
-
-    def install_signal_handlers(self) -> None:
-        """Leave the signals to the service."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:  # noqa: ANN401 - a generator, as the base has it
-        """Leave the signals to the service."""
-        yield
 
 
 def _open_tracing(settings: ServiceSettings) -> "Tracing | None":

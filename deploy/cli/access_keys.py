@@ -10,7 +10,7 @@ from deploy.embedded.issuer import DevelopmentIssuer
 from deploy.files import write_atomically
 from services.remote_session.relay.authority import Authority
 
-HOST_CA = "host_ca.pub"
+HOST_CA, USER_CA = "host_ca.pub", "user_ca.pub"
 PLAIN_PORT, TLS_PORT = 1883, 8883
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder.")]
@@ -46,13 +46,19 @@ def relay(
     folder: Folder,
     public: Annotated[Path | None, typer.Option(help="Where the public key goes.", show_default="beside them")] = None,
 ) -> None:
-    """Make the keys of the authority of remote sessions; gateways tell technicians the public one.
+    """Make the keys of the authority of remote sessions.
+
+    Gateways tell technicians whom to trust (`host_ca.pub`), edge adapters tell devices that enrol (`user_ca.pub`,
+    beside it).
 
     Example: `callout access relay /relay`
     """
     file = public or folder / HOST_CA
-    write_atomically(file, Authority(folder).host_ca + "\n")
+    authority, users = Authority(folder), file.with_name(USER_CA)
+    write_atomically(file, authority.host_ca + "\n")
+    write_atomically(users, authority.user_ca + "\n")
     typer.echo(f"GATEWAY_RELAY_HOST_CA_FILE={file}")
+    typer.echo(f"EDGE_ADAPTER_RELAY_USER_CA_FILE={users}")
 
 
 def issuer(folder: Folder) -> None:

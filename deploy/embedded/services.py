@@ -86,9 +86,9 @@ def relay_addresses(folder: DataFolder) -> dict[str, str]:
     }
 
 
-def relay_host_ca(folder: DataFolder) -> str:
-    """Return the key by which hosts behind the relay are known; it is made if there is none."""
-    return Authority(folder.path / RELAY).host_ca
+def relay_authority(folder: DataFolder) -> Authority:
+    """Return who says which hosts and technicians are known at the relay; its keys are made if there are none."""
+    return Authority(folder.path / RELAY)
 
 
 def api_port(worker: int, folder: DataFolder) -> int:

@@ -26,7 +26,7 @@ from deploy.embedded.services import (
     bytes_port,
     internal_key,
     relay_addresses,
-    relay_host_ca,
+    relay_authority,
     relay_program,
     worker_program,
 )
@@ -211,21 +211,26 @@ class Stack:
             for service, count in self._workers.items()
             for worker in range(1, count + 1)
         ]
-        for program in programs:
-            self._health_urls.setdefault(program.name, []).append(program.address)
         if REMOTE_SESSION in self._workers:
             programs.append(relay_program(self.folder, environment))
+        for program in programs:
+            self._health_urls.setdefault(program.name, []).append(program.address)
         if programs:
             await self._start(", ".join(self._workers), lambda: programs)
 
     def _open_relay(self) -> dict[str, str]:
-        """Say where the relay of remote sessions will be; return what makes the gateway tell it."""
+        """Say where the relay of remote sessions will be; return what the gateway and devices have to know of it."""
         if REMOTE_SESSION not in self._workers:
             return {}
         self._door |= relay_addresses(self.folder)
         if os.environ.get("GATEWAY_RELAY"):
             return {}
-        return {"GATEWAY_RELAY": self._door["CALLOUT_RELAY"], "GATEWAY_RELAY_HOST_CA": relay_host_ca(self.folder)}
+        authority = relay_authority(self.folder)
+        return {
+            "GATEWAY_RELAY": self._door["CALLOUT_RELAY"],
+            "GATEWAY_RELAY_HOST_CA": authority.host_ca,
+            "EDGE_ADAPTER_RELAY_USER_CA": authority.user_ca,
+        }
 
     def _open_door(self) -> dict[str, str]:
         """Say where the gateway will be; return what makes it trust the development issuer, unless it has another."""

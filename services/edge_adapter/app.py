@@ -91,6 +91,7 @@ def _asides(settings: EdgeAdapterSettings, courier: Courier, registry: storage.D
         registry,
         Authority(Path(settings.identity_dir)),
         days=settings.certificate_days,
+        relay_user_ca=settings.relay_user_ca,
         take=lambda device: requests.take(device, time.monotonic()),
     )
     return {CSR: enrolment}

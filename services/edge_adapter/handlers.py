@@ -96,6 +96,8 @@ def body_of(device: Device, incoming: Incoming) -> dict[str, Any]:
         body["decommissioned_at"] = rfc3339(device.decommissioned_at)
     if device.invitation and device.invitation.used_by is None and device.invitation.expires_at > incoming.now:
         body["invited_until"] = rfc3339(device.invitation.expires_at)
+    if device.session_key:
+        body["session_key"] = device.session_key
     body["certificates"] = [
         {"serial": one.serial, "not_after": rfc3339(one.not_after), "issued_at": rfc3339(one.issued_at)}
         | ({"revoked_at": rfc3339(one.revoked_at)} if one.revoked_at else {})

@@ -60,6 +60,12 @@ class EdgeAdapterSettings(ServiceSettings):
         "elsewhere",
     )
     certificate_days: int = Field(90, ge=1, le=3650, description="How long a certificate of a device is good")
+    relay_user_ca: str = Field(
+        "",
+        pattern=r"^$|^ssh-ed25519 \S+",
+        description="The public key by which relays name technicians (`user_ca`), for devices that enrol; "
+        "without it they take no remote sessions",
+    )
     signals_per_second: float = Field(
         50, gt=0, le=100_000, description="Signals of one device a second; more are refused"
     )

@@ -196,6 +196,7 @@ class DeviceRegistry(SessionRoom):
             "device_id": told.device_id,
             "actor": system_of(told.tenant_id),
             "endpoints": ENDPOINTS.dump_python(found, mode="json", exclude_none=True),
+            "session_key": told.session_key if told.decommissioned_at is None else None,
             "version": told.version,
         }
         key = store.device_key(told.tenant_id, told.device_id)

@@ -52,6 +52,7 @@ def device_from(document: Document) -> Device:
         defined=_ENDPOINTS.validate_json(document["endpoints"]),
         registered=_ENDPOINTS.validate_json(document.get("registered", b"[]")),
         registry_version=document.get("registry_version", 0),
+        session_key=document.get("session_key"),
         allowed=tuple(document["allowed"]) if "allowed" in document else None,
         consents=_CONSENTS.validate_json(document["consents"]),
         sessions=tuple(_held_from(each) for each in document["sessions"]),
@@ -80,6 +81,8 @@ def _device_to(device: Device) -> Document:
     }
     if device.boot is not None:
         document["boot"] = device.boot
+    if device.session_key is not None:
+        document["session_key"] = device.session_key
     if device.registry_version:
         registered = _ENDPOINTS.dump_json(device.registered, exclude_none=True)
         document |= {"registered": registered, "registry_version": device.registry_version}

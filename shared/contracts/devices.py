@@ -22,6 +22,8 @@ SecretHash = Annotated[
 ]
 CertificateSerial = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,40}$")]
 Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+#: An OpenSSH public key (Ed25519): by its private half, which never leaves it, a device is known to relays.
+SessionKey = Annotated[str, StringConstraints(pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{68}$")]
 Host = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
@@ -102,12 +104,16 @@ class Invite(Registration):
 
 
 class Certify(Registration):
-    """Hand out a certificate that was made for a device's own key, if it may have one."""
+    """Hand out a certificate that was made for a device's own key, if it may have one.
+
+    With `session_key` relays of remote sessions let the device in too, as long as the certificate is not revoked.
+    """
 
     serial: CertificateSerial
     key_fingerprint: Fingerprint
     not_after: Instant
     by_code: bool = False
+    session_key: SessionKey | None = None
 
 
 class Revoke(Registration):
@@ -163,3 +169,6 @@ class Registered(Model):
     certificates: tuple[DeviceCertificate, ...] = ()
     token: bool = Field(False, description="Whether it has a token")
     invited_until: Instant | None = Field(None, description="Until when a one-time code may be used")
+    session_key: SessionKey | None = Field(
+        None, description="Its public key for remote sessions, if it made one: of its newest certificate that is good"
+    )

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from shared.contracts.attachments import AttachmentId
 from shared.contracts.case import Actor
+from shared.contracts.devices import SessionKey
 from shared.contracts.fields import CaseId, DeviceId, Id, Instant, Model, TenantId, Text, Word
 from shared.contracts.presence import Presence
 from shared.contracts.session_words import Direction, RelayNews, SessionKind
@@ -256,6 +257,7 @@ class ObserveRegistry(SessionCommand):
     """What the registry says that a machine has; an older version than the known one is old news."""
 
     endpoints: Annotated[tuple[SessionEndpoint, ...], Field(max_length=ENDPOINTS_MAX)] = ()
+    session_key: SessionKey | None = None
     version: int
 
 

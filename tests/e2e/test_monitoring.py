@@ -135,10 +135,21 @@ async def test_the_same_is_on_metrics(worked: str, stack: RunningStack, listener
     await until(lambda: not of(shown(stack, "workflow"), "callout_lag_records"), what="no lag")
 
 
+async def test_a_relay_shows_its_figures_and_whether_it_is_ready(stack: RunningStack) -> None:
+    relay = shown(stack, "relay")
+    assert of(relay, "callout_ready", service="relay") == 1
+    assert of(relay, "callout_relay_tunnels") == 0
+    assert {dict(labels)["reason"] for name, labels in relay if name == "callout_relay_cuts_total"} == {
+        "over",
+        "lease",
+        "stopped",
+    }
+
+
 async def test_whatever_boards_and_alerts_ask_for_is_shown_by_running_services(
     worked: str, stack: RunningStack
 ) -> None:
-    figures = [*shown(stack, "intake"), *shown(stack, "workflow")]
+    figures = [*shown(stack, "intake"), *shown(stack, "workflow"), *shown(stack, "relay")]
     labels: dict[str, set[str]] = defaultdict(set)
     for name, has in figures:
         labels[name] |= {label for label, _ in has}

@@ -18,14 +18,16 @@ import httpx
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
+from pymongo import MongoClient
 
-from deploy.session_access import Wanted, open_session
+from deploy.session_access import Access, NotOpened, Wanted, open_session
 from deploy.topic_reader import TopicReader
 from services.remote_session.relay.authority import Authority
 from shared.contracts.ids import fresh_id
 from shared.flow.teller import partitioner
 from tests.edge_agent import Agent, free_port, resident_kib
 from tests.integration.test_gateway import Client
+from tests.mqtt_device import needs_mosquitto
 from tests.stack import PROJECT, RunningStack, clean_environment, wait_until
 
 pytestmark = pytest.mark.integration
@@ -34,8 +36,8 @@ HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
-    """Workflow, the gateway, files and remote sessions."""
-    services = ("--only", "workflow,gateway,remote_session,attachment")
+    """Workflow, the gateway, files, devices and remote sessions."""
+    services = ("--only", "workflow,gateway,remote_session,attachment,edge_adapter")
     folder = tmp_path_factory.mktemp("sessions")
     environment = {"GATEWAY_METADATA_REFRESH_SECONDS": "1"}
     with RunningStack(folder, *services, environment=environment) as running:
@@ -85,9 +87,10 @@ async def tell_presence(
     await tell(stack, "device.presence.v1", f"acme/{device}", "callout.device.presence.v1", body)
 
 
-async def shared_case(stack: RunningStack, people: People, device: str) -> dict[str, Any]:
-    """Return a case of acme's machine, shared with its maker, once the service knows device and case."""
-    await tell_presence(stack, device)
+async def shared_case(stack: RunningStack, people: People, device: str, *, told: bool = True) -> dict[str, Any]:
+    """Return a case of acme's machine, shared with its maker, which is said to be there unless it says so itself."""
+    if told:
+        await tell_presence(stack, device)
     defined = await people.omar.put(f"/api/v1/devices/{device}/endpoints", json={"endpoints": [HMI]})
     assert defined.status_code == 200, defined.text
     made = (await people.ann.post("/api/v1/cases", json={"title": "Hot", "device_id": device})).json()
@@ -421,6 +424,128 @@ async def test_files_are_moved_over_a_killed_relay_and_into_the_case_and_done_wh
     agent.stop()
     second.process.kill()
     second.process.wait()
+
+
+async def test_a_file_for_the_case_comes_whole_and_once_though_its_relay_is_killed_in_the_middle(
+    stack: RunningStack, people: People, tmp_path: Path
+) -> None:
+    case = await shared_case(stack, people, "press-08")
+    path = f"/api/v1/cases/{case['id']}"
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "trace.log").write_bytes(os.urandom(5_000_000))
+    folder = {"name": "files", "kind": "file", "protocol": "sftp", "root": str(root), "bytes_per_minute": 120_000_000}
+    await people.omar.put("/api/v1/devices/press-08/endpoints", json={"endpoints": [folder]})
+    agent = mounted(stack, tmp_path, "press-08", f'[[root]]\npath = "{root}"\n')
+    await consented(people, path)
+    token = people.tina.headers["Authorization"].removeprefix("Bearer ")
+    wanted = Wanted(case=case["id"], kind="file", endpoints=("files",))
+    access = await open_session(stack.http_urls[0], token, wanted, tmp_path / "tina", lambda _: None)
+    session = f"{path}/sessions/{access.session['id']}"
+    await eventually(people.tina, session, state="ACTIVE")
+    asked = {"direction": "out", "name": "trace.log", "attach": True}
+    assert (await people.tina.post(f"{session}/commands/transfer", json=asked)).is_success
+    with MongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        uploads = client["callout_attachment"]["uploads"]
+        await asyncio.to_thread(wait_until, lambda: uploads.find_one({"length": 5_000_000}) is not None, seconds=60)
+    await asyncio.sleep(0.5)  # of two and a half seconds that the machine takes
+    killed = stack.kill("relay")
+    file = await attached(people, session)
+    assert await asyncio.to_thread(stack.wait_for_restart, "relay", killed) != killed
+    await eventually(people.omar, f"/api/v1/attachments/{file}", case_id=case["id"], name="trace.log")
+    fetched = await people.omar.get(f"/api/v1/attachments/{file}/content")
+    assert fetched.content == (root / "trace.log").read_bytes()
+    kept = (await people.omar.get(path)).json()["attachments"]
+    assert [each["id"] for each in kept] == [file]
+    moved = [each["details"] for each in await audit_of(stack) if each["action"] == "session.transferred"]
+    assert [each["transfer"]["state"] for each in moved if each["case_id"] == case["id"]] == ["DONE"]
+    agent.stop()
+
+
+async def attached(people: People, session: str) -> str:
+    """Return the file that a session's only transfer became."""
+    for _ in range(900):
+        answer = await people.tina.get(session)
+        [transfer] = answer.json()["transfers"] if answer.is_success else [{"state": ""}]
+        if transfer["state"] == "DONE":
+            found: str = transfer["attachment_id"]
+            return found
+        assert transfer["state"] not in {"FAILED", "CANCELLED", "EXPIRED"}, transfer
+        await asyncio.sleep(0.1)
+    raise AssertionError(transfer)
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client")
+async def test_a_machine_that_enrolled_itself_by_a_code_is_reached_by_stock_ssh(
+    stack: RunningStack, people: People, tmp_path: Path
+) -> None:
+    needs_mosquitto()
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 ready")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    case = await shared_case(stack, people, "press-09", told=False)
+    endpoint = {"name": "target", "host": "127.0.0.1", "port": port}
+    await people.omar.put("/api/v1/devices/press-09/endpoints", json={"endpoints": [endpoint]})
+    agent = await asyncio.to_thread(enrolled_by_code, stack, tmp_path, "press-09")
+    [known] = await asyncio.to_thread(known_devices, stack, "press-09")
+    assert known["session_key"].startswith("ssh-ed25519 ")
+    agent.start()
+    path = f"/api/v1/cases/{case['id']}"
+    await consented(people, path)
+    token = people.tina.headers["Authorization"].removeprefix("Bearer ")
+    wanted = Wanted(case=case["id"], endpoints=("target",))
+    access = await opened(stack, token, wanted, tmp_path / "tina")
+    command = ("ssh", "-F", str(access.config), "-W", f"127.0.0.1:{port}", "machine")
+    pipe = asyncio.subprocess.PIPE
+    ssh = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
+    said, wrong = await asyncio.wait_for(ssh.communicate(), 60)
+    assert (ssh.returncode, said) == (0, b"220 ready"), wrong
+    assert agent.stop() == 0
+    server.close()
+
+
+def enrolled_by_code(stack: RunningStack, folder: Path, device: str) -> Agent:
+    """Return an agent that got all it needs for a one-time code; nothing else was brought to it."""
+    agent = Agent(folder, stack.values["CALLOUT_MQTT_URL"], device=device)
+    names = {"ca": "ca.pem", "certificate": "device.pem", "key": "device.key"}
+    secure = f'url = "{stack.values["CALLOUT_MQTTS_URL"]}"\n'
+    secure += "".join(f'{name} = "{file}"\n' for name, file in names.items())
+    more = f'[enrolment]\nurl = "{stack.values["CALLOUT_MQTT_URL"]}"\n'
+    more += f'[sessions]\nallow = "allow.toml"\nrelays = ["{stack.values["CALLOUT_RELAY_EDGE"]}"]\n'
+    agent.write(secure + more, device, "")
+    agent.config.write_text(agent.config.read_text().replace("interval_s = 1\n", "interval_s = 60\n"))
+    (folder / "allow.toml").write_text('endpoints = ["127.0.0.1:*"]\n')
+    (folder / "allow.toml").chmod(0o644)
+    invited = stack.callout("devices", "enroll", "acme", device, "--code")
+    assert invited.code == 0, invited.stderr
+    (folder / "code").write_text(invited.stdout)
+    enrol = ("enroll", "--code-file", str(folder / "code"))
+    wait_until(lambda: agent.command(*enrol).returncode == 0, seconds=60)  # the broker reads fresh codes now and then
+    checked = agent.command("check", "--offline")
+    assert checked.returncode == 0, checked.stdout
+    return agent
+
+
+def known_devices(stack: RunningStack, device: str) -> list[dict[str, Any]]:
+    shown = stack.callout("devices", "show", "acme", device, "--json")
+    assert shown.code == 0, shown.stderr
+    return [orjson.loads(shown.stdout)]
+
+
+async def opened(stack: RunningStack, token: str, wanted: Wanted, folder: Path) -> Access:
+    """Open a session once the machine is known to be there, which it says itself."""
+    for _ in range(120):
+        try:
+            return await open_session(stack.http_urls[0], token, wanted, folder, lambda _: None)
+        except NotOpened as error:
+            why = str(error)
+        await asyncio.sleep(0.5)
+    raise AssertionError(why)
 
 
 @dataclass

@@ -30,6 +30,7 @@ class Certificate:
     not_after: datetime
     issued_at: datetime
     revoked_at: datetime | None = None
+    session_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,12 @@ class Device:
     def facts(self) -> Facts:
         """What is known of it: what people say goes over what it says of itself."""
         return {**self.reported, **self.said}
+
+    @property
+    def session_key(self) -> str | None:
+        """Its key for remote sessions: of the newest certificate that came with one and is not revoked."""
+        keys = (one.session_key for one in reversed(self.certificates) if one.revoked_at is None)
+        return next(filter(None, keys), None)
 
 
 def decide(device: Device | None, asked: Registration, now: datetime) -> Device | None:
@@ -129,7 +136,11 @@ def _certify(device: Device, asked: Certify, now: datetime) -> Device:
     if asked.by_code and invitation is not None:
         invitation = replace(invitation, used_by=asked.key_fingerprint)
     fresh = Certificate(
-        serial=asked.serial, key_fingerprint=asked.key_fingerprint, not_after=asked.not_after, issued_at=now
+        serial=asked.serial,
+        key_fingerprint=asked.key_fingerprint,
+        not_after=asked.not_after,
+        issued_at=now,
+        session_key=asked.session_key,
     )
     kept = [one for one in device.certificates if one.not_after > now and one.serial != asked.serial]
     return replace(device, answers=answers, invitation=invitation, certificates=(*kept, fresh))

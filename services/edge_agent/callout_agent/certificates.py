@@ -14,8 +14,8 @@ from callout_agent.identity import Unfit, certificate
 def main(arguments: Sequence[str]) -> int:
     """Do one thing; print what comes of it."""
     action, name, *places = arguments
-    own, key, ca = (Path(place) for place in places)
-    holder = Holder(name, own, key, ca if places[2] else None)
+    own, key, ca, sessions = (Path(place) for place in places)
+    holder = Holder(name, own, key, ca if places[2] else None, sessions)
     try:
         if action == "span":
             read = certificate(own)

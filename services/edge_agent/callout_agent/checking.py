@@ -15,13 +15,13 @@ from callout_agent.domain.engine import Engine
 from callout_agent.domain.judgement import Move
 from callout_agent.domain.reading import Reading, rfc3339
 from callout_agent.feeds import of_csv
+from callout_agent.identity import HOST_KEY, USER_CA
 from callout_agent.link import Link, NotAdmitted, Unreachable
 from callout_agent.segments import Busy, locked
 from callout_agent.settings import Feed, Settings
 from callout_agent.tables import Misconfigured
 
 DAY_S = 86_400.0
-IDENTITY = ("edge_host_key", "edge_host_key-cert.pub", "user_ca.pub")
 SOON_DAYS = 7
 
 
@@ -133,12 +133,14 @@ def _sessions(settings: Settings) -> Iterator[Finding]:
     sessions = settings.sessions
     if not sessions.relays:
         return
-    missing = [name for name in IDENTITY if not os.access(sessions.identity / name, os.R_OK)]
+    missing = [name for name in (HOST_KEY, USER_CA) if not os.access(sessions.identity / name, os.R_OK)]
     if find_spec("asyncssh") is None:
         yield Finding("wrong", "remote sessions", "need the extra callout-agent[sessions], which is not installed")
     elif missing:
         yield Finding(
-            "wrong", "remote sessions", f"{sessions.identity} has no {missing[0]}: the relay's `enrol` makes it"
+            "wrong",
+            "remote sessions",
+            f"{sessions.identity} has no {missing[0]}: callout-agent enroll makes it, if relays are known there",
         )
     elif os.path.lexists(sessions.switch):
         yield Finding("note", "remote sessions", f"are forbidden as long as there is {sessions.switch}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import replace as changed
+from pathlib import Path
 
 from callout_agent.domain.reading import rfc3339
 from callout_agent.holder import Holder
-from callout_agent.identity import Unfit, make_key, read_certificate, replace, request
+from callout_agent.identity import USER_CA, Unfit, make_key, read_certificate, replace, request, session_key
 from callout_agent.link import Heard, Link, Unreachable
 from callout_agent.settings import Broker, Settings
 from callout_agent.topics import CERTIFICATE, REQUEST, enrolment_topic
@@ -32,7 +34,10 @@ def request_of(holder: Holder) -> bytes:
         Unfit: The key cannot be used.
     """
     make_key(holder.key)
-    return json.dumps({"csr": request(holder.key, holder.name)}).encode()
+    asked = {"csr": request(holder.key, holder.name)}
+    with contextlib.suppress(Unfit, OSError):  # `check` tells; a certificate is to be had without it
+        asked["session_key"] = session_key(holder.sessions)
+    return json.dumps(asked).encode()
 
 
 def accept(holder: Holder, answer: bytes) -> float:
@@ -57,7 +62,15 @@ def accept(holder: Holder, answer: bytes) -> float:
     replace(holder.certificate, text)
     if isinstance(said.get("ca"), str) and holder.ca is not None and not holder.ca.exists():
         replace(holder.ca, said["ca"].encode())
+    _trust(holder.sessions / USER_CA, said.get("sessions"))
     return read.ends
+
+
+def _trust(place: Path, said: object) -> None:
+    """Keep whom relays are believed by, if that is told; what is there already stays."""
+    told = said.get("user_ca") if isinstance(said, dict) else None
+    if isinstance(told, str) and not place.exists():
+        replace(place, told.strip().encode() + b"\n")
 
 
 async def enroll(settings: Settings, code: str) -> float:

@@ -16,12 +16,13 @@ from callout_agent.tables import Misconfigured
 
 
 class Holder(NamedTuple):
-    """Whose certificate it is, and where it, its key and the authority's own certificate lie."""
+    """Whose certificate it is; where it, its key, the authority's own certificate and what sessions need lie."""
 
     name: str
     certificate: Path
     key: Path
     ca: Path | None
+    sessions: Path
 
     @classmethod
     def of(cls, settings: Settings) -> Holder:
@@ -33,7 +34,8 @@ class Holder(NamedTuple):
         certificate, key = settings.broker.certificate, settings.broker.key
         if certificate is None or key is None:
             raise Misconfigured("the configuration names no certificate and key under [connection]")
-        return cls(f"{settings.tenant}/{settings.device}", certificate, key, settings.broker.ca)
+        who = f"{settings.tenant}/{settings.device}"
+        return cls(who, certificate, key, settings.broker.ca, settings.sessions.identity)
 
 
 class NotDone(Exception):
@@ -46,7 +48,7 @@ async def ask(action: str, holder: Holder, said: bytes = b"") -> bytes:
     Raises:
         NotDone: It could not be.
     """
-    places = (holder.certificate, holder.key, holder.ca or "")
+    places = (holder.certificate, holder.key, holder.ca or "", holder.sessions)
     command = (sys.executable, "-m", "callout_agent.certificates", action, holder.name, *map(str, places))
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)

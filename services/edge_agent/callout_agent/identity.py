@@ -14,6 +14,8 @@ from typing import NamedTuple
 from callout_agent.segments import sync_folder
 
 NAME_MAX = 64
+#: What remote sessions need, in a folder of their own.
+HOST_KEY, HOST_CERTIFICATE, USER_CA = "edge_host_key", "edge_host_key-cert.pub", "user_ca.pub"
 
 
 class Unfit(Exception):
@@ -45,6 +47,31 @@ def make_key(path: Path) -> None:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     replace(path, text, mode=0o600)
+
+
+def session_key(folder: Path) -> str:
+    """Return the public half (OpenSSH) of the key by which relays know the device; it is made where there is none.
+
+    Raises:
+        Unfit: It cannot be used.
+    """
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    path = folder / HOST_KEY
+    if not path.exists():
+        form, plain = serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = Ed25519PrivateKey.generate().private_bytes(serialization.Encoding.PEM, form, plain)
+        replace(path, made, mode=0o600)
+    try:
+        key = serialization.load_ssh_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise Unfit(f"{path}: is no private key without a password") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Unfit(f"{path}: is no Ed25519 key")
+    public = serialization.PublicFormat.OpenSSH
+    return key.public_key().public_bytes(serialization.Encoding.OpenSSH, public).decode()
 
 
 def request(key: Path, name: str) -> str:

@@ -127,9 +127,12 @@ def observe_registry(course: Course, command: ObserveRegistry) -> None:
     before = course.device
     if command.version <= before.registry_version:
         return
-    if not command.endpoints and not before.registered:
+    told, known = (command.endpoints, command.session_key), (before.registered, before.session_key)
+    if told == ((), None) and not any(known):
         return  # most devices have none, and nothing is written down for them
-    course.device = replace(before, registered=command.endpoints, registry_version=command.version)
+    course.device = replace(
+        before, registered=command.endpoints, session_key=command.session_key, registry_version=command.version
+    )
     course.defined(before)
 
 

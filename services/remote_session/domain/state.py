@@ -53,6 +53,7 @@ class Held:
 class Device:
     """All sessions of one device, and what they rest on.
 
+    `session_key` is its own public key, where it has one that the registry knows.
     Its endpoints are those that its owner `defined` for sessions, and those that the registry has under other names.
     """
 
@@ -64,6 +65,7 @@ class Device:
     defined: tuple[SessionEndpoint, ...] = ()
     registered: tuple[SessionEndpoint, ...] = ()
     registry_version: int = 0
+    session_key: str | None = None
     allowed: tuple[str, ...] | None = None
     consents: tuple[Consent, ...] = ()
     sessions: tuple[Held, ...] = ()

@@ -3,15 +3,12 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import Final
 
 import structlog
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
-from uvicorn import Config, Server
 
-from services.remote_session.relay.authority import Authority
+from services.remote_session.relay import figures
+from services.remote_session.relay.authority import RELAY_VALID, Authority
 from services.remote_session.relay.collecting import Collector
 from services.remote_session.relay.door import Door
 from services.remote_session.relay.edges import Edges
@@ -19,12 +16,16 @@ from services.remote_session.relay.leases import Leases
 from services.remote_session.relay.ledger import SessionLedger
 from services.remote_session.relay.storing import Store
 from services.remote_session.settings import RemoteSessionSettings
-from shared import storage
+from shared import metrics, storage
 from shared.contracts.session_words import SessionState
 from shared.contracts.sessions import SessionEvent
+from shared.errors import TransientError
+from shared.health import HealthServer
 from shared.passes import Passes
 
 log = structlog.get_logger()
+#: Its own certificates are made anew so often, long before they end.
+RENEWED_SECONDS: Final = RELAY_VALID.total_seconds() / 10
 WAYS = frozenset({SessionState.CONNECTING, SessionState.ACTIVE})
 
 
@@ -32,7 +33,10 @@ class Relay:
     """Edges on one side, technicians on the other, and what the service decides over both."""
 
     def __init__(self, settings: RemoteSessionSettings) -> None:
+        figures.prepare()
         self._settings = settings
+        self._started = False
+        self._renewing: asyncio.Task[None] | None = None
         self.authority = Authority(Path(settings.relay_folder))
         self._database = storage.connect(
             settings.mongodb_uri, "callout_remote_session", timeout_ms=settings.mongodb_timeout_ms
@@ -54,16 +58,40 @@ class Relay:
         edge_port = await self.edges.start(settings.relay_host, settings.relay_edge_port)
         await self.leases.start()
         await self.collector.start()
+        self._renewing = asyncio.create_task(self._renew_on())
+        self._started = True
         log.info("relay_started", port=port, edge_port=edge_port)
 
     async def stop(self) -> None:
         """End."""
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self.collector.stop()
         await self.leases.stop()
         await self.door.stop()
         await self.edges.stop()
         await self.ledger.stop()
         await self._database.close()
+
+    async def ready(self) -> str | None:
+        """Return why nobody can be let in now; nothing if all is well."""
+        if not self._started:
+            return "starting"
+        try:
+            await self._database.ping()
+        except TransientError as error:
+            return str(error)
+        return await self.ledger.trouble()
+
+    async def show(self) -> None:
+        """Show whether it is ready, when figures are asked for."""
+        metrics.READY.labels(service=figures.SERVICE).set(await self.ready() is None)
+
+    async def _renew_on(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWED_SECONDS)
+            self.door.renew()
+            self.edges.renew()
 
     async def _changed(self, event: SessionEvent) -> None:
         """Do at once what a change asks for."""
@@ -74,7 +102,7 @@ class Relay:
         if session.state is SessionState.OFFERED and edge is not None:
             edge.offer(event)
         elif session.state not in WAYS:
-            self.door.cut(session.id)
+            self.door.cut(session.id, figures.OVER)
             if edge is not None:
                 edge.tell({"do": "revoke", "session": session.id})
 
@@ -84,22 +112,10 @@ async def run(settings: RemoteSessionSettings) -> None:
     relay, stop = Relay(settings), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await relay.start()
-    health = _health(settings)
+    health = HealthServer(settings, relay.ready, service=figures.SERVICE, refresh=relay.show)
     serving = asyncio.create_task(health.serve())
+    await relay.start()
     await stop.wait()
     health.should_exit = True
     await relay.stop()
     await serving
-
-
-def _health(settings: RemoteSessionSettings) -> Server:
-    async def ready(_: Request) -> Response:
-        return PlainTextResponse("ready\n")
-
-    routes = [Route("/readyz", ready), Route("/healthz", ready)]
-    config = Config(Starlette(routes=routes), host=settings.http_host, port=settings.http_port, log_config=None)
-    config.install_signal_handlers = False  # type: ignore[attr-defined]
-    server = Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    return server

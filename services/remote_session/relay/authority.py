@@ -10,6 +10,8 @@ from asyncssh.public_key import CERT_TYPE_HOST
 
 ALGORITHM: Final = "ssh-ed25519"
 RELAY: Final = "relay"
+#: Stands beside the name in certificates that are good only as long as the registry has their key.
+REGISTERED: Final = "registered"
 HOST_ALIAS: Final = "callout-relay"
 SKEW: Final = timedelta(minutes=1)
 EDGE_VALID: Final = timedelta(days=365)
@@ -37,12 +39,12 @@ class Authority:
     @property
     def user_ca(self) -> str:
         """The public key that edges and relays trust users by."""
-        return _text(self.users)
+        return text_of(self.users)
 
     @property
     def host_ca(self) -> str:
         """The public key that technicians and relays trust hosts by."""
-        return _text(self.hosts)
+        return text_of(self.hosts)
 
     def certify_session(
         self, public_key: str, session_id: str, until: datetime, now: datetime, *, terminal: bool = False
@@ -99,12 +101,18 @@ class Authority:
             _write(out / name, content)
         return [out / name for name in files]
 
-    def _host_certificate(self, key: asyncssh.SSHKey, name: str, valid: timedelta) -> asyncssh.SSHCertificate:
+    def certify_edge(self, key: asyncssh.SSHKey, name: str) -> str:
+        """Return a certificate for a key that a device made itself: technicians know it by that, relays do not."""
+        return self._host_certificate(key, name, EDGE_VALID, REGISTERED).export_certificate().decode().strip()
+
+    def _host_certificate(
+        self, key: asyncssh.SSHKey, name: str, valid: timedelta, *more: str
+    ) -> asyncssh.SSHCertificate:
         now = datetime.now(UTC)
         return self.hosts.generate_host_certificate(
             key.convert_to_public(),
             name,
-            principals=[name],
+            principals=[name, *more],
             valid_after=(now - SKEW).timestamp(),
             valid_before=(now + valid).timestamp(),
         )
@@ -133,11 +141,14 @@ def is_edge(certificate_text: bytes, key: asyncssh.SSHKey | None, hosts: asyncss
         certificate.validate(CERT_TYPE_HOST, principal)
     except (ValueError, AttributeError, asyncssh.Error):
         return False
-    names: bool = bool(certificate.principals)  # one without any would be good for every name
-    return names and key is not None and certificate.key.public_data == key.public_data
+    names = certificate.principals  # one without any would be good for every name
+    if key is None or not names or REGISTERED in names:
+        return False
+    return bool(certificate.key.public_data == key.public_data)
 
 
-def _text(key: asyncssh.SSHKey) -> str:
+def text_of(key: asyncssh.SSHKey) -> str:
+    """Return a public key as OpenSSH writes it, without a comment."""
     return key.export_public_key().decode().strip()
 
 

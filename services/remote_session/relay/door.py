@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncssh
 import structlog
 
+from services.remote_session.relay import figures
 from services.remote_session.relay.authority import Authority
 from services.remote_session.relay.edges import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Edges, spare_ignores
 from services.remote_session.relay.ledger import SessionLedger
@@ -51,17 +52,23 @@ class Door:
         )
         return int(self._listener.get_port())
 
+    def renew(self) -> None:
+        """Show technicians who come from now on a fresh certificate."""
+        if self._listener is not None:
+            self._listener.update(server_host_keys=[self.authority.relay_host()])
+
     async def stop(self) -> None:
         """Let nobody in any more, and everybody out."""
         if self._listener is not None:
             self._listener.close()
         for session_id in list(self.inside):
-            self.cut(session_id)
+            self.cut(session_id, figures.STOPPED)
 
-    def cut(self, session_id: str) -> None:
+    def cut(self, session_id: str, reason: str) -> None:
         """Cut off all connections of a session, now."""
         for connection in self.inside.pop(session_id, ()):
             connection.abort()
+            figures.CUTS.labels(reason=reason).inc()
 
     async def _process(self, process: Any) -> None:  # noqa: ANN401 - a server's process
         """Give a certificate for the key on the input, if a token was shown; there is nothing else to run."""
@@ -84,6 +91,7 @@ class Door:
 
     def _certificate(self, session: RemoteSession, given: str) -> str:
         if session.public_key is not None and session.public_key.split()[:2] != given.split()[:2]:
+            figures.refused(figures.KEY)
             raise ValueError("The session was asked for with another key.")
         terminal = session.kind is SessionKind.TERMINAL
         now = datetime.now(UTC)
@@ -102,9 +110,11 @@ class Visitor(asyncssh.SSHServer):
         """Note the connection."""
         self._connection = conn
         spare_ignores(conn)
+        figures.CONNECTIONS.labels(side=figures.TECHNICIANS).inc()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Forget the connection."""
+        figures.CONNECTIONS.labels(side=figures.TECHNICIANS).dec()
         self._door.inside.get(self._session_id, set()).discard(self._connection)
 
     def begin_auth(self, username: str) -> bool:
@@ -134,6 +144,7 @@ class Visitor(asyncssh.SSHServer):
         except TransientError:
             return False
         if session is None:
+            figures.refused(figures.TOKEN)
             log.info("token_refused", session=username.removeprefix(TOKEN)[:64])
             return False
         self._connection.set_extra_info(redeemed=session)
@@ -143,9 +154,10 @@ class Visitor(asyncssh.SSHServer):
         """Open a way to the session's device, and to nothing else."""
         session = self._door.ledger.usable(self._session_id)
         if session is None or (dest_host, dest_port) != (self._session_id, SSH_PORT):
+            figures.refused(figures.TARGET)
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not the target of this session")
         edge = self._door.edges.find(session)
         if edge is None:
+            figures.refused(figures.AWAY)
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the device is not connected")
-
-        return edge.connection
+        return figures.lead(edge.connection, dest_host, dest_port)

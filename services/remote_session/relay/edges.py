@@ -10,7 +10,8 @@ import orjson
 import structlog
 from asyncssh.constants import MSG_IGNORE
 
-from services.remote_session.relay.authority import RELAY, Authority, edge_principal, is_edge
+from services.remote_session.relay import figures
+from services.remote_session.relay.authority import RELAY, Authority, edge_principal, is_edge, text_of
 from services.remote_session.relay.ledger import SessionLedger
 from shared.contracts.session_words import RelayNews, SessionState
 from shared.contracts.sessions import RemoteSession, SessionEvent
@@ -45,8 +46,16 @@ def spare_ignores(connection: Any) -> None:  # noqa: ANN401 - a connection of ei
 class Edge:
     """One device that is connected, by its control channel."""
 
-    def __init__(self, connection: asyncssh.SSHClientConnection, process: Any, hello: Mapping[str, Any]) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        process: Any,  # noqa: ANN401
+        hello: Mapping[str, Any],
+        registered: str | None = None,
+    ) -> None:
         self.connection = connection
+        #: The key by which the registry knows it, if that is why it was let in.
+        self.registered = registered
         self.key = f"{hello['tenant_id']}/{hello['device_id']}"
         self._process = process
 
@@ -98,6 +107,11 @@ class Edges:
         )
         return int(self._listener.get_port())
 
+    def renew(self) -> None:
+        """Show edges that come from now on a fresh certificate."""
+        if self._listener is not None:
+            self._listener.update(client_keys=[self._authority.relay_user()])
+
     async def stop(self) -> None:
         """Let all edges go; they dial another relay."""
         if self._listener is not None:
@@ -124,8 +138,9 @@ class Edges:
             async with asyncio.timeout(HELLO_SECONDS):
                 process = await connection.create_process("control", encoding=None, max_pktsize=32768)
                 hello = orjson.loads(await process.stdout.readline())
-                edge = self._admitted(connection, process, hello)
+                edge = await self._admitted(connection, process, hello)
             if edge is not None:
+                figures.CONNECTIONS.labels(side=figures.EDGES).inc()
                 await self._begin(edge)
                 async for told in edge.lines():
                     await self._hear(edge, told)
@@ -133,14 +148,23 @@ class Edges:
             log.info("edge_lost", key=edge.key if edge else None, reason=type(error).__name__)
         finally:
             connection.abort()
+            if edge is not None:
+                figures.CONNECTIONS.labels(side=figures.EDGES).dec()
             if edge is not None and self._edges.get(edge.key) is edge:
                 del self._edges[edge.key]
                 await self._lost(edge)
 
-    def _admitted(self, connection: Any, process: Any, hello: Mapping[str, Any]) -> Edge | None:  # noqa: ANN401
+    async def _admitted(self, connection: Any, process: Any, hello: Mapping[str, Any]) -> Edge | None:  # noqa: ANN401
+        """Let in who shows a certificate of ours, or whose key the registry has; the latter gets a certificate here."""
         name = edge_principal(hello["tenant_id"], hello["device_id"])
-        shown, key = hello["certificate"].encode(), connection.get_server_host_key()
+        shown, key = (hello.get("certificate") or "").encode(), connection.get_server_host_key()
+        registered = await self._ledger.session_key(f"{hello['tenant_id']}/{hello['device_id']}")
+        if registered is not None and key is not None and text_of(key) == registered:
+            edge = Edge(connection, process, hello, registered)
+            edge.tell({"do": "certified", "certificate": self._authority.certify_edge(key, name)})
+            return edge
         if not is_edge(shown, key, self._authority.hosts, name):
+            figures.refused(figures.EDGE)
             log.warning("edge_not_admitted", name=name)
             connection.abort()
             return None
@@ -188,6 +212,8 @@ class Edges:
             return  # of another device's sessions nobody speaks
         if "accepted" in told:
             about = {"accepted": bool(told["accepted"]), "code": told.get("code"), "reason": told.get("reason")}
+            if not told["accepted"]:
+                figures.refused(figures.BY_DEVICE)
             await self._ledger.send(session, "answer", **about, **self._here())
         elif "file" in told:
             file = {

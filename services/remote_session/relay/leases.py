@@ -7,8 +7,9 @@ from typing import Final
 
 import structlog
 
+from services.remote_session.relay import figures
 from services.remote_session.relay.door import Door
-from services.remote_session.relay.edges import Edges
+from services.remote_session.relay.edges import Edge, Edges
 from services.remote_session.relay.ledger import SessionLedger
 from shared.errors import TransientError
 
@@ -47,18 +48,26 @@ class Leases:
             try:
                 async with asyncio.timeout(RENEWED_SECONDS):
                     live = await self._ledger.leases(key)
+                    is_known = edge is None or await self._is_known(edge)
             except (TransientError, TimeoutError) as error:
                 log.warning("lease_not_renewed", key=key, reason=type(error).__name__)
                 continue
             self._renewed |= dict.fromkeys(live, now)
-            if edge is not None:
+            if edge is not None and not is_known:
+                log.warning("edge_not_registered_any_more", key=key)
+                edge.connection.abort()
+            elif edge is not None:
                 edge.tell({"do": "lease", "sessions": sorted(live)})
         for session_id in list(self._door.inside):
             if now - self._renewed.get(session_id, 0.0) > CUT_SECONDS - RENEWED_SECONDS:
                 log.warning("session_cut", session=session_id)
-                self._door.cut(session_id)
+                self._door.cut(session_id, figures.LEASE)
         known = self._ledger.live.keys() | self._door.inside.keys()
         self._renewed = {id_: at for id_, at in self._renewed.items() if id_ in known}
+
+    async def _is_known(self, edge: Edge) -> bool:
+        """Tell whether the registry still has the key by which a device was let in."""
+        return edge.registered is None or edge.registered == await self._ledger.session_key(edge.key)
 
     async def _renew_on(self) -> None:
         while True:

@@ -30,6 +30,7 @@ from shared.storage import Documents, Write
 log = structlog.get_logger()
 SOURCE: Final = "/callout/remote_session"
 POLL_MS: Final = 500
+ASKED_SECONDS: Final = 3
 USABLE: Final = frozenset({SessionState.CONNECTING, SessionState.ACTIVE})
 #: What a relay says of sessions: what the device answers, what itself sees, and how files go.
 WORDS: Final = tuple(
@@ -89,6 +90,17 @@ class SessionLedger:
             if part is not None:
                 await part.stop()
 
+    async def trouble(self) -> str | None:
+        """Return why sessions cannot be followed now; nothing if they are."""
+        if self._consumer is None or self._task is None or self._task.done():
+            return "sessions are not followed"
+        try:
+            async with asyncio.timeout(ASKED_SECONDS):
+                await self._consumer.end_offsets(self._consumer.assignment())
+        except (KafkaError, TimeoutError) as error:
+            return f"Kafka does not answer: {type(error).__name__}"
+        return None
+
     def usable(self, session_id: str) -> RemoteSession | None:
         """Return a session that technicians may use now."""
         session = self.live.get(session_id)
@@ -108,6 +120,15 @@ class SessionLedger:
         device = await self._device(key)
         found = device.consents if device is not None else ()
         return next((consent for consent in found if consent.id == consent_id), None)
+
+    async def session_key(self, key: str) -> str | None:
+        """Return the key by which a device says, over the registry, that it will be known here.
+
+        Raises:
+            TransientError: the store is away.
+        """
+        device = await self._device(key)
+        return device.session_key if device is not None else None
 
     async def leases(self, key: str) -> Mapping[str, RemoteSession]:
         """Return the live sessions of a device, as they are stored.

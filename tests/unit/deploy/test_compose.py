@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deploy import healthcheck
-from deploy.access.plan import OPERATOR, RELAY, principals, programs, user_of
+from deploy.access.plan import OPERATOR, principals, programs, user_of
 from deploy.access.secret_files import make_secrets
 from deploy.embedded.mosquitto import CONFIGURATION
 from deploy.topics import Catalogue
@@ -116,7 +116,7 @@ def test_the_image_is_made_in_stages_labelled_and_run_by_nobody_who_may_do_anyth
 def test_prometheus_asks_every_service() -> None:
     asked = yaml.safe_load((PROJECT / "deploy/compose/prometheus.yml").read_text())["scrape_configs"]
     assert {name for each in asked for where in each["dns_sd_configs"] for name in where["names"]} == {
-        name.replace("_", "-") for name in PROGRAMS if name != RELAY
+        name.replace("_", "-") for name in PROGRAMS
     }
 
 

@@ -1,5 +1,6 @@
 """What is known of a device, and how it may come in: each change once, and nothing that was taken away comes back."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,13 +10,16 @@ import pytest
 from services.edge_adapter import store
 from services.edge_adapter.cutting import CUT_FOR, cut_at
 from services.edge_adapter.domain.registry import Device, decide
+from services.edge_adapter.enrolment import asked_in
 from services.edge_adapter.identities import passwords, revocations
+from shared.authority import RequestRefused
 from shared.contracts.devices import CERTIFICATES_MAX, MODELS
 
 NOW = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
 LATER = NOW + timedelta(days=90)
 WHO = {"tenant_id": "acme", "device_id": "press-07"}
 HASH = "$7$101$c2FsdHNhbHRzYWx0$" + "aGFz" * 21 + "aA=="
+SESSION_KEY, OTHER_SESSION_KEY = (f"ssh-ed25519 {letter * 68}" for letter in "AB")
 KEY, OTHER_KEY = "1f" * 32, "2e" * 32
 
 
@@ -130,3 +134,31 @@ def test_what_is_written_down_is_read_again(name: str) -> None:
     device = after(None, name, **data[name])
     assert store.from_document(store.to_document(device)) == device
     assert replace(device) == device
+
+
+def test_the_key_for_sessions_is_that_of_the_newest_certificate_that_is_good() -> None:
+    device = certified(certified(certified(None), "a2", session_key=SESSION_KEY), "a3", session_key=OTHER_SESSION_KEY)
+    assert device.session_key == OTHER_SESSION_KEY
+    assert certified(device, "a4").session_key == OTHER_SESSION_KEY, "a request that says nothing of it keeps it"
+    revoked = after(device, "revoke", serial="a3")
+    assert revoked.session_key == SESSION_KEY
+    assert after(revoked, "decommission").session_key is None
+    assert store.from_document(store.to_document(device)) == device
+
+
+def test_a_request_that_was_refused_leaves_no_key_for_sessions() -> None:
+    assert certified(None, by_code=True, session_key=SESSION_KEY).session_key is None
+
+
+@pytest.mark.parametrize(
+    "body", [{"csr": "x", "session_key": 7}, {"csr": "x", "session_key": "ssh-rsa AAAA"}, {"csr": 7}, ["csr"], "csr"]
+)
+def test_a_request_with_something_else_than_keys_is_refused(body: Any) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        asked_in(json.dumps(body).encode())
+    assert refused.value.code == "invalid_data"
+
+
+def test_a_request_is_a_pem_or_a_pem_with_a_key_for_sessions() -> None:
+    assert asked_in(b"-----BEGIN ...").session_key is None
+    assert asked_in(json.dumps({"csr": "pem", "session_key": SESSION_KEY}).encode()) == (b"pem", SESSION_KEY)

@@ -1,6 +1,7 @@
 """The key never leaves the device; a certificate is taken only if it is the device's own."""
 
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ AUTHORITY = ec.generate_private_key(ec.SECP256R1())
 
 
 def holder(folder: Path) -> Holder:
-    return Holder("acme/press-07", folder / "device.pem", folder / "device.key", folder / "ca.pem")
+    return Holder("acme/press-07", folder / "device.pem", folder / "device.key", folder / "ca.pem", folder / "sessions")
 
 
 def named(name: str) -> x509.Name:
@@ -111,3 +112,39 @@ async def test_a_child_does_it_for_the_running_agent(tmp_path: Path, monkeypatch
     assert list(map(float, (await ask("span", own)).split()))[1] == ends
     with pytest.raises(NotDone, match="unknown_code"):
         await ask("accept", own, b'{"code": "unknown_code"}')
+
+
+def sessions_told(request: bytes, user_ca: str = "ssh-ed25519 AAAA") -> bytes:
+    return json.dumps(json.loads(issued(request)) | {"sessions": {"user_ca": user_ca}}).encode()
+
+
+def test_a_key_for_remote_sessions_is_made_beside_it_and_its_public_half_alone_is_told(tmp_path: Path) -> None:
+    own = holder(tmp_path)
+    first, again = json.loads(request_of(own)), json.loads(request_of(own))
+    private = tmp_path / "sessions" / "edge_host_key"
+    assert re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/]{68}", first["session_key"])
+    assert again["session_key"] == first["session_key"]
+    assert (private.stat().st_mode & 0o077, private.parent.stat().st_mode & 0o077) == (0, 0)
+    loaded = serialization.load_ssh_private_key(private.read_bytes(), None)
+    told = loaded.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    assert told.decode() == first["session_key"]
+
+
+def test_whom_relays_are_believed_by_comes_with_the_certificate_and_is_never_replaced(tmp_path: Path) -> None:
+    own = holder(tmp_path)
+    accept(own, issued(request_of(own)))
+    kept = tmp_path / "sessions" / "user_ca.pub"
+    assert not kept.exists(), "nothing was told of relays"
+    accept(own, sessions_told(request_of(own)))
+    accept(own, sessions_told(request_of(own), "ssh-ed25519 BBBB"))
+    assert kept.read_text() == "ssh-ed25519 AAAA\n"
+
+
+def test_a_key_for_sessions_that_cannot_be_used_holds_up_no_certificate(tmp_path: Path) -> None:
+    own = holder(tmp_path)
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / "edge_host_key").write_text("no key")
+    request = request_of(own)
+    assert "session_key" not in json.loads(request)
+    accept(own, issued(request))
+    assert own.certificate.exists()

@@ -73,3 +73,15 @@ def test_a_device_without_endpoints_is_not_written_down() -> None:
     machine = Machine()
     assert machine.say("observe_registry", endpoints=[], version=1).device is None
     assert machine.device is None
+
+
+def test_a_device_with_a_key_of_its_own_is_known_by_it_until_the_registry_has_it_no_more() -> None:
+    machine, key = Machine(), f"ssh-ed25519 {'A' * 68}"
+    machine.say("observe_registry", version=1, session_key=key)
+    assert machine.device is not None
+    assert machine.device.session_key == key
+    assert from_document({"_id": "acme/press-07", **to_document(machine.device)}) == machine.device
+    machine.say("observe_registry", version=3)
+    machine.say("observe_registry", version=2, session_key=key)
+    assert machine.device.session_key is None
+    assert machine.told == []

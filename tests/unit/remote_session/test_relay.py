@@ -20,6 +20,7 @@ from deploy.embedded.data_folder import free_port
 from services.remote_session.relay.authority import HOST_ALIAS, Authority
 from services.remote_session.relay.door import Door
 from services.remote_session.relay.edges import Edges
+from services.remote_session.relay.figures import OVER, STOPPED
 from services.remote_session.relay.leases import Leases
 from services.remote_session.relay.ledger import SessionLedger
 from services.remote_session.store import to_document
@@ -35,9 +36,8 @@ TOKEN = "a-token-of-tinas"
 SOON = 60.0
 #: So many at once.
 TUNNELS = int(os.environ.get("SESSION_TUNNELS", "500"))
-pytestmark = [
-    pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client"),
-]
+NEEDS_SSH = pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client")
+pytestmark = NEEDS_SSH
 
 
 class Ledger(SessionLedger):
@@ -99,7 +99,7 @@ class Relay:
         if session.state is SessionState.OFFERED and edge is not None:
             edge.offer(event)
         elif session.state not in {SessionState.CONNECTING, SessionState.ACTIVE}:
-            self.door.cut(session.id)
+            self.door.cut(session.id, OVER)
             if edge is not None:
                 edge.tell({"do": "revoke", "session": session.id})
 
@@ -120,7 +120,7 @@ class Relay:
         for edge in self.edges.all():
             edge.connection.abort()
         for session_id in list(self.door.inside):
-            self.door.cut(session_id)
+            self.door.cut(session_id, STOPPED)
 
 
 async def nothing_more(_: Any) -> None:

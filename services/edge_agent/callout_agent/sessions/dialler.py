@@ -17,6 +17,7 @@ from typing import Any, Callable
 import asyncssh
 
 from callout_agent.domain.allow import AllowList
+from callout_agent.identity import HOST_CERTIFICATE, HOST_KEY, USER_CA, replace
 from callout_agent.sessions.doors import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Inner, Outer
 from callout_agent.sessions.filelog import Log
 from callout_agent.sessions.guard import Verdict, is_open, judge, way_into
@@ -34,25 +35,39 @@ TERMINALS_AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the machine is: its names, and the files that `enrol` wrote."""
+    """Who the machine is: its names, its key, the relays' certificate for it once there is one, and whom it trusts."""
 
     tenant_id: str
     device_id: str
     folder: Path
 
     def certificate(self) -> str:
-        """Return the certificate of the host key."""
-        return (self.folder / "edge_host_key-cert.pub").read_text().strip()
+        """Return the certificate of the host key; none before a relay gave one."""
+        path = self.folder / HOST_CERTIFICATE
+        return path.read_text().strip() if path.exists() else ""
+
+    def certified(self, text: str) -> bool:
+        """Keep a certificate that a relay gave, if it is for our key and name; tell whether it is new."""
+        try:
+            certificate: Any = asyncssh.import_certificate(text)
+            own = asyncssh.read_private_key(str(self.folder / HOST_KEY))
+            fits = certificate.key.public_data == own.public_data
+        except (ValueError, AttributeError, asyncssh.Error):
+            return False
+        if not fits or f"{self.device_id}.{self.tenant_id}" not in certificate.principals:
+            return False
+        replace(self.folder / HOST_CERTIFICATE, text.strip().encode() + b"\n")
+        return True
 
     def user_ca(self) -> str:
         """Return whom the machine trusts to name users."""
-        return (self.folder / "user_ca.pub").read_text().strip()
+        return (self.folder / USER_CA).read_text().strip()
 
     def host_keys(self) -> list[Any]:
-        """Return the host key with its certificate."""
-        return asyncssh.load_keypairs(
-            [str(self.folder / "edge_host_key")], certlist=[str(self.folder / "edge_host_key-cert.pub")]
-        )
+        """Return the host key, with its certificate as soon as there is one."""
+        certificate = self.folder / HOST_CERTIFICATE
+        listed = [str(certificate)] if certificate.exists() else []
+        return asyncssh.load_keypairs([str(self.folder / HOST_KEY)], certlist=listed)
 
 
 class Dialler:
@@ -163,6 +178,9 @@ class Dialler:
             self._resumed(told["session"], told.get("consent"))
         elif what == "lease":
             self.holder.renew(told["sessions"])
+        elif what == "certified":
+            if self.identity.certified(str(told.get("certificate"))):
+                self._inner.update(server_host_keys=self.identity.host_keys())
         elif what == "revoke":
             self.holder.cut(told["session"])
 
