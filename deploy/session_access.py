@@ -5,6 +5,7 @@ import contextlib
 import os
 import shlex
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any, Final
 
 import asyncssh
 import httpx
+
+from deploy import proxy_way
 
 POLL_SECONDS: Final = 0.3
 REQUEST_SECONDS: Final = 30
@@ -29,12 +32,16 @@ class NotOpened(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which session to open: of which case, to which endpoints (nothing: the only one), of which kind, how long."""
+    """Which session to open: of which case, to which endpoints (nothing: the only one), of which kind, how long.
+
+    `proxy` is what stands between here and the relays: host:port (HTTP CONNECT), or socks5://host:port.
+    """
 
     case: str
     endpoints: tuple[str, ...] = ()
     kind: str = "tunnel"
     minutes: int = 120
+    proxy: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +88,9 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
         path = f"/api/v1/cases/{wanted.case}"
         names = wanted.endpoints or await _only_endpoint(http, path, wanted.kind)
         public_key = key.export_public_key().decode().strip()
-        body: dict[str, Any] = {"kind": wanted.kind, "services": [{"endpoint": name} for name in names]}
+        through = {"proxy": wanted.proxy} if wanted.proxy else {}
+        services = [{"endpoint": name, **through} for name in names]
+        body: dict[str, Any] = {"kind": wanted.kind, "services": services}
         body |= {"lifetime_minutes": wanted.minutes, "public_key": public_key}
         session = told(await http.post(f"{path}/sessions", json=body))
         secret = session["token"]
@@ -150,6 +159,7 @@ async def _certify(session: Mapping[str, Any], secret: str, public_key: str) -> 
             config=None,
             host_key_alias=HOST_ALIAS,
             known_hosts=asyncssh.import_known_hosts(ways["known_hosts"]),
+            proxy_command=proxy_command(session, host.strip("[]"), port),
         ) as relay:
             done = await relay.run("certify", input=f"{public_key}\n", timeout=REQUEST_SECONDS)
             said = str(done.stderr or "")
@@ -174,6 +184,12 @@ def told(answer: httpx.Response) -> dict[str, Any]:
     return body
 
 
+def proxy_command(session: Mapping[str, Any], host: str, port: str) -> Sequence[str] | None:
+    """Return what leads to a relay through the proxy that a session was asked with; nothing without one."""
+    proxy = next((each["proxy"] for each in session["services"] if each.get("proxy")), None)
+    return (sys.executable, proxy_way.__file__, proxy, host, port) if proxy else None
+
+
 def _key(folder: Path) -> asyncssh.SSHKey:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / KEY
@@ -196,7 +212,9 @@ def _write_config(folder: Path, session: Mapping[str, Any], certificate: str) ->
     alias = f"{session['device_id']}.{session['tenant_id']}"
     config = folder / "config"
     relays = ways.get("relays") or [ways["relay"]]
-    text = "".join(_relay_entry(number, each, common) for number, each in enumerate(relays, 1))
+    through = proxy_command(session, "%h", "%p")
+    more = f"  ProxyCommand {shlex.join(through)}\n{common}" if through else common
+    text = "".join(_relay_entry(number, each, more) for number, each in enumerate(relays, 1))
     config.write_text(f"{text}Host machine\n  HostName {name}\n{_way(config, relays)}  HostKeyAlias {alias}\n{common}")
     return config
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import asyncssh
 import httpx
 
-from deploy.session_access import HOST_ALIAS, KEY, Access, NotOpened, told
+from deploy.session_access import HOST_ALIAS, KEY, Access, NotOpened, proxy_command, told
 
 CHUNK: Final = 256 * 1024
 AHEAD: Final = 32
@@ -123,7 +123,13 @@ class FileMover:
         }
         machine = f"{self._access.session['device_id']}.{self._access.session['tenant_id']}"
         async with (
-            asyncssh.connect(host.strip("[]"), int(port), host_key_alias=HOST_ALIAS, **common) as relay,
+            asyncssh.connect(
+                host.strip("[]"),
+                int(port),
+                host_key_alias=HOST_ALIAS,
+                proxy_command=proxy_command(self._access.session, host.strip("[]"), port),
+                **common,
+            ) as relay,
             asyncssh.connect(name, 22, tunnel=relay, host_key_alias=machine, **common) as inner,
             inner.start_sftp_client() as sftp,
         ):

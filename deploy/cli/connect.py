@@ -47,6 +47,12 @@ def connect(
             "--attach", metavar="NAME", help="Put a file of the machine into the case, past this one. May be repeated."
         ),
     ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            "--proxy", metavar="HOST:PORT", help="A proxy before the relays: HTTP CONNECT, or socks5://HOST:PORT."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Open a session to the machine of a case: key, certificate and an `ssh` configuration, ready to use.
@@ -61,7 +67,7 @@ def connect(
     if run is not None and (moves or as_json):
         raise Failure(ExitCode.USAGE, "--run goes with neither --json nor files to move.")
     kind = _kind(run, files=files or bool(moves), terminal=terminal)
-    wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind=kind, minutes=minutes)
+    wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind=kind, minutes=minutes, proxy=proxy)
 
     def waiting(state: str) -> None:
         if not as_json:

@@ -11,7 +11,7 @@ from shared.contracts.session_words import Direction, SessionKind
 from shared.contracts.sessions import SessionEndpoint, SessionService
 
 NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
-PROXY: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]+):(?P<port>[1-9][0-9]{0,4})")
+PROXY: Final = re.compile(r"(socks5://)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/@\s]+):(?P<port>[1-9][0-9]{0,4})")
 PORT_MAX: Final = 65_535
 
 
@@ -46,7 +46,7 @@ def _fault_of_proxy(given: dict[str, Any]) -> str | None:
         return None
     match = PROXY.fullmatch(given["proxy"])
     if match is None or int(match["port"]) > PORT_MAX or not is_host(match["host"].strip("[]")):
-        return "proxy: give host:port"
+        return "proxy: give host:port (HTTP CONNECT), or socks5://host:port"
     return None
 
 

@@ -53,7 +53,8 @@ class Relay:
         """Begin; return when ready."""
         settings = self._settings
         await self.ledger.start()
-        port = await self.door.start(settings.relay_host, settings.relay_port)
+        name = settings.relay_name.rpartition(":")[0].strip("[]")
+        port = await self.door.start(settings.relay_host, settings.relay_port, name)
         self.edges.relay = settings.relay_name or f"{settings.relay_host}:{port}"
         edge_port = await self.edges.start(settings.relay_host, settings.relay_edge_port)
         await self.leases.start()

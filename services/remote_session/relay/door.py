@@ -31,15 +31,17 @@ class Door:
         self.ledger = ledger
         self.edges = edges
         self.inside: defaultdict[str, set[Any]] = defaultdict(set)
+        self._names: tuple[str, ...] = ()
         self._listener: asyncssh.SSHAcceptor | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen for technicians; return the port."""
+    async def start(self, host: str, port: int, name: str = "") -> int:
+        """Listen for technicians, who may know it by a name; return the port."""
+        self._names = (name or host,)
         self._listener = await asyncssh.listen(
             host,
             port,
             server_factory=lambda: Visitor(self),
-            server_host_keys=[self.authority.relay_host()],
+            server_host_keys=[self.authority.relay_host(*self._names)],
             process_factory=self._process,
             encoding=None,
             agent_forwarding=False,
@@ -55,7 +57,7 @@ class Door:
     def renew(self) -> None:
         """Show technicians who come from now on a fresh certificate."""
         if self._listener is not None:
-            self._listener.update(server_host_keys=[self.authority.relay_host()])
+            self._listener.update(server_host_keys=[self.authority.relay_host(*self._names)])
 
     async def stop(self) -> None:
         """Let nobody in any more, and everybody out."""

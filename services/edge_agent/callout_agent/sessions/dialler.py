@@ -146,7 +146,10 @@ class Dialler:
                 login_timeout=10,
                 config=None,
             )
-            await connection.wait_closed()
+            try:
+                await connection.wait_closed()
+            finally:
+                connection.abort()
         except (OSError, asyncssh.Error):
             pass
         self._out = None
