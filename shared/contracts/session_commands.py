@@ -65,8 +65,7 @@ class WantedService(Model):
 class RequestSession(OfCase):
     """Ask for a session; its id is a UUIDv5 of the command's.
 
-    `token_hash` is the SHA-256 of a token that only who asks knows; `public_key` an OpenSSH public key of theirs, for
-    which alone the token then buys a certificate.
+    `token_hash` is the SHA-256 of a token that only who asks knows; it buys a certificate for `public_key` alone.
     """
 
     kind: SessionKind = SessionKind.TUNNEL
