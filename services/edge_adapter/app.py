@@ -14,7 +14,8 @@ from services.edge_adapter.domain.topics import CLEAR, CSR, JOURNAL, SIGNAL, SPA
 from services.edge_adapter.enrolment import Enrolment
 from services.edge_adapter.handlers import Registrations
 from services.edge_adapter.identities import Identities
-from services.edge_adapter.listening import SeatNotes, Seats, Silences
+from services.edge_adapter.leaving import Leaving, Others, Way
+from services.edge_adapter.listening import Holders, SeatNotes, Seats, Silences
 from services.edge_adapter.mqtt_client import Login
 from services.edge_adapter.probing import Prober, probe_topic
 from services.edge_adapter.refusals import Refusals
@@ -62,24 +63,25 @@ def build(settings: EdgeAdapterSettings) -> Service:
     rates, courier = Rates(settings.signals_per_second, settings.signals_burst), Courier(servers, brokers.was)
     asides = _asides(settings, courier, database.documents("registry"))
     bridge = _bridge(settings, rates, courier, asides, brokers)
-    prober = Prober(
-        SeatNotes(database.documents("seats")),
-        bridge.mark,
-        brokers,
-        interval_seconds=settings.probe_interval_seconds,
-    )
+    seats = database.documents("seats")
+    others, notes = Others(seats), SeatNotes(seats)
+    gone_seconds = settings.seat_gone_seconds
+    leaving = Leaving(others, registrations.failed.set, operations.alarm, after_seconds=gone_seconds)
+    prober = Prober(notes, bridge.mark, brokers, interval_seconds=settings.probe_interval_seconds)
     if settings.mqtt_url:
         host = Host(settings.sparkplug_host, brokers.now) if settings.sparkplug_host else None
-        bridge.sessions = prober.sessions = _sessions(settings, registrations, rates, bridge, prober, host)
+        sessions = _sessions(settings, registrations, rates, bridge, prober, Holders(notes), host)
+        bridge.sessions = prober.sessions = leaving.sessions = sessions
     claims = database.documents("deliveries")
     deliveries = Deliveries(claims, bridge.speaker, courier.deliver, brokers.now)
     down = Projection(broker, deliveries, settings=settings.flow(), alarm=operations.alarm)
     heard: list[Ear[Any]] = [registrations, observations, hear(DeviceCommands(), "device_commands"), down]
     clock = _clock(settings, database, lambda: observations.owns(0), brokers)
-    after: list[Part] = [bridge, prober, clock]
+    after: list[Part] = [bridge, prober, clock, leaving]
     if settings.identity_dir:
         after.insert(0, _identities(settings, registrations, bridge, database.documents("registry"), brokers))
-    return Service(settings, broker, heard, database, operations, before=[deliveries], after=after)
+    before: list[Part] = [Way(others, settings.mqtt_url), deliveries]
+    return Service(settings, broker, heard, database, operations, before=before, after=after)
 
 
 def _asides(settings: EdgeAdapterSettings, courier: Courier, registry: storage.Documents) -> dict[str, Aside]:
@@ -142,6 +144,7 @@ def _sessions(
     rates: Rates,
     bridge: Bridge,
     prober: Prober,
+    holders: Holders,
     host: Host | None,
 ) -> Sessions:
     return Sessions(
@@ -155,6 +158,7 @@ def _sessions(
         hear_own=prober.hear,
         in_flight=settings.mqtt_in_flight,
         expiry_seconds=settings.mqtt_session_expiry_seconds,
+        elsewhere=holders.elsewhere,
         host=host,
     )
 
@@ -162,7 +166,8 @@ def _sessions(
 def _clock(
     settings: EdgeAdapterSettings, database: storage.Database, owns: Callable[[], bool], brokers: BrokerTime
 ) -> Clock:
-    seats = Seats(database.documents("seats"), gone_seconds=settings.seat_gone_seconds)
+    # What lies in the session of a seat may come as long as the broker keeps it: until then its silence is nobody's.
+    seats = Seats(database.documents("seats"), gone_seconds=settings.mqtt_session_expiry_seconds)
     return Clock(
         [Silences(database.documents("devices"), seats)],
         tells=(DEVICE_OBSERVATIONS.only(WAKE),),

@@ -1,8 +1,9 @@
 """Who listens to devices: without this, silence would say nothing of a device, for it may be ours.
 
 Each session with the MQTT broker (a *seat*) notes since when it has listened without a break, and until when all that
-had come to it lies in Kafka. Silence counts only as far as *all* seats have listened. A seat whose holder is gone for
-good is given up after a while; what it may have missed then counts as a break.
+had come to it lies in Kafka. Silence counts only as far as *all* seats have listened, also while one does not get on:
+what devices said may lie in its session. Only when the MQTT broker has forgotten that is the seat given up; what it may
+have missed then counts as a break.
 """
 
 import time
@@ -28,6 +29,8 @@ SCHEMA: Final = 1
 SOURCE: Final = "/callout/edge_adapter"
 SWEEP_SECONDS: Final = 10.0
 """So long after the brokers' clock was set back, or may have been, who was seen later than now is looked for."""
+STILL_SECONDS: Final = 2.0
+"""What nobody has written down for so long, nobody holds."""
 BREAK: Final = "-"
 """The document that remembers the last break which no seat remembers."""
 
@@ -75,10 +78,41 @@ class SeatNotes:
             raise
         self._changed = {seat: changed[seat] for seat in conflicts} | self._changed
 
+    async def foreign(self) -> dict[str, int]:
+        """Return the seats that were last written down by somebody else, and as which revision.
+
+        Raises:
+            TransientError: if the store is away.
+        """
+        found = {each["_id"]: int(each["revision"]) for each in await self._documents.query({})}
+        return {seat: revision for seat, revision in found.items() if revision != self._revisions.get(seat)}
+
     def _write(self, seat: str, horizon: Horizon) -> Write:
         revision = self._revisions.get(seat, 0)
         facts = {"since": horizon.since, "until": horizon.until}
         return Write(seat, revision, {"_id": seat, "schema": SCHEMA, "revision": revision + 1, **facts})
+
+
+class Holders:
+    """Tells which seats others hold now: what they note of them moves."""
+
+    def __init__(self, notes: SeatNotes, *, steady: Callable[[], float] = time.monotonic) -> None:
+        self._notes = notes
+        self._steady = steady
+        self._moved: dict[str, tuple[int, float]] = {}
+
+    async def elsewhere(self) -> set[str]:
+        """Return the seats that somebody else seems to hold; none while that cannot be known."""
+        try:
+            foreign = await self._notes.foreign()
+        except TransientError:
+            return set()
+        now, before = self._steady(), self._moved
+        self._moved = {
+            seat: before[seat] if before.get(seat, (-1, 0.0))[0] == revision else (revision, now)
+            for seat, revision in foreign.items()
+        }
+        return {seat for seat, (_, at) in self._moved.items() if now - at < STILL_SECONDS}
 
 
 class Seats:

@@ -70,7 +70,7 @@ class Session:
         self._keeper: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self.connected = self.taken_over = False
-        self.comes_back = True
+        self.comes_back: Callable[[], bool] = lambda: True
 
     def open(self) -> None:
         """Begin to hold the session; returns at once."""
@@ -98,11 +98,8 @@ class Session:
         """Let go of the session; the broker keeps it, with all that was not acknowledged."""
         if self._keeper is not None:
             self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-        if self._connecting is not None:
-            with contextlib.suppress(Exception):
-                await self._connecting
+        ending = [each for each in (self._keeper, self._connecting) if each is not None]
+        await asyncio.gather(*ending, return_exceptions=True)
         if self._client is not None:
             with contextlib.suppress(Exception):
                 self._client.loop_write()
@@ -155,7 +152,7 @@ class Session:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
-            if not self.comes_back:  # its next holder may have it already
+            if not self.comes_back():  # its next holder may have it already
                 await asyncio.sleep(FIRST_PAUSE_SECONDS)
                 continue
             try:
@@ -185,8 +182,8 @@ class Session:
         # The library resolves, connects and shakes hands in blocking calls.
         self._connecting = asyncio.ensure_future(asyncio.to_thread(self._client.reconnect))
         try:
+            await asyncio.shield(self._connecting)  # ends by itself; with two at a time the client would be spoilt
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                await asyncio.shield(self._connecting)
                 self._attach()
                 await self._accepted
         finally:
@@ -195,7 +192,8 @@ class Session:
     async def _until_lost(self) -> None:
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), TICK_SECONDS)
+                async with asyncio.timeout(TICK_SECONDS):  # `wait_for` loses a cancellation that comes with the loss
+                    await self._lost.wait()
             self._client.loop_misc()
 
     def _attach(self) -> None:

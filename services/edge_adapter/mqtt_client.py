@@ -12,7 +12,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-KEEPALIVE_SECONDS: Final = 15
+KEEPALIVE_SECONDS: Final = 5
+"""A connection that is cut is given up by the broker after one and a half, by us after two and a moment."""
 UNSENT_MAX: Final = 20_000
 #: What brokers take without an answer, unless they are told otherwise; the library does not ask them.
 IN_FLIGHT: Final = 20

@@ -116,7 +116,8 @@ class Prober:
                 self._probe_all(self.sessions.held)
                 # The slowest seat counts: what it proves is written down at once, not a round later.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._all_back.wait(), self._interval_seconds)
+                    async with asyncio.timeout(self._interval_seconds):
+                        await self._all_back.wait()
                 with contextlib.suppress(TransientError):
                     await self._notes.write()
             await asyncio.sleep(max(PAUSE_SECONDS, self._interval_seconds - (time.monotonic() - began)))

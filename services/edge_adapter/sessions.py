@@ -5,9 +5,8 @@ its heir: no session is orphaned with messages in it, however many adapters come
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -44,6 +43,7 @@ class Sessions:
         in_flight: int,
         expiry_seconds: int,
         shared: bool = True,
+        elsewhere: Callable[[], Awaitable[Collection[str]]],
         host: Host | None = None,
     ) -> None:
         self._shared = shared
@@ -59,7 +59,9 @@ class Sessions:
         self._host = host
         self._held: dict[int, Session] = {}
         self._lost_since: dict[int, float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._elsewhere = elsewhere
+        self._nobodys: dict[int, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
         self._turn = 0
 
     @property
@@ -73,9 +75,14 @@ class Sessions:
         missing = [number for number in self._wanted() if number not in self._held or not self._held[number].connected]
         return f"MQTT sessions not connected: {len(missing)}" if missing else None
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether sessions fall to us, and none of them is connected."""
+        return bool(self._wanted()) and not any(session.connected for session in self._held.values())
+
     async def start(self) -> None:
         """Begin to look which sessions fall to us."""
-        self._task = asyncio.create_task(self._look())
+        self._tasks = [asyncio.create_task(self._look()), asyncio.create_task(self._look_elsewhere())]
 
     def deafen(self) -> None:
         """Take nothing more in."""
@@ -84,10 +91,9 @@ class Sessions:
 
     async def stop(self) -> None:
         """Let go of all sessions."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(session.close() for session in self._held.values()))
         self._held.clear()
 
@@ -107,11 +113,8 @@ class Sessions:
                 self._held[number] = self._open(number)
             for number in self._held.keys() - wanted:
                 self._lost_since.setdefault(number, now)
-                # Why a connection ended is not always heard: who came back would cut the next holder, who would too.
-                self._held[number].comes_back = False
             for number in wanted & self._lost_since.keys():
                 del self._lost_since[number]
-                self._held[number].comes_back = True
             gone = [
                 number
                 for number, since in self._lost_since.items()
@@ -123,6 +126,24 @@ class Sessions:
                 await self._held.pop(number).close()
             self._on_share(len(self._held))
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look_elsewhere(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            lost = {number: each.generation for number, each in self._held.items() if not each.connected}
+            if any(lost.values()):
+                theirs = await self._elsewhere()
+                self._nobodys |= {number: lost[number] for number in lost if str(number) not in theirs}
+
+    def _comes_back(self, number: int) -> bool:
+        """Tell whether a session that was lost may be held again.
+
+        Why it was lost is not always heard, and who has no way to Kafka does not learn that it fell to somebody else:
+        both would cut each other for ever.
+        """
+        held = self._held.get(number)
+        free = held is not None and held.generation in (0, self._nobodys.get(number))
+        return free and number not in self._lost_since
 
     def _open(self, number: int) -> Session:
         login = replace(self._login, username=self._login.username.replace("{session}", str(number)))
@@ -148,5 +169,7 @@ class Sessions:
             will=host.will if host is not None else None,
             greet=host.present if host is not None else None,
         )
+        self._nobodys.pop(number, None)
+        session.comes_back = lambda: self._comes_back(number)
         session.open()
         return session

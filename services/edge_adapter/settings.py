@@ -41,7 +41,9 @@ class EdgeAdapterSettings(ServiceSettings):
     )
     clock_interval_seconds: Seconds = Field(0.15, description="How often it is looked which devices have been silent")
     seat_gone_seconds: Seconds = Field(
-        30, description="After this a session that proves nothing no longer holds up the others; it counts as a break"
+        30,
+        description="After this a process without a way to the MQTT broker, while others hear devices, ends and leaves "
+        "its sessions to them",
     )
     sparkplug_rules: str = Field(
         "",

@@ -91,7 +91,8 @@ class Dispatcher:
         figures.LANES.set(len(self._running))
         if len(claims) < room or room <= 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self._poll_seconds)
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._news.wait()
 
     async def _take(self, claim: Claim) -> None:
         try:

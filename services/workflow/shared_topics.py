@@ -100,7 +100,8 @@ class SharedTopics:
                 await asyncio.sleep(1)
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), LOOK_SECONDS)
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._news.wait()
             self._news.clear()
 
     async def _make(self, names: Collection[str]) -> None:

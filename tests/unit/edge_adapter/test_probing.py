@@ -6,7 +6,7 @@ from typing import Any
 
 from services.edge_adapter.device_store import to_document
 from services.edge_adapter.inbound import Inbound
-from services.edge_adapter.listening import Horizon, SeatNotes, Seats, Silences
+from services.edge_adapter.listening import Holders, Horizon, SeatNotes, Seats, Silences
 from services.edge_adapter.probing import Prober, probe_topic
 from shared.storage import Write
 from shared.testing import MemoryDocuments
@@ -118,6 +118,29 @@ async def test_a_break_by_a_clock_that_was_set_forward_does_not_hold_up_the_one_
     assert await seats.horizon(later(3_600)) is None, "given up: the break is an hour ahead"
     await noted(documents, 10, 11)
     assert await seats.horizon(later(11.1)) == Horizon(later(10), later(11))
+
+
+async def test_a_seat_is_held_elsewhere_as_long_as_what_others_note_of_it_moves() -> None:
+    documents, steady = MemoryDocuments(), [100.0]
+    ours, theirs = SeatNotes(documents), SeatNotes(documents)
+    holders = Holders(ours, steady=lambda: steady[0])
+
+    async def say(notes: SeatNotes, until: float) -> None:
+        for _ in range(2):  # the second time with the revision that is there
+            notes.note("0", Horizon(later(0), later(until)))
+            await notes.write()
+
+    await say(ours, 1)
+    assert await holders.elsewhere() == set()
+    await say(theirs, 2)
+    assert await holders.elsewhere() == {"0"}
+    steady[0] += 1.5
+    await say(theirs, 3)
+    assert await holders.elsewhere() == {"0"}
+    steady[0] += 1.9
+    assert await holders.elsewhere() == {"0"}
+    steady[0] += 0.2
+    assert await holders.elsewhere() == set(), "it was left"
 
 
 async def test_who_was_last_seen_by_a_clock_that_was_set_back_is_looked_at_for_a_while() -> None:
