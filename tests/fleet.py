@@ -2,27 +2,25 @@
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
-import random
 import shutil
 import socket
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from deploy.embedded.data_folder import free_port
 from shared.flow.teller import partitioner
+from tests.places import Place
 from tests.stack import PATIENCE_SECONDS, wait_until
 
-CLONE_NEWNET = 0x40000000
 CONFIGURATION = """\
 allow_anonymous true
 max_inflight_messages 100
@@ -32,69 +30,11 @@ log_dest none
 """
 
 
-class Place:
-    """A network of its own with one wire to ours, which can be cut: nobody is told, packets just no longer arrive."""
-
-    def __init__(self) -> None:
-        number = random.randrange(1, 60)
-        self.name = f"callout-{os.getpid()}-{number}"
-        self.wire = f"co{os.getpid() % 100_000}-{number}"
-        self.here, self.there = f"10.213.{number}.1", f"10.213.{number}.2"
-
-    def __enter__(self) -> Self:
-        _ip("netns", "add", self.name)
-        _ip("link", "add", self.wire, "type", "veth", "peer", "name", "eth0", "netns", self.name)
-        _ip("addr", "add", f"{self.here}/30", "dev", self.wire)
-        _ip("link", "set", self.wire, "up")
-        _ip("-n", self.name, "addr", "add", f"{self.there}/30", "dev", "eth0")
-        _ip("-n", self.name, "link", "set", "eth0", "up")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _ip("netns", "del", self.name)
-
-    def cut(self) -> None:
-        """Cut the wire."""
-        _ip("-n", self.name, "link", "set", "eth0", "down")
-
-    def mend(self) -> None:
-        """Mend the wire."""
-        _ip("-n", self.name, "link", "set", "eth0", "up")
-
-    def connected(self, port: int) -> socket.socket:
-        """Return a connection from there to a port here."""
-        with ThreadPoolExecutor(1) as thread:  # the thread alone moves, and ends there
-            return thread.submit(self._connected, port).result()
-
-    def _connected(self, port: int) -> socket.socket:
-        with Path(f"/run/netns/{self.name}").open() as place:
-            if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), "cannot go there")
-        return socket.create_connection((self.here, port), timeout=30)
-
-
-def why_no_places() -> str | None:
-    """Return why there can be no networks of their own here; nothing if there can."""
-    if os.geteuid() != 0:
-        return "only root may make networks"
-    if shutil.which("ip") is None:
-        return "`ip` is not installed (Debian package `iproute2`)"
-    tried = subprocess.run(("ip", "netns", "add", "callout-try"), capture_output=True, check=False, text=True)
-    subprocess.run(("ip", "netns", "del", "callout-try"), capture_output=True, check=False)
-    return tried.stderr.strip() or None
-
-
-def _ip(*arguments: str) -> None:
-    subprocess.run(("ip", *arguments), check=True, capture_output=True)
-
-
 class Broker:
     """A mosquitto of the test's own, which lets everybody in."""
 
     def __init__(self, folder: Path, *places: Place) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.host = "127.0.0.1"
         listeners = "".join(f"listener {self.port} {host}\n" for host in (self.host, *(each.here for each in places)))
         self._file = folder / "mosquitto.conf"
@@ -275,6 +215,7 @@ class Watcher:
     def __init__(self, bootstrap_servers: str, *topics: str) -> None:
         self.told: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.appended: dict[str, list[float]] = defaultdict(list)
+        self.ids: dict[str, list[str]] = defaultdict(list)
         self._consumer = AIOKafkaConsumer(
             *topics, bootstrap_servers=bootstrap_servers, isolation_level="read_committed", auto_offset_reset="latest"
         )
@@ -308,6 +249,7 @@ class Watcher:
             key = record.key.decode()
             self.told[key].append(json.loads(record.value))
             self.appended[key].append(record.timestamp / 1000)
+            self.ids[key].append(dict(record.headers).get("ce_id", b"").decode())
 
 
 async def command(bootstrap_servers: str, device: Device, name: str, id_: str, **facts: Any) -> None:

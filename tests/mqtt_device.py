@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -198,7 +199,7 @@ class JournalDevice(MqttDevice):
                 self.repeated += 1
                 self.put(word, entry)
 
-    def settle(self, *, seconds: float) -> None:
+    def settle(self, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Return when everything has its receipt."""
         deadline = time.monotonic() + seconds
         while self.kept:
@@ -206,3 +207,42 @@ class JournalDevice(MqttDevice):
             if time.monotonic() > deadline:
                 raise StackError(f"{len(self.kept)} entries without a receipt: {sorted(self.kept)[:5]}")
             time.sleep(0.05)
+
+
+class Reporting(threading.Thread):
+    """A device that reports one fault after the other, fifty times a second, until it is told to end."""
+
+    FAULTS = 4
+
+    def __init__(self, device: JournalDevice) -> None:
+        super().__init__(daemon=True)
+        self.device = device
+        self.raised: Counter[str] = Counter()
+        self._enough = threading.Event()
+
+    def begin(self) -> None:
+        """Connect, as soon as it is let in, and begin to report."""
+        wait_until(self._connects)
+        self.start()
+
+    def run(self) -> None:
+        """Report."""
+        while not self._enough.is_set():
+            fault = f"E{self.device.seq % self.FAULTS}"
+            self.device.raise_fault(fault)
+            self.raised[fault] += 1
+            self.device.repeat()
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        """Report no more; return when all has its receipt."""
+        self._enough.set()
+        self.join()
+        self.device.settle()
+        self.device.close()
+
+    def _connects(self) -> bool:
+        if not self.device.connected:
+            self.device.refused = None
+            self.device.connect()
+        return self.device.connected

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import ClassVar, Self
@@ -40,17 +40,24 @@ class StackError(AssertionError):
 
 
 class RunningStack:
-    """A `callout up` on one folder; as a context it runs from entering to leaving."""
+    """A `callout up` on one folder, `inside` a network of its own if need be; as a context it runs while that lasts."""
 
     #: Runs the servers of a stack that names none (`tests/conftest.py` decides); nothing: each starts its own.
     servers: ClassVar[Callable[[Path], AbstractContextManager[dict[str, str]]] | None] = None
 
-    def __init__(self, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        inside: Sequence[str] = (),
+    ) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.file = folder / "env"
         self.output = folder / "up.log"
         self._arguments = arguments
+        self._inside = inside
         self._environment = dict(environment or {})
         self._containers = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +80,7 @@ class RunningStack:
             self._environment |= self._containers.enter_context(RunningStack.servers(self.folder))
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                (*COMMAND, "up", *where, *self._arguments),
+                (*self._inside, *COMMAND, "up", *where, *self._arguments),
                 cwd=PROJECT,
                 env={**clean_environment(), **PATIENT, **self._environment},
                 stdout=output,

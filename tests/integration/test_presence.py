@@ -7,10 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from datetime import UTC, datetime
-from typing import NamedTuple
-from uuid import uuid4
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,56 +15,29 @@ from services.edge_adapter.mqtt import Session
 from services.edge_adapter.mqtt_client import Login
 from services.edge_adapter.sparkplug_host import Host
 from services.edge_adapter.sparkplug_payload import decode, encode
-from tests.clocks import WallClock, needs_clocks
-from tests.fleet import Broker, Device, Place, Watcher, broker, command, why_no_places
-from tests.mqtt_device import needs_mosquitto
-from tests.stack import RunningStack, needs_own_servers
+from shared.contracts.fields import rfc3339
+from tests import cuts
+from tests.clocks import needs_clocks
+from tests.fleet import Device, Watcher, command
+from tests.mqtt_device import MqttDevice, needs_mosquitto
+from tests.places import why_no_places
+from tests.plant import INTERVAL_S, Plant, running_plant
+from tests.stack import needs_own_servers, wait_until
 
 pytestmark = pytest.mark.integration
-INTERVAL_S = 2.0
 TOGETHER = 1_000
+CUT_SECONDS = 2 * INTERVAL_S
+GIVEN = {("short", "sent"), ("long", "sent")}
 #: The promise; a crowded machine breaks it, so that these tests run alone.
 NOTICED_S = 1.5 * INTERVAL_S + 1
 
 
-class Plant(NamedTuple):
-    """The stack, the MQTT broker that devices come in by, the clocks of adapters and of Kafka."""
-
-    stack: RunningStack
-    broker: Broker
-    far: Place | None
-    clocks: tuple[WallClock, WallClock]
-
-    def devices(self, count: int = 1, *, interval_s: float = INTERVAL_S) -> list[Device]:
-        """Return devices that no other test has."""
-        run = uuid4().hex[:8]
-        return [Device(self.broker.port, f"t{run}", f"d{n}", interval_s=interval_s) for n in range(count)]
-
-    def watch(self, topic: str = "device.presence.v1") -> Watcher:
-        """Look at what is told."""
-        return Watcher(self.stack.bootstrap_servers, topic)
-
-
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
-    """Two adapters on a broker of our own; they and Kafka have clocks of their own."""
+    """Two adapters on a broker of our own."""
     needs_mosquitto()
-    folder = tmp_path_factory.mktemp("presence")
-    arguments = ("--only", "edge_adapter", "--workers", "edge_adapter=2")
-    with ExitStack() as things:
-        far = things.enter_context(Place()) if why_no_places() is None else None
-        own = things.enter_context(broker(folder, *([far] if far else [])))
-        theirs, kafkas = WallClock(folder, "adapters"), WallClock(folder, "kafka", of="java")
-        servers = RunningStack(folder / "servers", "--only", "infra", environment=kafkas.environment)
-        things.enter_context(servers)
-        environment = {
-            "CALLOUT_MQTT_URL": own.url,
-            "KAFKA_BOOTSTRAP_SERVERS": servers.bootstrap_servers,
-            "MONGODB_URI": servers.mongodb_uri,
-            **theirs.environment,
-        }
-        stack = things.enter_context(RunningStack(folder, *arguments, environment=environment))
-        yield Plant(stack, own, far, (theirs, kafkas))
+    with running_plant(tmp_path_factory.mktemp("presence")) as plant:
+        yield plant
 
 
 async def test_a_device_is_told_online_and_offline_however_it_ends(plant: Plant) -> None:
@@ -89,9 +59,9 @@ async def test_silence_is_noticed_in_time_whoever_is_silent_and_who_is_on_time_i
     silent, steady, far = plant.devices(3)
     far.place = plant.far
     gone = [silent, far] if plant.far else [silent]
-    async with plant.watch() as watcher:
+    async with plant.watch() as watcher, plant.watch("device.signals.v1") as signals:
         for device in (steady, *gone):
-            await device.connect()
+            await device.connect(listens=f"{device.root}/receipt")
             device.beat_on()
         await asyncio.sleep(1.2 * INTERVAL_S)
         silent.be_silent()
@@ -99,6 +69,8 @@ async def test_silence_is_noticed_in_time_whoever_is_silent_and_who_is_on_time_i
         if plant.far is not None:
             plant.far.cut()
             last[far.key] = time.time()  # what it says from now on is on its way until the wire is mended
+            for seq in (1, 2, 3):
+                far.put(f"{far.root}/signal", b'{"fault": "E1", "seq": %d}' % seq)
         silence = [("online", "birth"), ("degraded", "timeout"), ("offline", "timeout")]
         await watcher.until(lambda: all(watcher.story(device.key) == silence for device in gone))
         assert {key: watcher.appended[key][-1] - at < NOTICED_S for key, at in last.items()} == dict.fromkeys(
@@ -109,6 +81,9 @@ async def test_silence_is_noticed_in_time_whoever_is_silent_and_who_is_on_time_i
         if plant.far is not None:
             plant.far.mend()
             await watcher.until(lambda: watcher.story(far.key)[3:] == [("online", "heartbeat")])
+            await watcher.until(lambda: {seq for seq, _ in receipted(far)} == {1, 2, 3})
+            await signals.until(lambda: len(signals.told[far.key]) >= 3)
+            assert sorted(cuts.stored(signals, far.key)) == sorted(receipted(far))
         assert watcher.story(steady.key) == [("online", "birth")]
         for device in (steady, *gone):
             device.crash()
@@ -157,8 +132,8 @@ async def test_nobody_is_called_offline_when_one_adapter_dies_and_the_other_free
         for device in devices:
             device.beat_on()
         await watcher.until(lambda: all_told(watcher, devices, 1))
-        frozen = plant.stack.kill("edge_adapter", worker=1, number=signal.SIGSTOP)
-        plant.stack.kill("edge_adapter", worker=0)
+        frozen = plant.adapters[1].kill("edge_adapter", number=signal.SIGSTOP)
+        plant.adapters[0].kill("edge_adapter")
         await asyncio.sleep(6)
         os.kill(frozen, signal.SIGCONT)
         assert {tuple(watcher.story(device.key)) for device in devices} == {birth}
@@ -186,6 +161,13 @@ async def test_a_broker_that_is_killed_takes_nobody_offline_that_comes_back(plan
         await watcher.until(lambda: watcher.story(lost.key)[-1] == ("offline", "timeout"))
         assert [(each["status"], each["epoch"]) for each in watcher.told[back.key]] == [("online", 1), ("online", 2)]
         await back.leave()
+
+
+@pytest.mark.parametrize("cut", [cuts.KAFKA, cuts.MOSQUITTO, cuts.ONE], ids=["kafka", "mosquitto", "one adapter"])
+async def test_who_is_cut_off_from_servers_calls_nobody_offline_that_lives_and_loses_and_doubles_nothing(
+    plant: Plant, cut: cuts.Cut
+) -> None:
+    await cuts.survives(plant, cut, CUT_SECONDS)
 
 
 async def test_two_devices_with_one_identity_are_told_unstable(plant: Plant) -> None:
@@ -241,7 +223,7 @@ async def test_noise_on_any_topic_costs_its_neighbours_nothing(plant: Plant) -> 
 
 async def test_commands_reach_devices_that_are_there_and_wait_for_those_that_are_not(plant: Plant) -> None:
     there, away = plant.devices(2)
-    servers = plant.stack.bootstrap_servers
+    servers = plant.servers.bootstrap_servers
     async with plant.watch("device.replies.v1") as replies, plant.watch() as watcher:
         await there.connect()
         await watcher.until(lambda: watcher.told[there.key])
@@ -264,6 +246,29 @@ async def test_commands_reach_devices_that_are_there_and_wait_for_those_that_are
         assert [each["id"] for each in away.commands] == [f"{away.tenant}-3"]
         for device in (there, away):
             await device.leave()
+
+
+async def test_a_command_that_waits_for_a_device_at_the_broker_goes_when_it_expires(plant: Plant) -> None:
+    [known] = plant.devices()
+    device = MqttDevice(plant.broker.url, known.tenant, known.name, session_seconds=300)
+
+    def asked() -> list[str]:
+        return [body["id"] for topic, body, _ in device.heard if topic.endswith("/command")]
+
+    async with plant.watch("device.replies.v1") as replies, plant.watch() as watcher:
+        await asyncio.to_thread(device.connect)
+        device.put("birth", {"epoch": 1, "n": 0, "interval_s": 600})
+        await watcher.until(lambda: watcher.story(known.key) == [("online", "birth")])
+        await asyncio.to_thread(device.close)  # without a word: the broker keeps its session
+        soon = datetime.now(UTC) + timedelta(seconds=5)
+        await command(plant.servers.bootstrap_servers, known, "ping", "short", expires_at=rfc3339(soon))
+        await command(plant.servers.bootstrap_servers, known, "ping", "long")
+        await replies.until(lambda: {(each["id"], each["state"]) for each in replies.told[known.key]} >= GIVEN)
+        await asyncio.sleep((soon - datetime.now(UTC)).total_seconds() + 1.5)
+        await asyncio.to_thread(device.connect)
+        await asyncio.to_thread(wait_until, asked)
+        await asyncio.to_thread(device.close)
+        assert {*asked()} == {"long"}, "given again for want of an answer, but not what has expired"
 
 
 async def test_a_sparkplug_node_is_there_from_its_birth_to_its_death_and_its_alarms_are_signals(plant: Plant) -> None:
@@ -366,6 +371,11 @@ async def test_clocks_that_are_set_make_nobody_offline_and_silence_is_noticed_in
         assert [round(each / 3_600) for each in off_s] == [0, 1], "the clock of Kafka was never set"
         for device in (steady, silent, lost):
             device.crash()
+
+
+def receipted(device: Device) -> list[tuple[int, str]]:
+    """Return the signals of a device that have a receipt: each `seq` with its id."""
+    return [(one["seq"], one["id"]) for told in device.raw for one in json.loads(told)["receipts"]]
 
 
 async def connect_all(devices: list[Device]) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from shared.contracts.session_words import SessionState
 from tests.edge_agent import environment
-from tests.fleet import Place, why_no_places
+from tests.places import Place, why_no_places
 from tests.unit.remote_session.test_relay import HERE, Site, run
 
 NO_PLACES = why_no_places()
