@@ -15,7 +15,7 @@ from shared.contracts.commands import command_type
 from shared.contracts.envelope import Message, encode, message
 from shared.contracts.fields import utc_milliseconds
 
-OUTCOME_SECONDS: Final = 10
+OUTCOME_SECONDS: Final = 30
 
 
 class TooLargeError(Exception):

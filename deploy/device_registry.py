@@ -15,7 +15,7 @@ from shared.contracts.devices import registration_type
 from shared.contracts.envelope import Message, message
 from shared.contracts.ids import fresh_id
 
-WAIT_SECONDS: Final = 15
+WAIT_SECONDS: Final = 30
 VERBS: Final = {
     "register": "registered",
     "grant": "granted",

@@ -24,7 +24,7 @@ from shared.contracts.tenant import CONFIG, KINDS
 from shared.contracts.tenant_references import dangling
 from shared.kafka import client_settings
 
-SEEN_SECONDS: Final = 15
+SEEN_SECONDS: Final = 30
 SEEN_POLL_SECONDS: Final = 0.01
 
 
