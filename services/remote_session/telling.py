@@ -118,7 +118,8 @@ def audited(result: Result, device: Device, incoming: Incoming) -> tuple[Device,
     """
     messages: list[Message] = []
     for event in result.events:
-        if event.name not in UNAUDITED:
+        ended = event.session is not None and event.session.ended_at is not None
+        if event.name not in UNAUDITED or ended:  # of one that has ended: the last word on what went through it
             audit = _of_event(event, device, incoming, device.audited + 1)
             told, digest = _told(audit, f"{event.seq}", device, incoming)
             device = replace(device, audited=device.audited + 1, audit_hash=digest)

@@ -242,7 +242,7 @@ class SessionEvent(Model):
     with the owner of the case (`change.case_tenant_id`) where the file is to be attached. `terminal_opened` and
     `terminal_closed` tell of a `terminal`. Of `granted` and `withdrawn` there is the `consent`, of `defined` all
     `endpoints` and, where it is known, the device's own `allowed` targets. An `offered` session comes with the consent
-    it rests on.
+    it rests on. `progressed` also tells what went through a session, the last time within a minute of its end.
     """
 
     tenant_id: TenantId

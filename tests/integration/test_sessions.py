@@ -455,11 +455,20 @@ async def test_a_file_for_the_case_comes_whole_and_once_though_its_relay_is_kill
     await eventually(people.omar, f"/api/v1/attachments/{file}", case_id=case["id"], name="trace.log")
     fetched = await people.omar.get(f"/api/v1/attachments/{file}/content")
     assert fetched.content == (root / "trace.log").read_bytes()
-    kept = (await people.omar.get(f"{path}/attachments")).json()["items"]
-    assert [each["id"] for each in kept] == [file]
+    assert await files_of(people, path) == [file]
     moved = [each["details"] for each in await audit_of(stack) if each["action"] == "session.transferred"]
     assert [each["transfer"]["state"] for each in moved if each["case_id"] == case["id"]] == ["DONE"]
     agent.stop()
+
+
+async def files_of(people: People, path: str) -> list[str]:
+    """Return the files of a case once it has any."""
+    for _ in range(300):
+        items = (await people.omar.get(f"{path}/attachments")).json()["items"]
+        if items:
+            break
+        await asyncio.sleep(0.1)
+    return [each["id"] for each in items]
 
 
 async def attached(people: People, session: str) -> str:

@@ -1,7 +1,8 @@
 """What happens to sessions: answers of the device, news of the relay, cases and presence that change, time."""
 
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from services.remote_session.domain.course import Course
 from services.remote_session.domain.eligibility import live_sessions
@@ -20,6 +21,9 @@ from shared.contracts.session_commands import (
 from shared.contracts.session_words import EndReason, RelayNews, SessionKind, SessionState
 from shared.contracts.sessions import TERMINALS_MAX
 
+#: So long after the end of a session the machine may still say what went through it.
+SUMMED_UP: Final = timedelta(seconds=60)
+
 
 def answer(course: Course, command: AnswerOffer) -> None:
     """Take the device's word on an offer; one that comes too late changes nothing."""
@@ -37,6 +41,7 @@ def report(course: Course, command: ReportSession) -> None:
     """Take the relay's word on the legs of a session and on what went through it."""
     held = _current(course, command.session_id, command.attempt)
     if held is None or not _counts(held, command):
+        _sum_up(course, held, command)
         return
     before = held.session
     held = _counted(course, held, command)
@@ -62,6 +67,22 @@ def _counts(held: Held, command: ReportSession) -> bool:
     """Tell whether a word is of use: of a live session, and not the late one of a relay that the device has left."""
     lost_elsewhere = command.news is RelayNews.DESTINATION_LOST and command.relay != held.session.relay
     return is_live(held.session.state) and not lost_elsewhere
+
+
+def _sum_up(course: Course, ended: Held | None, command: ReportSession) -> None:
+    """Note what went through a session until it was cut off, which the machine can say only then."""
+    if ended is None or ended.session.ended_at is None or command.news is not RelayNews.PROGRESS:
+        return
+    before = ended.session
+    if course.desk.now - ended.session.ended_at > SUMMED_UP:
+        return
+    held = course.change(
+        ended,
+        bytes_in=max(before.bytes_in, command.bytes_in or 0),
+        bytes_out=max(before.bytes_out, command.bytes_out or 0),
+    )
+    if held.session != before:
+        course.tell("progressed", _sums(held), held=held)
 
 
 def _at_another_relay(course: Course, held: Held, relay: str | None) -> None:

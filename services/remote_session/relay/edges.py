@@ -208,6 +208,9 @@ class Edges:
             await self._hear_of_terminal(edge, told)
             return
         session = self._ledger.live.get(told.get("session", ""))
+        if session is None and told.get("news") == RelayNews.PROGRESS.value:
+            held = await self._ledger.held(edge.key, str(told.get("session", "")))
+            session = held.session if held is not None else None  # the last word on one that has ended
         if session is None or f"{session.tenant_id}/{session.device_id}" != edge.key:
             return  # of another device's sessions nobody speaks
         if "accepted" in told:

@@ -324,6 +324,10 @@ class Sessions(RuleBasedStateMachine):
                 session.path.append("progressed")
             session.bytes = max(session.bytes, amount)
             session.active = max(session.active, self.clock - ago)
+        elif held.ended_at is not None and self.machine.now - held.ended_at <= timedelta(seconds=60):
+            if amount > session.bytes:  # the last word, when it was cut off
+                session.path.append("progressed")
+            session.bytes = max(session.bytes, amount)
 
     @rule(number=st.integers(0, 20), name=st.sampled_from(["activate", "deactivate", "close", "refuse"]))
     def move(self, number: int, name: str) -> None:

@@ -290,3 +290,20 @@ def test_the_token_is_forgotten_once_used_and_a_new_offer_brings_a_new_one() -> 
     assert machine.only.token_hash == "bb" * 32
     machine.say("close", TINA)
     assert machine.only.token_hash is None
+
+
+def test_what_went_through_until_the_end_is_summed_up_after_it_and_audited_within_a_minute() -> None:
+    machine = Machine().brought_to(S.ACTIVE)
+    machine.say("report", news="progress", bytes_in=10, bytes_out=1)
+    machine.say("close")
+    ended = machine.only.session
+    machine.later(seconds=59)
+    machine.say("report", news="progress", bytes_in=500, bytes_out=40, active_at=machine.now.isoformat())
+    machine.say("report", news="progress", bytes_in=500, bytes_out=40)
+    session = machine.only.session
+    assert (session.state, session.bytes_in, session.bytes_out) == (S.CLOSED, 500, 40)
+    assert (session.ended_at, session.active_seconds) == (ended.ended_at, ended.active_seconds)
+    assert machine.told[-2:] == ["closed", "progressed"], "once"
+    machine.later(seconds=2)
+    machine.say("report", news="progress", bytes_in=900)
+    assert machine.only.session.bytes_in == 500, "late"

@@ -238,3 +238,14 @@ async def test_streams_share_a_relay_fairly_and_what_is_short_does_not_wait_for_
         for process in (*(ssh for ssh, _ in pairs), talking):
             process.terminate()
             await process.wait()
+
+
+async def test_what_went_through_is_known_to_the_byte_though_the_session_ended_at_once(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        session_id = await site.active(port(number))
+        code, said = await run("ssh", "-F", site.config(session_id), "-W", f"{HERE}:{number}", "machine")
+        assert (code, said) == (0, "220 ready\r\nbye\r\n")
+        await site.ledger.say("close", session_id=session_id)
+        await site.until(lambda: site.machine.only.session.bytes_out == len(said), 60)
+        assert site.machine.state.value == "CLOSED"

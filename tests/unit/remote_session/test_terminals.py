@@ -15,6 +15,7 @@ from callout_agent.sessions.dialler import Dialler, Identity
 
 from services.remote_session.telling import audited
 from shared.contracts.session_words import SessionState
+from tests.builders import CASE_ID
 from tests.stack import is_alive
 from tests.unit.remote_session.machine import SHELL, Machine
 from tests.unit.remote_session.test_relay import HERE, SOON, Site, pytestmark, run
@@ -61,6 +62,30 @@ def test_auditors_are_told_who_used_which_terminal_and_where_its_recording_is() 
     assert (record["action"], record["object"]["id"]) == ("session.terminal_closed", machine.only.session.id)
     assert (record["details"]["targets"], record["details"]["requested_by"]) == (["shell"], "maker/tina")
     assert record["details"]["terminal"]["recording"] == "a.cast"
+
+
+def test_auditors_are_told_who_reached_what_for_which_case_how_long_and_how_much_went_through() -> None:
+    machine = Machine().brought_to(SessionState.ACTIVE)
+    machine.later(seconds=20)
+    machine.say("report", news="progress", bytes_in=500, bytes_out=40)
+    found = []
+    for said in (("withdraw", {}), ("report", {"news": "progress", "bytes_in": 700, "bytes_out": 41})):
+        result = machine.say(said[0], **said[1])
+        assert result.device is not None
+        place: Any = SimpleNamespace(id="c-1", place="session.commands.v1-3-41", now=machine.now, traceparent=None)
+        found += [json.loads(each.value or b"") for each in audited(result, result.device, place)[1]]
+    told = {record["action"]: record for record in found}
+    ended, summed_up = told["session.revoked"], told["session.progressed"]
+    assert (ended["reason"], ended["object"]["id"]) == ("consent_missing", machine.only.session.id)
+    assert {name: ended["details"][name] for name in ("requested_by", "bytes_in", "bytes_out", "active_seconds")} == {
+        "requested_by": "maker/tina",
+        "bytes_in": 500,
+        "bytes_out": 40,
+        "active_seconds": 20.0,
+    }
+    assert ended["details"]["case_id"] == CASE_ID
+    assert ended["details"]["targets"] == ["hmi=192.168.7.20:443"]
+    assert (summed_up["details"]["bytes_in"], summed_up["details"]["bytes_out"]) == (700, 41)
 
 
 def test_a_terminal_has_one_service_and_no_target_of_its_own() -> None:

@@ -185,7 +185,10 @@ class Dialler:
             if self.identity.certified(str(told.get("certificate"))):
                 self._inner.update(server_host_keys=self.identity.host_keys())
         elif what == "revoke":
+            taken = self.holder.find(told["session"])
             self.holder.cut(told["session"])
+            if taken is not None:
+                self._tell_sums(taken)
 
     def _offered(self, session: Mapping[str, Any], consent: Mapping[str, Any] | None) -> None:
         verdict = self._judged(session, consent)
@@ -224,15 +227,15 @@ class Dialler:
             self.holder.sweep()
             if time.monotonic() - told_at >= TOLD_SECONDS:
                 told_at = time.monotonic()
-                self._tell_sums()
+                for taken in self.holder.all():
+                    self._tell_sums(taken)
 
-    def _tell_sums(self) -> None:
-        for taken in self.holder.all():
-            if taken.active_at and taken.bytes_in + taken.bytes_out != taken.told:
-                taken.told = taken.bytes_in + taken.bytes_out
-                at = datetime.fromtimestamp(taken.active_at, timezone.utc).isoformat(timespec="milliseconds")
-                sums = {"bytes_in": taken.bytes_in, "bytes_out": taken.bytes_out, "active_at": at}
-                self._say(session=taken.session["id"], news="progress", **sums)
+    def _tell_sums(self, taken: Taken) -> None:
+        if taken.active_at and taken.bytes_in + taken.bytes_out != taken.told:
+            taken.told = taken.bytes_in + taken.bytes_out
+            at = datetime.fromtimestamp(taken.active_at, timezone.utc).isoformat(timespec="milliseconds")
+            sums = {"bytes_in": taken.bytes_in, "bytes_out": taken.bytes_out, "active_at": at}
+            self._say(session=taken.session["id"], news="progress", **sums)
 
     def is_terminal(self, session_id: str) -> bool:
         """Tell whether a session is for a terminal."""
