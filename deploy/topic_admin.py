@@ -7,11 +7,12 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from deploy.topics import Catalogue, Topic
 from shared.kafka import client_settings
 
+SERVED_TRIES: Final = 3
 #: Where Kafka says a setting comes from the topic itself, not from a default.
 SET_ON_TOPIC: Final = 1
 
@@ -44,7 +45,13 @@ class Difference:
 async def wait_until_served(bootstrap_servers: str, topics: Iterable[Topic]) -> None:
     """Return when every partition has a leader that answers: right after a start or a creation it may not yet."""
     async with AIOKafkaConsumer(*(topic.name for topic in topics), **client_settings(bootstrap_servers)) as consumer:
-        await consumer.end_offsets(consumer.assignment())
+        for left in reversed(range(SERVED_TRIES)):
+            try:
+                await consumer.end_offsets(consumer.assignment())
+                return
+            except KafkaTimeoutError:  # a broker on a crowded machine may need longer than one request may take
+                if not left:
+                    raise
 
 
 class TopicAdmin:
