@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from deploy.embedded.data_folder import PORTS, PORTS_VARIABLE
 from tests.containers import WANTED, servers_in_containers
 from tests.stack import PROJECT, RunningStack
 
@@ -17,6 +18,13 @@ UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("callout", **UNHURRIED, derandomize=True)
 settings.register_profile("search", **UNHURRIED)
 settings.load_profile("callout")
+
+# Each of those who test side by side draws from ports of its own.
+_worker, _workers = (int(os.environ.get(f"PYTEST_XDIST_WORKER{name}", "0").lstrip("gw")) for name in ("", "_COUNT"))
+if _workers > 1:
+    _share_of_ports = len(PORTS) // _workers
+    _first_port = PORTS.start + _worker * _share_of_ports
+    os.environ[PORTS_VARIABLE] = f"{_first_port}-{_first_port + _share_of_ports - 1}"
 
 # A broker of a test lives a minute: compiling it to run fast costs more than that brings.
 os.environ.setdefault("KAFKA_OPTS", "-XX:TieredStopAtLevel=1")

@@ -14,6 +14,8 @@ from deploy.files import write_atomically
 LOOPBACK: Final = "127.0.0.1"
 # Below the range from which the kernel draws ports of outgoing connections: what is free now stays free.
 PORTS: Final = range(15_000, 32_000)
+#: Fewer of them, as `15000-16999`: for who starts several stacks at once, which could draw the same one.
+PORTS_VARIABLE: Final = "CALLOUT_PORTS"
 CONNECT_SECONDS: Final = 1.0
 
 
@@ -91,7 +93,9 @@ def is_listening(port: int) -> bool:
 
 def free_port(*, taken: set[int] | None = None) -> int:
     """Return a port that nobody listens on."""
+    first, _, last = os.environ.get(PORTS_VARIABLE, "").partition("-")
+    ports = range(int(first), int(last) + 1) if last else PORTS
     while True:
-        port = secrets.choice(PORTS)
+        port = secrets.choice(ports)
         if port not in (taken or set()) and is_free(port):
             return port

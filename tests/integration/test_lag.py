@@ -12,7 +12,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from deploy.consumer_lag import LagMeter
 from deploy.topics import Topic
-from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment
+from tests.e2e.outsider import until
+from tests.stack import COMMAND, PATIENCE_SECONDS, PROJECT, RunningStack, clean_environment
+from tests.transactions import until_marked
 
 pytestmark = pytest.mark.integration
 
@@ -50,15 +52,23 @@ async def test_partitions_are_those_of_the_cluster_and_their_growth_is_noticed(
         [lag] = await meter.measure()
         assert (lag.lag, dict(lag.by_partition)) == (3, {0: 1, 1: 2})
         await admin.create_partitions({name: NewPartitions(3)})
+        await until(lambda: grown(admin, name, 3), what="the broker knows of its third partition")
         await send_one_to_each(infra, name, 2)
         [lag] = await meter.measure()
         assert (lag.lag, dict(lag.by_partition)) == (4, {0: 1, 1: 2, 2: 1})
+
+
+async def grown(admin: AIOKafkaAdminClient, name: str, count: int) -> bool:
+    """Tell whether the broker knows of so many partitions: it is told a moment after who asked for them."""
+    [topic] = await admin.describe_topics([name])
+    return len(topic["partitions"]) == count
 
 
 async def test_what_nobody_committed_is_no_lag(infra: RunningStack, admin: AIOKafkaAdminClient) -> None:
     name = f"test.lag.{uuid.uuid4().hex}"
     await admin.create_topics([NewTopic(name, 1, 1)])
     await send_one_to_each(infra, name, 0, transactional=True)
+    await until_marked(infra.bootstrap_servers, name)
     topic = Topic(name=name, partitions=1, config={}, heard_by=("tester",))
     async with LagMeter(infra.bootstrap_servers, services=["tester"], topics=[topic]) as meter:
         [lag] = await meter.measure()
@@ -73,6 +83,7 @@ def test_watching_goes_on_until_it_is_interrupted_and_ends_well(infra: RunningSt
         assert watching.stdout is not None
         lines = [json.loads(watching.stdout.readline()) for _ in range(3)]
         watching.send_signal(signal.SIGINT)
-        assert (watching.wait(20), watching.stderr.read() if watching.stderr else b"") == (0, b"")
+        _, complaints = watching.communicate(timeout=PATIENCE_SECONDS)
+        assert (watching.returncode, complaints) == (0, b"")
     assert {row["topic"] for row in lines[-1]} >= {"device.signals.v1", "case.commands.v1"}
     assert {len(row["partitions"]) for row in lines[-1]} == {12}

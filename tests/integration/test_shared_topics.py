@@ -106,7 +106,7 @@ async def test_a_topic_that_was_deleted_in_use_is_made_again_and_told_on(infra):
     async with AIOKafkaConsumer(
         name, bootstrap_servers=servers, auto_offset_reset="earliest", isolation_level="read_committed"
     ) as consumer:
-        record = await asyncio.wait_for(consumer.getone(), 10)
+        record = await asyncio.wait_for(consumer.getone(), 60)
     assert record.value == b"after"
     for part in (again, topics, looking):
         await part.stop()

@@ -14,7 +14,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.tailing import Edge, Start, Tail
-from tests.stack import COMMAND, PROJECT, RunningStack, clean_environment
+from shared.contracts.fields import rfc3339
+from tests.stack import COMMAND, PATIENCE_SECONDS, PROJECT, RunningStack, clean_environment
+from tests.transactions import until_marked
 from tests.typed import Answer, typed
 
 pytestmark = pytest.mark.integration
@@ -36,6 +38,7 @@ async def topic(infra: RunningStack) -> str:
         await producer.begin_transaction()
         await producer.send_and_wait(name, b'{"n": -1}', partition=0)
         await producer.abort_transaction()
+    await until_marked(infra.bootstrap_servers, name)
     await send(infra, name, range(10, 30))
     return name
 
@@ -83,9 +86,17 @@ async def test_following_goes_on_with_what_comes(infra: RunningStack, topic: str
         assert sorted(numbers([await anext(records) for _ in range(3)])) == [30, 31, 32]
 
 
+def some_signals(infra: RunningStack) -> str:
+    """Let a fleet send some; return from when on they are there, after what other tests left."""
+    began = rfc3339(datetime.now(UTC))
+    done = infra.callout("fleet", "--signals", "20", "--rate", "0", "--storms", "0", "--flapping", "0", "--seed", "1")
+    assert done.code == 0, done.stderr
+    return began
+
+
 def test_lines_of_json_have_all_of_a_record_and_stop_at_the_limit(infra: RunningStack) -> None:
-    infra.callout("fleet", "--signals", "5", "--rate", "0", "--storms", "0", "--flapping", "0", "--seed", "1")
-    answer = in_process(infra, "device.signals.v1", "--from", "-1m", "--json", "--type", "raised", "-n", "2")
+    began = some_signals(infra)
+    answer = in_process(infra, "device.signals.v1", "--from", began, "--json", "--type", "raised", "-n", "2")
     lines = [json.loads(line) for line in answer.stdout.splitlines()]
     assert (answer.code, len(lines)) == (0, 2)
     for line in lines:
@@ -95,9 +106,9 @@ def test_lines_of_json_have_all_of_a_record_and_stop_at_the_limit(infra: Running
 
 
 def test_people_see_a_heading_and_the_body_or_one_line(infra: RunningStack) -> None:
-    infra.callout("fleet", "--signals", "2", "--rate", "0", "--storms", "0", "--flapping", "0", "--seed", "1")
-    whole = in_process(infra, "device.signals.v1", "--no-follow", "-n", "1").stdout
-    brief = in_process(infra, "device.signals.v1", "--no-follow", "-n", "1", "--brief").stdout
+    words = ("device.signals.v1", "--from", some_signals(infra), "--no-follow", "-n", "1")
+    whole = in_process(infra, *words).stdout
+    brief = in_process(infra, *words, "--brief").stdout
     assert '\n  "device_id": "' in whole.replace("    ", "  ")
     assert len(brief.splitlines()) == 1
     assert brief.split("  ")[2] in whole
@@ -113,7 +124,7 @@ def test_what_cannot_be_followed_is_told(infra: RunningStack) -> None:
 @pytest.fixture
 def follower(infra: RunningStack) -> subprocess.Popen[str]:
     words = ("--env", str(infra.file), "tail", "device.signals.v1", "--from", "beginning", "--json")
-    infra.callout("fleet", "--signals", "2", "--rate", "0", "--storms", "0", "--flapping", "0", "--seed", "1")
+    some_signals(infra)
     return subprocess.Popen(
         (*COMMAND, *words),
         cwd=PROJECT,
@@ -129,7 +140,9 @@ def test_following_ends_well_by_an_interrupt(follower: subprocess.Popen[str]) ->
         assert follower.stdout is not None
         assert json.loads(follower.stdout.readline())["topic"] == "device.signals.v1"
         follower.send_signal(signal.SIGINT)
-        _, complaints = follower.communicate(timeout=60)  # reads on: nobody ends while a full pipe holds them
+        _, complaints = follower.communicate(
+            timeout=PATIENCE_SECONDS
+        )  # reads on: nobody ends while a full pipe holds them
         assert (follower.returncode, complaints) == (0, "")
 
 
@@ -138,4 +151,4 @@ def test_following_ends_well_when_nobody_reads_any_more(follower: subprocess.Pop
         assert follower.stdout is not None
         follower.stdout.readline()
         follower.stdout.close()
-        assert (follower.wait(20), follower.stderr and follower.stderr.read()) == (0, "")
+        assert (follower.wait(PATIENCE_SECONDS), follower.stderr and follower.stderr.read()) == (0, "")

