@@ -46,8 +46,8 @@ async def test_open_connections_tunnels_and_bytes_both_ways_are_shown(site: Site
         assert await reader.readexactly(11) == b"220 ready\r\n"
         writer.write(bytes(300_000))
         await reader.readexactly(300_000)
-        assert since.more("connections", side="technicians") == 1
-        assert since.more("tunnels") == 1
+        await site.until(lambda: since.more("connections", side="technicians") == 1, 60)
+        await site.until(lambda: since.more("tunnels") == 1, 60)
         assert shown("connections", side="edges") >= 1
         assert since.more("bytes_total", direction="to_device") >= 300_000
         assert since.more("bytes_total", direction="from_device") >= 300_011
@@ -81,7 +81,7 @@ async def test_technicians_who_were_cut_off_are_counted_by_the_reason(site: Site
         await site.ledger.say("close", session_id=site.machine.only.session.id)
         await asyncio.wait_for(ssh.wait(), 30)
         assert site.machine.state is SessionState.CLOSED
-        assert since.more("cuts_total", reason="over") == 1
+        await site.until(lambda: since.more("cuts_total", reason="over") == 1, 60)
         assert since.more("cuts_total", reason="lease") == 0
 
 
