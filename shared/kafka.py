@@ -7,6 +7,7 @@ import ssl
 from functools import cache
 from typing import Any, Final, Literal, Self
 
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +19,17 @@ _MECHANISMS: Final[dict[str, type[SASLPlaintext] | type[SASLScram256] | type[SAS
     "SCRAM-SHA-256": SASLScram256,
     "PLAIN": SASLPlaintext,
 }
+
+
+def beat_on(consumer: Any) -> None:  # noqa: ANN401 - aiokafka's, or a test's
+    """Let a member of a group beat while it prepares for what it was just assigned, however long that takes.
+
+    aiokafka begins to beat only after that. On a crowded machine it may take longer than a session: the group would
+    take away what was assigned, assign it again, and so on for ever.
+    """
+    coordinator = getattr(consumer, "_coordinator", None)
+    if isinstance(coordinator, GroupCoordinator):
+        coordinator._start_heartbeat_task()  # noqa: SLF001 - there is no other way to say so
 
 
 class KafkaSecurity(BaseSettings):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tests.fleet import Device, Watcher, command
 from tests.mqtt_device import JournalDevice, Reporting
-from tests.plant import SERVERS, Plant
+from tests.plant import INTERVAL_S, SERVERS, Plant
 from tests.stack import PATIENCE_SECONDS
 
 DEVICES = 20
@@ -35,7 +35,7 @@ ONE, ONE_KAFKA, ONE_MOSQUITTO = Cut(SERVERS, (0,)), Cut(("kafka",), (0,)), Cut((
 
 async def survives(plant: Plant, cut: Cut, seconds: float) -> None:
     """Check that devices that live are called alive throughout, that nothing is lost or doubled, and all comes back."""
-    silent, asked, *_ = devices = plant.devices(DEVICES)
+    silent, asked, *_ = devices = plant.devices(DEVICES, interval_s=INTERVAL_S)
     journal = JournalDevice(plant.broker.url, silent.tenant, "journal")
     key, reporting = f"{silent.tenant}/journal", Reporting(journal)
     async with plant.watch() as watcher, plant.watch("device.signals.v1") as signals:
@@ -64,7 +64,8 @@ async def survives(plant: Plant, cut: Cut, seconds: float) -> None:
         await asyncio.to_thread(reporting.end)
         await watcher.until(lambda: watcher.story(silent.key)[-1] == ("offline", "timeout"))
         await watcher.until(lambda: commanded(asked, "ping"))
-        assert {tuple(watcher.story(device.key)) for device in devices[1:]} == {(("online", "birth"),)}
+        on_time = [device for device in devices[1:] if not device.was_held_up]
+        assert {tuple(watcher.story(device.key)) for device in on_time} <= {(("online", "birth"),)}
         assert len(commanded(asked, "restart")) <= 1
         await signals.until(lambda: {*journal.stored.values()} <= {*signals.ids[key]})
         assert stored(signals, key) == {*journal.stored.items()}

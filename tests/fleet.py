@@ -82,7 +82,7 @@ def _user() -> str:
 class Device:
     """One device: it connects, is born, beats, and ends in any way."""
 
-    def __init__(self, port: int, tenant: str, name: str, *, interval_s: float = 5.0, keepalive: int = 60) -> None:
+    def __init__(self, port: int, tenant: str, name: str, *, interval_s: float = 5.0, keepalive: int = 600) -> None:
         self.port, self.tenant, self.name = port, tenant, name
         self.interval_s, self.keepalive = interval_s, keepalive
         self.place: Place | None = None
@@ -92,8 +92,11 @@ class Device:
         self.commands: list[dict[str, Any]] = []
         self.raw: list[bytes] = []
         self.said_at = 0.0
+        self._beat_at = 0.0
+        self._pause_s = 0.0
         self.answers = True
         self._packet = 0
+        self._acknowledged = 0
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -108,6 +111,9 @@ class Device:
         """Connect with a will, listen for commands, and say that it is born; one with a will of its own is not."""
         self.epoch = self.epoch + 1 if epoch is None else epoch
         self.n = 0
+        self._packet = self._acknowledged = 0
+        for task in self._tasks:
+            task.cancel()
         reached = {"sock": self.place.connected(self.port)} if self.place is not None else {}
         where_to = {} if reached else {"host": "127.0.0.1", "port": self.port}
         reader, self._writer = await asyncio.open_connection(**reached, **where_to)
@@ -147,6 +153,17 @@ class Device:
         """Go on beating, on time."""
         self._tasks.append(asyncio.create_task(self._beat()))
 
+    @property
+    def was_held_up(self) -> bool:
+        """Whether a crowded machine kept it from beating on time: then it is rightly called silent."""
+        return self._pause_s > 1.25 * self.interval_s
+
+    async def heard(self) -> None:
+        """Return once the broker has all that was said: who crashes before that may never have said it."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self._acknowledged < self._packet:
+                await asyncio.sleep(0.01)
+
     def be_silent(self) -> None:
         """Say nothing more, and stay connected."""
         for task in self._tasks[1:]:
@@ -179,9 +196,12 @@ class Device:
         return self._writer is not None and not self._writer.is_closing()
 
     async def _beat(self) -> None:
+        self._beat_at = time.monotonic()
         while True:
             await asyncio.sleep(self.interval_s)
             self.say("beat")
+            now = time.monotonic()
+            self._pause_s, self._beat_at = max(self._pause_s, now - self._beat_at), now
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -189,6 +209,7 @@ class Device:
                 kind, body = await _read(reader)
                 if kind & 0xF0 == 0x30:
                     self._heard(kind, body)
+                self._acknowledged += kind == 0x40
         if self._writer is not None:
             self._writer.close()
 

@@ -78,7 +78,7 @@ class Place:
         with Path(f"/run/netns/{self.name}").open() as place:
             if ctypes.CDLL(None, use_errno=True).setns(place.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "cannot go there")
-        return socket.create_connection((self.here, port), timeout=10)
+        return socket.create_connection((self.here, port), timeout=30)
 
     def _ip(self, *arguments: str) -> None:
         _ip("-n", self.name, *arguments)

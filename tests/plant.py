@@ -19,6 +19,8 @@ from tests.places import Place, why_no_places
 from tests.stack import RunningStack
 
 INTERVAL_S = 2.0
+#: Of those that do not beat: nobody calls them silent while a test goes on.
+LONG_S = 60.0
 SERVERS = ("mosquitto", "kafka", "mongodb")
 
 
@@ -32,7 +34,7 @@ class Plant(NamedTuple):
     far: Place | None
     clocks: tuple[WallClock, WallClock]
 
-    def devices(self, count: int = 1, *, interval_s: float = INTERVAL_S) -> list[Device]:
+    def devices(self, count: int = 1, *, interval_s: float = LONG_S) -> list[Device]:
         """Return devices that no other test has."""
         run = uuid4().hex[:8]
         return [Device(self.broker.port, f"t{run}", f"d{n}", interval_s=interval_s) for n in range(count)]

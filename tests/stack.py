@@ -21,7 +21,7 @@ from tests.typed import Answer, typed
 PROJECT = Path(__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-m", "deploy.cli.main")
 #: The first start on a machine downloads Kafka.
-START_SECONDS = 300
+START_SECONDS = 400
 STOP_SECONDS = 120
 #: Kafka looks through all its logs after a kill: a few seconds, on a crowded machine a minute.
 RESTART_SECONDS = 120

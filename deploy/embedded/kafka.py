@@ -104,7 +104,6 @@ class Kafka:
             log=self._folder.log("kafka"),
             ready=self.is_ready,
             tier=1,
-            ready_seconds=120,
             # Kafka puts its garbage collector's and its own files relative to where it starts.
             working_folder=self._home,
             # It ends in two seconds; the first one on a machine then writes Java's cache.

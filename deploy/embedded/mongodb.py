@@ -53,7 +53,6 @@ class Mongodb:
             log=self._folder.log("mongodb"),
             ready=self.is_ready,
             tier=0,
-            ready_seconds=120,
             stop_seconds=15,
         )
 

@@ -26,14 +26,14 @@ from shared.flow.settings import FlowSettings, heartbeat_seconds
 from shared.flow.standing import Place, places_of
 from shared.flow.teller import Teller
 from shared.flow.unit import Alarm
+from shared.kafka import beat_on
 from shared.metrics import FlowFigures
 
 if TYPE_CHECKING:  # what it brings along is loaded only where tracing is on
     from shared.tracing import Tracing
 
 log = structlog.get_logger()
-POLL_MS = 1000
-POLL_APART_MS = 200
+POLL_MS, POLL_APART_MS = 1000, 200
 FATAL = frozenset({"unknown_schema", "partition_count", "restore_unfinished"})
 #: All partitions notice it, and it is one matter.
 TOLD_ONCE = frozenset({"partition_count", "restore_unfinished"})
@@ -157,6 +157,7 @@ class Ear(ConsumerRebalanceListener, ABC, Generic[AnyDesk]):  # type: ignore[mis
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Own what was assigned before any of it is worked on."""
+        beat_on(self.subscriber.consumer)
         async with self._round:
             self._leaving.clear()
             self.units = {tp: self._unit(tp) for tp in assigned}

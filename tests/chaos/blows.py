@@ -1,6 +1,7 @@
 """Blows to a running stack: processes killed or stopped, the database made to stall, refuse or step down."""
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -86,7 +87,8 @@ class Blows:
         if pid is None:
             return
         await asyncio.sleep(self._random.uniform(*self._frozen))
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
     async def _fail(self) -> None:
         """Let the database stall, refuse, drop connections or step down for a while."""

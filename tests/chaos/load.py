@@ -40,6 +40,8 @@ class Load:
         self.people = People(seed)
         self._said: deque[dict[str, Any]] = deque(maxlen=30)
         self.sent = Sent()
+        #: What has happened so far, and what of it by itself.
+        self.seen: set[str] = set()
         self.stopping = asyncio.Event()
 
     async def run(self) -> Sent:
@@ -133,9 +135,10 @@ class Load:
             await consumer.stop()
 
     def _see(self, record: Any) -> None:
-        headers = dict(record.headers)
-        added = headers["ce_type"] == b"callout.case.note_added.v1"
-        note_id = orjson.loads(record.value)["change"]["note"]["id"] if added else None
+        headers, change = dict(record.headers), orjson.loads(record.value)["change"]
+        name = headers["ce_type"].decode().split(".")[2]
+        self.seen |= {name, f"{name} by itself"} if change.get("reason") == "by_itself" else {name}
+        note_id = change["note"]["id"] if name == "note_added" else None
         self.people.see(record.key.decode(), headers["ce_tenant"].decode(), note_id)
 
 

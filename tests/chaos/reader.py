@@ -1,6 +1,8 @@
 """The independent reader: what the topics and the store say, read with the plain drivers and none of our code."""
 
+import asyncio
 import hashlib
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,7 @@ from pymongo import AsyncMongoClient
 
 from tests.chaos.between import lives, mistimed, untied
 from tests.chaos.load import Sent
+from tests.stack import PATIENCE_SECONDS, RunningStack
 
 
 async def read_topic(bootstrap_servers: str, topic: str) -> list[Any]:
@@ -120,6 +123,16 @@ async def inspect(bootstrap_servers: str, mongodb_uri: str, sent: Sent, *, timed
     keys = counted.keys() | sent.raised.keys()
     report.miscounted = {k: (sent.raised[k], counted[k]) for k in keys if sent.raised[k] != counted[k]}
     return report
+
+
+async def inspect_until_clean(stack: RunningStack, sent: Sent) -> Report:
+    """Return what is found as soon as nothing is wrong, or at last: what is stored is told a moment later."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        report = await inspect(stack.bootstrap_servers, stack.mongodb_uri, sent)
+        if report.clean or time.monotonic() > deadline:
+            return report
+        await asyncio.sleep(0.5)
 
 
 def _inspect_case(report: Report, case_id: str, events: list[Any], stored: dict[str, Any] | None) -> None:

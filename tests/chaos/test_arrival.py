@@ -10,7 +10,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from tests.chaos.load import Sent
-from tests.chaos.reader import inspect, read_topic
+from tests.chaos.reader import inspect_until_clean, read_topic
 from tests.chaos.test_chaos import quiet
 from tests.stack import RunningStack
 
@@ -37,7 +37,7 @@ async def test_new_keys_in_eight_copies_at_once_make_one_case_each(fresh_stack: 
     await asyncio.gather(*futures)
     await producer.stop()
     await quiet(stack, sent)
-    report = await inspect(stack.bootstrap_servers, stack.mongodb_uri, sent)
+    report = await inspect_until_clean(stack, sent)
     dead = await read_topic(stack.bootstrap_servers, "device.signals.v1.dead")
     health = await read_topic(stack.bootstrap_servers, "ops.health.v1")
     assert report.clean, report

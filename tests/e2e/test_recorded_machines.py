@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from tests.chaos.load import Sent
-from tests.chaos.reader import inspect, read_topic
+from tests.chaos.reader import inspect_until_clean, read_topic
 from tests.e2e.outsider import DECISIONS, HEALTH, SIGNALS, Sender, rfc3339, signal_headers, stored_cases
 from tests.stack import RunningStack
 
@@ -28,7 +28,7 @@ FILES = (
     ("PdM_failures.csv", "failure", "raised"),
     ("PdM_maint.csv", "comp", "cleared"),
 )
-SETTLE_SECONDS = 60
+SETTLE_SECONDS = 120
 SLICES = 100
 SEED = 7
 
@@ -143,18 +143,25 @@ async def assert_all_is_well(stack: RunningStack, rows: Sequence[Row]) -> None:
     await asyncio.sleep(2)  # for what should not come
     assert await made(stack) == expected
     sent = Sent(raised=Counter((TENANT, row.device) for row in rows if row.word == "raised"))
-    report = await inspect(stack.bootstrap_servers, stack.mongodb_uri, sent)
+    report = await inspect_until_clean(stack, sent)
     assert report.clean, report
-    decided: Counter[str] = Counter()
-    for record in await read_topic(stack.bootstrap_servers, DECISIONS):
-        body = orjson.loads(record.value)
-        name = dict(record.headers)["ce_type"].decode().split(".")[2]
-        decided[f"{name} {body['reason']}"] += body["count"]
+    while (decided := await decisions(stack)) != fates and time.monotonic() - started < 2 * SETTLE_SECONDS:
+        await asyncio.sleep(0.5)
     assert decided == fates
     assert decided.total() == len(rows)
     assert not await read_topic(stack.bootstrap_servers, f"{SIGNALS}.dead")
     health = [orjson.loads(record.value) for record in await read_topic(stack.bootstrap_servers, HEALTH)]
     assert not [said for said in health if said["kind"] in {"bug", "stuck", "stale_source"}]
+
+
+async def decisions(stack: RunningStack) -> Counter[str]:
+    """Return how many signals met which decision, and why."""
+    decided: Counter[str] = Counter()
+    for record in await read_topic(stack.bootstrap_servers, DECISIONS):
+        body = orjson.loads(record.value)
+        name = dict(record.headers)["ce_type"].decode().split(".")[2]
+        decided[f"{name} {body['reason']}"] += body["count"]
+    return decided
 
 
 @pytest.mark.e2e

@@ -70,10 +70,12 @@ async def test_what_is_due_happens_once_whatever_dies_and_settings_are_followed(
         await sender.flush()
         ended = {"X0": 5, "X1": 5, "(none)": 1}
         await until(lambda: {model: body["total"]["closed"] for model, body in models(heard).items()} == ended)
+        expected = {"created": CASES + 1, "escalated": CASES, "closed": 11}
+        await until(lambda: names(heard).total() >= sum(expected.values()), what="every event")
         assert models(heard)["X0"]["in_month"]["mean"]["resolve"]["count"] == 5
         assert models(heard)["X0"]["total"]["resolution_missed"] == 5
         assert set((shares(heard, "quick") + shares(heard, "later")).values()) == {1}
-        assert names(heard) == {"created": CASES + 1, "escalated": CASES, "closed": 11}
-    verified = json.loads(stack.callout("verify", "--json").stdout)
+        assert names(heard) == expected
+    verified = json.loads(stack.callout("verify", "--settle", "60", "--json").stdout)
     wrong = ("lost", "doubled", "gaps", "edited")
     assert {name: verified[name] for name in wrong} == dict.fromkeys(wrong, 0)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from callout_agent.store import Journal
 
-from tests.edge_agent import HOT, STDIN, Adapter, Agent, Closing, free_port, mosquitto, resident_kib
+from deploy.embedded.data_folder import free_port
+from tests.edge_agent import HOT, STDIN, Adapter, Agent, Closing, mosquitto, resident_kib
 from tests.mqtt_device import needs_mosquitto
 from tests.stack import wait_until
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import pytest
 from callout_agent.identity import certificate, make_key, request
 
+from deploy.embedded.data_folder import free_port
 from shared.authority import Authority, utc_now
-from tests.edge_agent import HOT, STDIN, Adapter, Agent, Closing, free_port, mosquitto
+from tests.edge_agent import HOT, STDIN, Adapter, Agent, Closing, mosquitto
 from tests.mqtt_device import needs_mosquitto
 from tests.stack import wait_until
 

@@ -199,7 +199,7 @@ def test_cases_that_were_kept_long_enough_go_whole(site: Site) -> None:
     assert archived not in cases_of(site)
     assert kept in cases_of(site)
     # The outcomes of its three commands are of today: after 30 days there would be none.
-    verified = site.callout("verify", code=1)
+    verified = site.callout("verify", codes=(1,))
     assert {kind: verified[kind] for kind in ZERO} == ZERO | {"lost": 3}
     compared = site.callout("rebuild", "cases", "--check")
     assert (compared["differing"], compared["missing"], compared["unknown"]) == ([], [], [])

@@ -7,7 +7,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from deploy.embedded.data_folder import free_port
 from shared.contracts.session_words import SessionState
 from tests.edge_agent import environment
 from tests.places import Place, why_no_places
@@ -89,7 +89,7 @@ class Plant(Site):
         askpass.write_text('#!/bin/sh\necho "$TOKEN"\n')
         askpass.chmod(0o700)
         self.carry()
-        await self.until(lambda: bool(self.edges.all()), 30)
+        await self.until(lambda: bool(self.edges.all()), 60)
         return self
 
     def carry(self) -> None:
@@ -164,11 +164,7 @@ class Ways:
 
     def __init__(self, plant: Plant, session_id: str) -> None:
         self.plant, self.session_id = plant, session_id
-        self.ports: dict[str, int] = {}
-        for endpoint in ENDPOINTS:
-            with socket.socket() as free:
-                free.bind((HERE, 0))
-                self.ports[str(endpoint["name"])] = free.getsockname()[1]
+        self.ports = {str(endpoint["name"]): free_port() for endpoint in ENDPOINTS}
         self.ssh: Any = None
 
     async def __aenter__(self) -> "Ways":
@@ -177,7 +173,7 @@ class Ways:
         self.ssh = await asyncio.create_subprocess_exec(
             "ssh", "-F", self.plant.config(self.session_id), "-N", "-o", "ExitOnForwardFailure=yes", *options, "machine"
         )
-        for _ in range(500):
+        for _ in range(3000):
             with suppress(OSError):
                 _, writer = await asyncio.open_connection(HERE, self.ports["hmi"])
                 writer.close()
@@ -195,14 +191,14 @@ class Ways:
         reader, writer = await asyncio.open_connection(HERE, self.ports["hmi"])
         writer.write(b"GET / HTTP/1.0\r\n\r\n")
         try:
-            return (await asyncio.wait_for(reader.read(), 10)).rpartition(b"\r\n")[2]
+            return (await asyncio.wait_for(reader.read(), 60)).rpartition(b"\r\n")[2]
         finally:
             writer.close()
 
     async def greeting(self) -> bytes:
         reader, writer = await asyncio.open_connection(HERE, self.ports["screen"])
         try:
-            return await asyncio.wait_for(reader.readexactly(12), 10)
+            return await asyncio.wait_for(reader.readexactly(12), 60)
         finally:
             writer.close()
 
@@ -225,21 +221,21 @@ async def test_stock_clients_reach_servers_behind_a_device_that_only_dials_out_a
         assert await ways.shell() == "on the machine"
 
         plant.kill()
-        await plant.until(lambda: plant.machine.state is SessionState.CONNECTING, 5)
+        await plant.until(lambda: plant.machine.state is SessionState.CONNECTING, 60)
         killed = time.monotonic()
         plant.carry()
-        await asyncio.wait_for(ways.ssh.wait(), 20)
-        await plant.until(lambda: plant.machine.state is SessionState.ACTIVE, 30)
+        await asyncio.wait_for(ways.ssh.wait(), 60)
+        await plant.until(lambda: plant.machine.state is SessionState.ACTIVE, 60)
         async with ways:
             assert await ways.page() == b"the panel"
             assert time.monotonic() - killed < 60
 
             plant.place.cut()
-            await plant.until(lambda: plant.machine.state is SessionState.CONNECTING, 30)
+            await plant.until(lambda: plant.machine.state is SessionState.CONNECTING, 60)
             plant.place.mend()
             mended = time.monotonic()
             await plant.until(lambda: plant.machine.state is SessionState.ACTIVE, 60)
-            await asyncio.wait_for(ways.ssh.wait(), 30)
+            await asyncio.wait_for(ways.ssh.wait(), 60)
         async with ways:
             assert await ways.greeting() == b"RFB 003.008\n"
             assert time.monotonic() - mended < 60

@@ -5,7 +5,6 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,15 +19,17 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pymongo import MongoClient
 
+from deploy.embedded.data_folder import free_port
 from deploy.session_access import Access, NotOpened, Wanted, open_session
 from deploy.topic_reader import TopicReader
 from services.remote_session.relay.authority import Authority
 from shared.contracts.ids import fresh_id
 from shared.flow.teller import partitioner
-from tests.edge_agent import Agent, free_port, resident_kib
+from tests.e2e import outsider
+from tests.edge_agent import Agent, resident_kib
 from tests.integration.test_gateway import Client
 from tests.mqtt_device import needs_mosquitto
-from tests.stack import PROJECT, RunningStack, clean_environment, wait_until
+from tests.stack import PROJECT, RunningStack, StackError, clean_environment, is_alive, wait_until
 
 pytestmark = pytest.mark.integration
 HMI = {"name": "hmi", "protocol": "https", "host": "192.168.7.20", "port": 443}
@@ -87,10 +88,12 @@ async def tell_presence(
     await tell(stack, "device.presence.v1", f"acme/{device}", "callout.device.presence.v1", body)
 
 
-async def shared_case(stack: RunningStack, people: People, device: str, *, told: bool = True) -> dict[str, Any]:
+async def shared_case(
+    stack: RunningStack, people: People, device: str, *, told: bool = True, **presence: int
+) -> dict[str, Any]:
     """Return a case of acme's machine, shared with its maker, which is said to be there unless it says so itself."""
     if told:
-        await tell_presence(stack, device)
+        await tell_presence(stack, device, **presence)
     defined = await people.omar.put(f"/api/v1/devices/{device}/endpoints", json={"endpoints": [HMI]})
     assert defined.status_code == 200, defined.text
     made = (await people.ann.post("/api/v1/cases", json={"title": "Hot", "device_id": device})).json()
@@ -102,29 +105,35 @@ async def shared_case(stack: RunningStack, people: People, device: str, *, told:
 
 async def eventually(http: httpx.AsyncClient, path: str, **wanted: Any) -> dict[str, Any]:
     """Return a resource once it is as wanted."""
-    for _ in range(150):
+    answer: httpx.Response | None = None
+
+    async def shown() -> dict[str, Any] | None:
+        nonlocal answer
         answer = await http.get(path)
-        found = answer.json()
-        if answer.status_code == 200 and all(found.get(name) == value for name, value in wanted.items()):
-            return found
-        await asyncio.sleep(0.1)
-    raise AssertionError(answer.text)
+        found: dict[str, Any] = answer.json()
+        well = answer.status_code == 200 and all(found.get(name) == value for name, value in wanted.items())
+        return found if well else None
+
+    try:
+        return dict(await outsider.until(shown))
+    except StackError as error:
+        raise AssertionError(answer.text if answer is not None else "") from error
 
 
 async def happenings(http: httpx.AsyncClient, session: str, last: str) -> list[str]:
     """Return what was told of a session once the last of it is, which comes to its history after its state."""
-    for _ in range(150):
+
+    async def told() -> list[str] | None:
         events = [each["type"].split(".")[2] for each in (await http.get(f"{session}/history")).json()["items"]]
-        if events[-1:] == [last]:
-            break
-        await asyncio.sleep(0.1)
-    return events
+        return events if last in events else None
+
+    return list(await outsider.until(told, what=last))
 
 
 async def requested(people: People, case_id: str, **body: Any) -> httpx.Response:
     """Ask until the case, the device and its endpoints have come to the service."""
     wanted = {"services": [{"endpoint": "hmi"}], **body}
-    for _ in range(300):
+    for _ in range(600):
         answer = await people.tina.post(f"/api/v1/cases/{case_id}/sessions", json=wanted)
         if answer.status_code not in {404, 409}:
             return answer
@@ -149,8 +158,8 @@ async def test_a_session_is_asked_for_consented_to_seen_in_the_panel_and_revoked
     seen = await eventually(people.omar, f"{path}/sessions/{session['id']}", state="OFFERED")
     assert "connect" not in seen
     assert "token" not in (await people.tina.get(f"{path}/sessions/{session['id']}")).json()
-    for side in (people.ann, people.tina):
-        assert (await side.get(path)).json()["columns"]["remote_access"] == "granted"
+    for side in (people.ann, people.tina):  # which is written down a moment after the session
+        await outsider.until(lambda side=side: remote_access(side, path), what="granted")
     [listed] = (await people.tina.get(f"{path}/sessions", params={"live": "true"})).json()["items"]
     assert listed["id"] == session["id"]
     assert (await people.tina.get(f"{path}/endpoints")).json()["items"][0]["name"] == "hmi"
@@ -162,7 +171,16 @@ async def test_a_session_is_asked_for_consented_to_seen_in_the_panel_and_revoked
         "offered",
         "revoked",
     ]
-    assert (await people.omar.get(f"{path}/consents")).json()["items"] == []
+
+    async def consent_is_over() -> bool:
+        return (await people.omar.get(f"{path}/consents")).json()["items"] == []
+
+    await outsider.until(consent_is_over)
+
+
+async def remote_access(http: httpx.AsyncClient, path: str) -> bool:
+    """Tell whether a case shows that somebody may reach its machine."""
+    return bool((await http.get(path)).json()["columns"]["remote_access"] == "granted")
 
 
 async def test_a_refusal_has_its_code_over_http_and_is_audited(stack: RunningStack, people: People) -> None:
@@ -184,9 +202,13 @@ async def test_a_refusal_has_its_code_over_http_and_is_audited(stack: RunningSta
         await people.eve.get(f"{path}/endpoints"),
     ):
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    records = [each for each in await audit_of(stack) if each["object"]["id"] == "acme/press-02"]
-    codes = [each.get("code") for each in records if each["result"] == "refused"]
-    assert codes[-2:] == ["endpoint_undefined", "override_invalid"]
+
+    async def audited() -> bool:  # who is answered may be told before every reader sees the audit
+        records = [each for each in await audit_of(stack) if each["object"]["id"] == "acme/press-02"]
+        codes = [each.get("code") for each in records if each["result"] == "refused"]
+        return codes[-2:] == ["endpoint_undefined", "override_invalid"]
+
+    await outsider.until(audited, what="both audits")
 
 
 async def test_consent_taken_back_revokes_and_a_repeated_request_counts_once(
@@ -212,9 +234,8 @@ async def test_consent_taken_back_revokes_and_a_repeated_request_counts_once(
 async def test_endpoints_come_from_the_registry_and_a_boot_but_no_connection_of_the_device_revokes(
     stack: RunningStack, people: People
 ) -> None:
-    case = await shared_case(stack, people, "press-04")
+    case = await shared_case(stack, people, "press-04", epoch=2, boot=1)
     path = f"/api/v1/cases/{case['id']}"
-    await tell_presence(stack, "press-04", epoch=2, boot=1)
     at = "2026-03-02T10:15:00.000Z"
     known: dict[str, Any] = {"tenant_id": "acme", "device_id": "press-04", "version": 1, "state": "registered"}
     known |= {"registered_at": at, "updated_at": at}
@@ -257,13 +278,11 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
     wanted = Wanted(case=case["id"], endpoints=("target",))
     access = await open_session(stack.http_urls[0], token, wanted, tmp_path / "tina", lambda _: None)
     session = f"{path}/sessions/{access.session['id']}"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        local = free.getsockname()[1]
+    local = free_port()
     forward = f"127.0.0.1:{local}:127.0.0.1:{port}"
     ssh = await asyncio.create_subprocess_exec("ssh", "-F", str(access.config), "-N", "-L", forward, "machine")
     await eventually(people.tina, session, state="ACTIVE", active=True)
-    for _ in range(100):
+    for _ in range(600):
         with suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", local)
             break
@@ -271,10 +290,10 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
     await reader.readexactly(1024 * 1024)
     closing = asyncio.create_task(people.ann.post(f"{path}/commands/close", json={}))
     with suppress(OSError):
-        while await asyncio.wait_for(reader.read(1024 * 1024), 20):
+        while await asyncio.wait_for(reader.read(1024 * 1024), 60):
             pass
     await closing
-    await asyncio.wait_for(ssh.wait(), 10)
+    await asyncio.wait_for(ssh.wait(), 60)
     ended = await eventually(people.tina, session, state="REVOKED")
     assert (ended["end_reason"], ended["active"]) == ("case_not_open", False)
     assert ended["active_seconds"] > 0
@@ -282,7 +301,7 @@ async def test_connect_leads_through_the_relay_to_the_machine_until_the_case_is_
     server.close()
     assert resident_kib(agent.process.pid) < 40 * 1024
     assert agent.stop() == 0
-    assert not is_running(carrier_of(agent)), "what carried the sessions ended with the agent"
+    await outsider.until(lambda: not is_alive(carrier_of(agent)), what="what carried the sessions ended with the agent")
 
 
 @pytest.mark.skipif(shutil.which("ssh") is None and not os.environ.get("CI"), reason="needs openssh-client")
@@ -312,29 +331,32 @@ async def test_connect_runs_a_browser_ssh_sftp_and_a_recorded_terminal_and_ends_
     environment = {"CALLOUT_TOKEN": people.tina.headers["Authorization"].removeprefix("Bearer ")}
     environment["BROWSER"] = "curl -s -o page.html %s"
     calling = calls(stack, tmp_path, environment, "connect", case["id"], "--run", "browser")
-    await until(lambda: (tmp_path / "page.html").exists(), calling)
-    assert (tmp_path / "page.html").read_text() == "the panel 07"
+    page = tmp_path / "page.html"
+    await until(lambda: page.exists() and page.read_text() == "the panel 07", calling)
     calling.terminate()
-    assert await asyncio.to_thread(calling.wait, 20) == 0, calling.communicate()
+    assert await asyncio.to_thread(calling.wait, 60) == 0, calling.communicate()
     command = ("connect", case["id"], "--run", "sftp")
     calling = calls(stack, tmp_path, environment, *command)
-    said = await asyncio.to_thread(calling.communicate, b"get log.txt got.txt\nbye\n", 60)
+    said = await asyncio.to_thread(calling.communicate, b"get log.txt got.txt\nbye\n", 120)
     assert calling.returncode == 0, said
     assert (tmp_path / "got.txt").read_text() == "spindle 91.4"
     near, far = os.openpty()
     calling = calls(stack, tmp_path, environment, "connect", case["id"], "--terminal", "--run", "ssh", stdin=far)
     os.write(near, b"echo it is $((6 * 7))\nexit\n")
-    shown, _ = await asyncio.to_thread(calling.communicate, None, 60)
+    shown, _ = await asyncio.to_thread(calling.communicate, None, 120)
     assert b"it is 42" in shown
     for end in (near, far):
         os.close(end)
-    ended = (await people.tina.get(f"{path}/sessions")).json()["items"]
-    assert [each["state"] for each in ended] == ["CLOSED"] * 3
+
+    async def closed() -> list[dict[str, Any]] | None:
+        items = list((await people.tina.get(f"{path}/sessions")).json()["items"])
+        return items if [each["state"] for each in items] == ["CLOSED"] * 3 else None
+
+    ended = await outsider.until(closed, what="three sessions that are closed")
     use = await closed_terminal(people, f"{path}/sessions/{ended[0]['id']}")
     assert use["exit_status"] == 0
     assert "it is 42" in recorded(tmp_path, use["recording"])
-    history = (await people.omar.get(f"{path}/sessions/{ended[0]['id']}/history")).json()["items"]
-    told = [each["type"].split(".")[2] for each in history]
+    told = await happenings(people.omar, f"{path}/sessions/{ended[0]['id']}", "terminal_closed")
     assert (told.count("terminal_opened"), told.count("terminal_closed")) == (1, 1)
     agent.stop()
     server.close()
@@ -342,7 +364,7 @@ async def test_connect_runs_a_browser_ssh_sftp_and_a_recorded_terminal_and_ends_
 
 async def closed_terminal(people: People, session: str) -> dict[str, Any]:
     """Return what is told of the one terminal of a session, once it is closed."""
-    for _ in range(100):
+    for _ in range(600):
         terminals = (await people.omar.get(session)).json().get("terminals", [])
         if terminals and "closed_at" in terminals[0]:
             return terminals[0]
@@ -369,7 +391,7 @@ def calls(
 
 async def until(true: Callable[[], bool], calling: subprocess.Popen[bytes]) -> None:
     """Wait for something that a command does."""
-    for _ in range(600):
+    for _ in range(1200):
         if true():
             return
         assert calling.poll() is None, calling.communicate()
@@ -413,9 +435,13 @@ async def test_files_are_moved_over_a_killed_relay_and_into_the_case_and_done_wh
     assert (root / "log.bin").read_bytes() == (mine / "log.bin").read_bytes()
     other = (await people.tina.get(f"{path}/sessions/{session['id']}")).json()["relay"]
     assert other == (second.address if first else stack.values["CALLOUT_RELAY"])
-    moved = [each["details"] for each in await audit_of(stack) if each["action"] == "session.transferred"]
-    names = [each["transfer"]["name"] for each in moved if each["case_id"] == case["id"]]
-    assert names == ["log.bin", "up.bin", "trace.log"]
+
+    async def audited() -> bool:
+        moved = [each["details"] for each in await audit_of(stack) if each["action"] == "session.transferred"]
+        names = [each["transfer"]["name"] for each in moved if each["case_id"] == case["id"]]
+        return names == ["log.bin", "up.bin", "trace.log"]
+
+    await outsider.until(audited, what="three audits, in order")
     assert not (mine / "trace.log").exists(), "it went past the technician"
     file = f"/api/v1/attachments/{told[2]['attachment_id']}"
     await eventually(people.omar, file, case_id=case["id"], name="trace.log")
@@ -608,7 +634,7 @@ def run_callout(stack: RunningStack, folder: Path, environment: dict[str, str], 
     return subprocess.run(
         (sys.executable, "-m", "deploy.cli.main", *arguments),
         cwd=folder, env={**clean_environment(), **stack.values, **environment, "PYTHONPATH": str(PROJECT)},
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 
@@ -629,17 +655,13 @@ def carrier_of(agent: Agent) -> int:
     return int(agent.log.partition("sessions_carried pid=")[2].split()[0])
 
 
-def is_running(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
 async def consented(people: People, path: str) -> None:
     """Have consent to all of a case, and its maker see it."""
-    for _ in range(300):
+    for _ in range(600):
         if (await people.tina.get(path)).status_code == 200:
             break
         await asyncio.sleep(0.1)
-    for _ in range(100):
+    for _ in range(600):
         if (await people.omar.post(f"{path}/consents", json={})).status_code == 201:
             return
         await asyncio.sleep(0.1)
