@@ -12,7 +12,7 @@ import orjson
 
 from services.gateway.domain.access import Identity, visible
 from services.gateway.domain.pages import behind, order_of, place_of, read, written
-from services.gateway.domain.query import CaseQuery, Conditions
+from services.gateway.domain.query import CaseQuery, Conditions, Grouping
 from services.gateway.domain.view import (
     Body,
     CaseView,
@@ -55,6 +55,15 @@ class Page:
     limit: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How many cases of a list have one word; there are more than that if it is not exact."""
+
+    value: str
+    total: int
+    exact: bool
+
+
 class Views:
     """Views of cases in the generation that serves."""
 
@@ -95,6 +104,21 @@ class Views:
             if len(found) < ROWS_AT_ONCE:
                 return
             place = place_of(found[-1], query)
+
+    async def counts(self, who: Identity, query: CaseQuery, by: Grouping) -> list[Count]:
+        """Return how much there is of what somebody may see, apart for each word of a grouping that the list allows."""
+        generation, lists = await self._generation(), query.groups(by)
+        totals = await asyncio.gather(*(self._total(generation, who, each) for each in lists.values()))
+        exact = query.count == "exact"
+        return [
+            Count(
+                value=word,
+                total=total if exact else min(total, COUNTED_MAX),
+                exact=exact or total <= COUNTED_MAX,
+            )
+            for word, total in zip(lists, totals, strict=True)
+            if total is not None
+        ]
 
     def question(self, who: Identity, query: CaseQuery, *, more: int = 0, skip: int = 0) -> Find:
         """Return what the store is asked for a page."""

@@ -43,12 +43,15 @@ def test_the_readme_drives_a_case(gateway_stack: RunningStack, tmp_path: Path) -
 DESCRIPTIONS = ["openapi.yaml", "openapi-django-crm.yaml", "openapi-equinix.yaml"]
 
 
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize("name", DESCRIPTIONS)
 async def test_the_api_keeps_what_its_description_says(gateway_stack: RunningStack, tmp_path: Path, name: str) -> None:
     who = Client(gateway_stack, tenant="fuzz", user="fay")
     async with who as http:
         await http.post("/api/v1/cases", json={"title": "Noise"})
-        assert (await http.get("/api/v1/cases")).json()["total"] >= 1
+        async with asyncio.timeout(60):  # a crowded machine may have answered 202
+            while not (await http.get("/api/v1/cases")).json()["total"]:
+                await asyncio.sleep(0.1)
     command = (
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(PROJECT / "tests" / "schemathesis.toml")),
         *("run", str(PROJECT / "docs" / name), "--url", gateway_stack.http_urls[0]),
@@ -61,7 +64,7 @@ async def test_the_api_keeps_what_its_description_says(gateway_stack: RunningSta
         env={**os.environ, "COLUMNS": "160"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=400,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert done.returncode == 0, done.stdout.partition("FAILURES")[2][:20_000] + done.stderr[-2000:]

@@ -85,5 +85,6 @@ def test_watching_goes_on_until_it_is_interrupted_and_ends_well(infra: RunningSt
         watching.send_signal(signal.SIGINT)
         _, complaints = watching.communicate(timeout=PATIENCE_SECONDS)
         assert (watching.returncode, complaints) == (0, b"")
-    assert {row["topic"] for row in lines[-1]} >= {"device.signals.v1", "case.commands.v1"}
+    heard = {(row["service"], row["topic"]) for row in lines[-1]}
+    assert heard >= {("intake", "device.signals.v1"), ("workflow", "case.commands.v1"), ("gateway", "case.events.v1")}
     assert {len(row["partitions"]) for row in lines[-1]} == {12}

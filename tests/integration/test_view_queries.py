@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from services.gateway.domain.access import Identity
-from services.gateway.domain.query import SORTS, CaseQuery
+from services.gateway.domain.query import SORTS, CaseQuery, Grouping
 from services.gateway.domain.view import view_document
 from services.gateway.generations import Generations
 from services.gateway.store import Views
@@ -149,6 +150,15 @@ async def test_a_filter_finds_what_it_says_and_counts_it(views, cases, name):
     assert (len(found), set(found)) == (len(expected), expected)
     page = await views.page(ANN, CaseQuery.parse({**parameters, "limit": "1"}))
     assert (page.total, page.total_exact) == (len(expected), True)
+
+
+@pytest.mark.seed("S0.3")
+@pytest.mark.parametrize("by", Grouping)
+async def test_cases_are_counted_by_their_kinds(views, cases, by):
+    counts = await views.counts(ANN, CaseQuery.parse({"visibility": "internal"}), by)
+    expected = Counter(case[by.value] for case in cases if case["visibility"] == "internal")
+    assert {each.value: each.total for each in counts if each.total} == expected
+    assert all(each.exact for each in counts)
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -74,6 +74,28 @@ class Group(StrEnum):
     CLOSED = "closed"
 
 
+class Grouping(StrEnum):
+    """What cases are counted by: filters of few words."""
+
+    STATE = "state"
+    PRIORITY = "priority"
+    SEVERITY = "severity"
+    CASE_TYPE = "case_type"
+    ORIGIN = "origin"
+    VISIBILITY = "visibility"
+
+
+#: The words of each, in their order.
+WORDS_OF: Final[Mapping[Grouping, type[StrEnum]]] = {
+    Grouping.STATE: State,
+    Grouping.PRIORITY: Priority,
+    Grouping.SEVERITY: Severity,
+    Grouping.CASE_TYPE: CaseType,
+    Grouping.ORIGIN: Origin,
+    Grouping.VISIBILITY: Visibility,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with one field of a request."""
@@ -160,6 +182,12 @@ class CaseQuery(BaseModel):
         if faults:
             raise InvalidQuery(faults)
         return query
+
+    def groups(self, by: Grouping) -> dict[str, Self]:
+        """Return for each word of a grouping that the filters allow the list that has this word alone."""
+        wanted = getattr(self, by.value)
+        words = [word for word in WORDS_OF[by] if not wanted or word in wanted]
+        return {word.value: self.model_copy(update={by.value: (word,)}) for word in words}
 
     @property
     def order(self) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from services.gateway.http import (
     attachments,
     bulk,
     cases,
+    counts,
     devices,
     export,
     figures,
@@ -43,6 +44,7 @@ HEADERS: Final = (
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     bulk.router,
     export.router,
+    counts.router,
     attachments.router,
     cases.router,
     devices.router,

@@ -60,7 +60,11 @@ LENGTH: Final = _header("Upload-Length", NUMBER, required=True, about="How many 
 METADATA: Final = _header(
     "Upload-Metadata", {"type": "string"}, required=True, about="`filename`, and perhaps `filetype`, in base64"
 )
-RANGES: Final = tuple(_header(name, {"type": "string"}) for name in ("Range", "If-Range", "If-None-Match"))
+RANGES: Final = (
+    _header("Range", {"type": "string"}, about="Which bytes, as `bytes=0-1023`"),
+    _header("If-Range", {"type": "string"}, about="The `ETag` that the file has to have, else all of it comes"),
+    _header("If-None-Match", {"type": "string"}, about="The `ETag` of what is there already: then 304"),
+)
 
 FILE_ROUTES: Final[Mapping[tuple[str, str], Told]] = {
     ("post", "/attachments"): Told(
@@ -134,7 +138,7 @@ FILE_ROUTES: Final[Mapping[tuple[str, str], Told]] = {
         status=201,
         what="A link that holds once",
         problems=(*GIVING, "unsupported_media_type", "too_large"),
-        schema=ref("Link"),
+        schema=ref("FileLink"),
         example={"url": "/api/v1/attachments/links/…", "expires_at": "2026-03-02T10:30:00.000Z"},
         body=ref("NewLink"),
         body_example={"expires_in_minutes": 15},

@@ -13,6 +13,7 @@ from services.gateway.domain.devices import DeviceQuery
 from services.gateway.domain.notices import DeliveryQuery, NoticeQuery
 from services.gateway.http import schemas
 from services.gateway.http.examples import CASE
+from services.gateway.http.parameters import explained
 from services.gateway.http.problems import MEDIA_TYPE, STATUS, Problem
 from services.gateway.http.routes import EVERY, name_of, needs_body, told_of
 from services.gateway.http.schemas import ref
@@ -23,6 +24,13 @@ QUERIES: Final[Mapping[str, type[BaseModel]]] = {
     "/devices": DeviceQuery,
     "/notices": NoticeQuery,
     "/deliveries": DeliveryQuery,
+}
+BULK_PATH: Final = f"{PREFIX}/cases/commands/{{command}}"
+#: What asks for lists of cases, and the parameters that it has not.
+LISTS: Final[Mapping[str, frozenset[str]]] = {
+    "/cases": frozenset(),
+    "/cases/export.csv": frozenset({"limit", "cursor", "count"}),
+    "/cases/counts": frozenset({"sort", "limit", "cursor"}),
 }
 EXAMPLE_PATH: Final = "/api/v1/cases"
 DESCRIPTION: Final = """Cases of machines: read them, drive them, follow them.
@@ -74,12 +82,13 @@ def _complete(operation: dict[str, Any], told: Told, method: str, path: str, sha
         operation["tags"] = [path.removeprefix(f"{PREFIX}/").partition("/")[0]]
     if (query := QUERIES.get(path.removeprefix(PREFIX))) is not None:
         operation["parameters"] = [*operation.get("parameters", ()), *schemas.query_parameters(query)]
-    listing = path in {f"{PREFIX}/cases", f"{PREFIX}/cases/export.csv"} and method == "get"
     parameters = [schemas.plain_parameter(each) for each in operation.get("parameters", ())]
-    parameters += schemas.list_parameters(pages=path.endswith("/cases")) if listing else []
+    if method == "get" and (without := LISTS.get(path.removeprefix(PREFIX))) is not None:
+        parameters += [each for each in schemas.list_parameters() if each["name"] not in without]
     parameters += told.parameters
     if parameters:
-        operation["parameters"] = parameters
+        part = path.removeprefix(f"{PREFIX}/").partition("/")[0]
+        operation["parameters"] = explained(parameters, "bulk" if path == BULK_PATH else part)
     if told.body is not None:
         content = {"schema": told.body, **({"example": told.body_example} if told.body_example is not None else {})}
         operation["requestBody"] = {"required": needs_body(told.body), "content": {told.takes: content}}

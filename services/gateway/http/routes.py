@@ -8,7 +8,7 @@ from services.gateway.http.arguments import SAID_ELSEWHERE
 from services.gateway.http.examples import ARGUMENTS, CASE, DEVICE, EVENT
 from services.gateway.http.file_routes import FILE_NAMES, FILE_ROUTES, FORM
 from services.gateway.http.notice_routes import NOTICE_NAMES, NOTICES
-from services.gateway.http.schemas import REF, Schema, arguments_name, ref
+from services.gateway.http.schemas import COUNT, REF, TEXT, Schema, arguments_name, obj, ref
 from services.gateway.http.told import READING, SENDING, Told
 from shared.contracts.commands import COMMANDS
 
@@ -27,6 +27,9 @@ SESSIONS: Final = (
 
 
 ETAG: Final = {"ETag": "The version, for If-Match"}
+COUNTED: Final = obj(
+    {"value": TEXT, "total": COUNT, "total_exact": {"type": "boolean", "description": "else there are more"}}
+)
 PAGE: Final = {"items": [CASE], "total": 1, "total_exact": True, "limit": 25}
 ROUTES: Final[Mapping[tuple[str, str], Told]] = {
     ("get", "/cases"): Told(status=200, what="A page", problems=("invalid_request",), schema=ref("Page"), example=PAGE),
@@ -62,6 +65,13 @@ ROUTES: Final[Mapping[tuple[str, str], Told]] = {
         schema={"type": "string"},
         example="number,title\r\n10000001,Spindle over temperature\r\n",
         media="text/csv",
+    ),
+    ("get", "/cases/counts"): Told(
+        status=200,
+        what="Each word of the grouping that the filters allow, in the order of its vocabulary",
+        problems=("invalid_request",),
+        schema=obj({"by": TEXT, "items": {"type": "array", "items": COUNTED}}),
+        example={"by": "case_type", "items": [{"value": "damage", "total": 3, "total_exact": True}]},
     ),
     ("get", "/cases/{case}"): Told(
         status=200,
@@ -229,6 +239,7 @@ def name_of(method: str, path: str) -> str:
         ("post", "/cases"): "create_case",
         ("post", "/cases/commands/{command}"): "command_cases",
         ("get", "/cases/export.csv"): "export_cases",
+        ("get", "/cases/counts"): "count_cases",
         ("get", "/cases/{case}"): "read_case",
         ("get", "/cases/{case}/history"): "read_history",
         ("post", "/cases/{case}/notes"): "add_note_to_case",

@@ -151,7 +151,7 @@ def _files() -> dict[str, Schema]:
                 }
             }
         ),
-        "Link": obj({"url": TEXT, "expires_at": TEXT}),
+        "FileLink": obj({"url": TEXT, "expires_at": TEXT}),
         "NewLink": {
             **obj({}, expires_in_minutes={"type": "integer", "minimum": 1, "maximum": 1440, "default": 15}),
             "additionalProperties": False,
@@ -205,12 +205,12 @@ def arguments_name(command: str) -> str:
     return "NewCase" if command == "create" else f"{COMMANDS[command].__name__}Arguments"
 
 
-def list_parameters(*, pages: bool) -> list[Schema]:
+def list_parameters() -> list[Schema]:
     """Return the parameters of a list."""
     schema = TypeAdapter(CaseQuery).json_schema(ref_template=REF + "{model}")
     told = []
     for name, each in schema["properties"].items():
-        if name == "contains" or (name in {"limit", "cursor", "count"} and not pages):
+        if name == "contains":
             continue
         parameter: Schema = {"name": name, "in": "query", "schema": _plain(_inlined(each, schema.get("$defs", {})))}
         if name == "sort":

@@ -72,6 +72,16 @@ def test_no_secret_stands_in_the_file() -> None:
     assert "mongodb://" not in TEXT
 
 
+def test_what_serves_cases_needs_no_profile_and_what_looks_on_or_helps_waits_in_one() -> None:
+    waiting = {name: part["profiles"] for name, part in PARTS.items() if "profiles" in part}
+    assert waiting == {
+        "prometheus": ["observability"],
+        "grafana": ["observability"],
+        "callout": ["tools"],
+        "secrets": ["setup"],
+    }
+
+
 def test_what_a_person_may_say_is_in_the_example() -> None:
     asked = set(re.findall(r"\$\{([A-Z0-9_]+):-", TEXT))
     told = set(re.findall(r"^# ([A-Z0-9_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE))

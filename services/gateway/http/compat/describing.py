@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from fastapi.openapi.utils import get_openapi
 
 from services.gateway.http import schemas
+from services.gateway.http.parameters import explained
 from shared.version import version
 
 JSON: Final = "application/json"
@@ -70,7 +71,7 @@ class Door:
         operation["operationId"] = told.name
         parameters = [schemas.plain_parameter(each) for each in operation.get("parameters", ())]
         if parameters:
-            operation["parameters"] = parameters
+            operation["parameters"] = explained(parameters, self.prefix.split("/")[2])
         if told.body is not None:
             content = {"schema": told.body} | ({} if told.body_example is None else {"example": told.body_example})
             operation["requestBody"] = {"required": told.body_needed, "content": {told.takes: content}}
