@@ -1,5 +1,6 @@
 """Files when the database is lost and a backup put back, and when who stored them is erased; on the real stack."""
 
+import asyncio
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -112,7 +113,7 @@ async def test_files_of_cases_that_were_kept_long_enough_go_with_them(site: Site
     do(site, "archive", old["id"], "--role", "dispatcher", actor="bob")
     site.callout("verify", "--settle", "60")
     site.stop()
-    expire(site, datetime.now(UTC) + timedelta(days=31))
+    await asyncio.to_thread(expire, site, datetime.now(UTC) + timedelta(days=31))
 
     site.start()
     wait_until(lambda: kept["contents"].count_documents({"refs": gone["id"]}) == 0, seconds=60)
