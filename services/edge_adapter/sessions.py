@@ -131,9 +131,9 @@ class Sessions:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             lost = {number: each.generation for number, each in self._held.items() if not each.connected}
-            theirs = await self._elsewhere() if any(lost.values()) else ()
-            # Each time anew: who took a session over shows it by proofs, a moment later.
-            self._nobodys = {number: lost[number] for number in lost if str(number) not in theirs}
+            if any(lost.values()):
+                theirs = await self._elsewhere()
+                self._nobodys |= {number: lost[number] for number in lost if str(number) not in theirs}
 
     def _comes_back(self, number: int) -> bool:
         """Tell whether a session that was lost may be held again.
