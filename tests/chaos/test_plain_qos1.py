@@ -73,14 +73,12 @@ def test_plain_qos_1_loses_only_what_a_killed_broker_had_not_saved(fresh_stack: 
     plain = Plain(device)
     plain.start()
     away: list[tuple[float, float]] = []
-    told: dict[str, tuple[int, int]] = {}
     for name in ("edge_adapter", "kafka", "mqtt"):
         time.sleep(SECONDS_BETWEEN)
         at, dead = time.monotonic(), stack.kill(name)
         stack.wait_for_restart(name, dead)
         if name == "mqtt":
             away.append((at - UNSAVED_SECONDS, time.monotonic()))
-        told[name] = (sum(each < at - UNSAVED_SECONDS for each in plain.said), len(plain.said))
     time.sleep(SECONDS_BETWEEN)
     plain.end()
     spared = {n for n, at in enumerate(plain.said) if not any(begin < at < end for begin, end in away)}
@@ -89,7 +87,4 @@ def test_plain_qos_1_loses_only_what_a_killed_broker_had_not_saved(fresh_stack: 
     lost = sorted(set(range(len(plain.said))) - found.keys())
     twice = {n: count for n, count in found.items() if count > 1}
     print(f"plain QoS 1: {len(plain.said)} said and acknowledged, {len(lost)} lost, {len(twice)} more than once")  # noqa: T201
-    print(
-        f"numbers near each kill: {told}; lost {lost[:1]} to {lost[-1:]}, more than once {min(twice, default=0)} to {max(twice, default=0)}"
-    )  # noqa: T201
     assert not spared & set(lost)
