@@ -358,6 +358,7 @@ async def test_clocks_that_are_set_make_nobody_offline_and_silence_is_noticed_in
                     lost.be_silent()  # it was last seen two hours later than the next record
                 clock.set(offset_s)
                 await asyncio.sleep(1.5)
+        await asyncio.sleep(5)  # silence counts anew from when adapters notice that Kafka's clock was set
         dead.crash()
         await watcher.until(lambda: watcher.story(dead.key)[1:] == [("offline", "will")])
         assert watcher.told[dead.key][-1]["detection_delay_s"] < 1
