@@ -1,9 +1,10 @@
 """What every process shows of itself over HTTP: `/healthz`, `/readyz` and `/metrics`, on a port of its own."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 import uvicorn
@@ -17,16 +18,26 @@ from shared import metrics
 from shared.settings import ServiceSettings
 
 log = structlog.get_logger()
+#: Figures that are asked of servers are waited for so long; then they are shown as they were known last.
+REFRESH_SECONDS: Final = 1.0
 
 
 async def _nothing() -> None:
     """Do nothing."""
 
 
+async def _logged(refresh: Awaitable[object]) -> None:
+    try:
+        await refresh
+    except Exception:
+        log.exception("figures_not_refreshed")
+
+
 class HealthServer(uvicorn.Server):
     """Answers for one process, from its start to its end; signals are left to the process.
 
-    `ready` returns why the process cannot work, or nothing; `refresh` is called before figures are shown, and `listens`
+    `ready` returns why the process cannot work, or nothing; `refresh` is called before figures are shown, which do not
+    wait for it longer than a second: whoever looks must see something also while Kafka is away. `listens` is called
     with the port, which may be any free one.
     """
 
@@ -47,8 +58,14 @@ class HealthServer(uvicorn.Server):
             metrics.READY.labels(service=service).set(why_not is None)
             return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
 
+        under_way: set[asyncio.Task[None]] = set()
+
         async def figures(_: Request) -> Response:
-            await refresh()
+            if not under_way:
+                task = asyncio.ensure_future(_logged(refresh()))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+            await asyncio.wait(under_way, timeout=REFRESH_SECONDS)
             return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
         routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", figures)]
