@@ -159,6 +159,7 @@ def _sessions(
         in_flight=settings.mqtt_in_flight,
         expiry_seconds=settings.mqtt_session_expiry_seconds,
         elsewhere=holders.elsewhere,
+        full=lambda: bridge.full,
         host=host,
     )
 

@@ -38,7 +38,7 @@ DROPPED: Final = Counter("callout_mqtt_dropped", "Messages that nobody will hear
 _messages, _receipts = cache(lambda word: MESSAGES.labels(word=word)), cache(lambda code: RECEIPTS.labels(code=code))
 #: A receipt that nobody fetched: the device will send its journal again.
 RECEIPT_SECONDS: Final = 3_600
-#: Messages of QoS 0 are not bounded by the broker: so many may be under way.
+#: Messages of QoS 0 are not bounded by the broker, nor are others where sessions come and go: so many may be under way.
 UNDER_WAY_MAX: Final = 10_000
 BATCH_MAX: Final = 500
 DRAIN_SECONDS: Final = 5
@@ -97,6 +97,14 @@ class Bridge:
         """Why devices are not heard; nothing if they are."""
         return self.sessions.trouble if self.sessions is not None else None
 
+    @property
+    def full(self) -> bool:
+        """Whether so much is under way that nothing more should come: no session is held again meanwhile.
+
+        What a session has unacknowledged when its connection is lost comes once more by the next one.
+        """
+        return self._under_way + len(self._inbox) > UNDER_WAY_MAX
+
     def speaker(self) -> Session | None:
         """Return a session to speak through; nothing while none is connected."""
         return self.sessions.any() if self.sessions is not None else None
@@ -127,7 +135,7 @@ class Bridge:
 
     def hear(self, inbound: Inbound) -> None:
         """Take one message; returns at once."""
-        if not inbound.place[1] and self._under_way + len(self._inbox) > UNDER_WAY_MAX:
+        if not inbound.place[1] and self.full:
             DROPPED.labels(reason="qos0_overload").inc()
             return
         self._inbox.append(inbound)

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 SCHEMA: Final = 1
 SOURCE: Final = "/callout/edge_adapter"
 PUBLISH_SECONDS: Final = 5.0
+#: Sessions change hands: for a moment a process may hold none.
+SESSION_SECONDS, SESSION_LOOK_SECONDS = 5.0, 0.05
 CLAIM_SECONDS: Final = 86_400
 QOS: Final = {Guarantee.AT_MOST_ONCE: 0, Guarantee.AT_LEAST_ONCE: 1}
 BROKER_HAS_IT: Final = 0
@@ -81,7 +83,7 @@ class Deliveries(Viewer):
 
     async def _give(self, incoming: Incoming) -> bool | None:
         """Return whether the broker has it for somebody who listens; nothing if that is not known."""
-        delivery, speaker = incoming.data, self._speaker()
+        delivery, speaker = incoming.data, await self._session()
         left = (delivery.expires_at - self._now()).total_seconds()
         if speaker is None or left <= 0:
             return False
@@ -97,6 +99,15 @@ class Deliveries(Viewer):
             log.warning("command_may_not_be_given", device=incoming.data.device_id, reason=type(error).__name__)
             return None if delivery.guarantee is Guarantee.AT_MOST_ONCE else False
         return code == BROKER_HAS_IT
+
+    async def _session(self) -> Speaker | None:
+        """Return a session to speak through; nothing if there is none for longer than they take to change hands."""
+        tries = int(SESSION_SECONDS / SESSION_LOOK_SECONDS)
+        for _ in range(tries):
+            if (speaker := self._speaker()) is not None:
+                return speaker
+            await asyncio.sleep(SESSION_LOOK_SECONDS)
+        return self._speaker()
 
 
 def payload_of(delivery: Any) -> bytes:  # noqa: ANN401 - a Delivery

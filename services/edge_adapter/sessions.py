@@ -44,6 +44,7 @@ class Sessions:
         expiry_seconds: int,
         shared: bool = True,
         elsewhere: Callable[[], Awaitable[Collection[str]]],
+        full: Callable[[], bool],
         host: Host | None = None,
     ) -> None:
         self._shared = shared
@@ -60,6 +61,7 @@ class Sessions:
         self._held: dict[int, Session] = {}
         self._lost_since: dict[int, float] = {}
         self._elsewhere = elsewhere
+        self._full = full
         self._nobodys: dict[int, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._turn = 0
@@ -131,19 +133,19 @@ class Sessions:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             lost = {number: each.generation for number, each in self._held.items() if not each.connected}
-            if any(lost.values()):
-                theirs = await self._elsewhere()
-                self._nobodys |= {number: lost[number] for number in lost if str(number) not in theirs}
+            theirs = await self._elsewhere() if any(lost.values()) else ()
+            # Each time anew: who took a session over shows it by proofs, a moment later.
+            self._nobodys = {number: lost[number] for number in lost if str(number) not in theirs}
 
     def _comes_back(self, number: int) -> bool:
         """Tell whether a session that was lost may be held again.
 
         Why it was lost is not always heard, and who has no way to Kafka does not learn that it fell to somebody else:
-        both would cut each other for ever.
+        both would cut each other for ever. Nor while too much is under way: what was not acknowledged comes again.
         """
         held = self._held.get(number)
         free = held is not None and held.generation in (0, self._nobodys.get(number))
-        return free and number not in self._lost_since
+        return free and number not in self._lost_since and not self._full()
 
     def _open(self, number: int) -> Session:
         login = replace(self._login, username=self._login.username.replace("{session}", str(number)))

@@ -164,7 +164,7 @@ async def test_a_broker_that_is_killed_takes_nobody_offline_that_comes_back(plan
         await back.leave()
 
 
-@pytest.mark.parametrize("cut", [cuts.MOSQUITTO, cuts.ONE], ids=["mosquitto", "one adapter"])
+@pytest.mark.parametrize("cut", [cuts.KAFKA, cuts.MOSQUITTO, cuts.ONE], ids=["kafka", "mosquitto", "one adapter"])
 async def test_who_is_cut_off_from_servers_calls_nobody_offline_that_lives_and_loses_and_doubles_nothing(
     plant: Plant, cut: cuts.Cut
 ) -> None:

@@ -248,6 +248,20 @@ async def test_messages_that_the_broker_does_not_bound_are_bounded_here() -> Non
         assert len(door.courier.of("device.signals.v1")) <= UNDER_WAY_MAX + 2
 
 
+async def test_sessions_are_not_held_again_while_too_much_of_what_they_heard_waits_for_kafka() -> None:
+    async with opened(burst=100_000) as door:
+        door.courier.open.clear()
+        for _ in range(UNDER_WAY_MAX):
+            door.say("signal", {"fault": "E1"})
+        assert not door.bridge.full
+        door.say("signal", {"fault": "E1"})
+        assert door.bridge.full
+        door.courier.open.set()
+        async with asyncio.timeout(60):
+            while door.bridge.full:
+                await asyncio.sleep(0.05)
+
+
 @given(
     st.binary(max_size=100) | st.recursive(JSON_LEAVES, json_nodes, max_leaves=10).map(lambda v: json.dumps(v).encode())
 )

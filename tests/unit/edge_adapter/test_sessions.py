@@ -1,0 +1,56 @@
+"""Which sessions a process holds, and when it may hold one again that it lost."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.edge_adapter import sessions as module
+from services.edge_adapter.mqtt_client import Login
+from services.edge_adapter.sessions import Sessions
+
+
+class FakeSession:
+    """A session that is connected, or was."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.connected, self.taken_over, self.generation = False, False, 0
+        self.comes_back: Callable[[], bool] = lambda: False
+
+    def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def test_none_is_held_while_too_much_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Session", FakeSession)
+    full = False
+
+    async def nobody() -> set[str]:
+        return set()
+
+    sessions = Sessions(
+        Login(url="mqtt://127.0.0.1", username="edge-{session}", password=""),
+        numbers=lambda: {3},
+        on_share=lambda _: None,
+        filters=[],
+        hear=lambda _: None,
+        own_topic=str,
+        hear_own=lambda _, __: None,
+        in_flight=1,
+        expiry_seconds=60,
+        elsewhere=nobody,
+        full=lambda: full,
+    )
+    await sessions.start()
+    async with asyncio.timeout(30):
+        while not sessions.held:
+            await asyncio.sleep(0.01)
+    held: Any = sessions.held[3]
+    assert held.comes_back()
+    full = True
+    assert not held.comes_back()
+    full = False
+    assert held.comes_back()
+    await sessions.stop()
