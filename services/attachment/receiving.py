@@ -6,7 +6,6 @@ one before still sends is refused. So a dropped connection holds nothing up, and
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -15,21 +14,21 @@ import structlog
 
 from services.attachment.blobs import Blobs
 from services.attachment.domain.upload import Step, Upload
+from services.attachment.hashes import Hashes
 from services.attachment.refusals import Refusal, not_found
-from services.attachment.sender import Sender
+from services.attachment.sender import Sender, registration
 from services.attachment.sniff import HEAD_BYTES, is_allowed, media_type
 from services.attachment.store import read_upload, upload_document
 from services.attachment.tenants import Limits
 from services.attachment.writer import IN_FLIGHT_OF_ALL, Writer
 from shared.atomic_storage import AtomicDocuments
 from shared.blob_storage import CHUNK_BYTES, GridFiles
-from shared.contracts.attachments import Register
 from shared.contracts.case import Actor
 from shared.contracts.ids import derived_id, fresh_id
 from shared.errors import Conflict
 
 log = structlog.get_logger()
-HASHES_MAX: Final = 1_000
+UNDER_WAY: Final = (Step.RECEIVING.value, Step.COMPLETE.value)
 #: A whole upload is remembered so long, for a client that did not hear the answer.
 REMEMBERED: Final = timedelta(days=1)
 
@@ -53,14 +52,14 @@ class Receiving:
         self._limits = limits
         self._keep_for = keep_for
         self._room = asyncio.Semaphore(IN_FLIGHT_OF_ALL)
-        self._hashes: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self._hashes = Hashes()
         self._finishing: dict[str, asyncio.Task[Upload]] = {}
 
     async def start(self) -> None:
         """Make sure of collections and indexes."""
         await self._files.prepare()
         await self._blobs.prepare()
-        await self._uploads.index("tenant_id", "reserved")
+        await self._uploads.index("tenant_id", "step", "reserved")
         await self._uploads.index("expires_at")
 
     async def stop(self) -> None:
@@ -89,8 +88,8 @@ class Receiving:
         )
         await self._uploads.insert(upload_document(upload))
         # Looked at after its own room was taken: of two at once, at least one sees the other.
+        coming = await self._uploads.total({"tenant_id": owner.tenant_id, "step": {"$in": UNDER_WAY}}, "reserved")
         used = await self._blobs.used(owner.tenant_id)
-        coming = await self._uploads.total({"tenant_id": owner.tenant_id, "step": {"$ne": Step.DONE}}, "reserved")
         if used + coming > bounds.quota_bytes:
             await self._uploads.take({"_id": upload.id})
             raise Refusal("quota_exceeded", f"Files of a tenant have at most {bounds.quota_bytes} bytes together.")
@@ -111,44 +110,34 @@ class Receiving:
         offset: int,
         body: AsyncIterator[bytes],
         checksum: tuple[str, bytes] | None = None,
+        *,
+        ends: bool = False,
     ) -> Upload:
         """Take bytes that follow the first `offset` ones; return the upload after them, known if it is whole.
 
-        What came before a connection broke is kept; with a checksum, all or nothing.
+        What came before a connection broke is kept; with a checksum, all or nothing. An upload of unknown length
+        `ends` with them.
 
         Raises:
             Refusal: `offset_conflict`, `too_large`, `checksum_mismatch`, `upload_busy` (another goes on
                 with it), or what `finish` raises.
         """
-        before = await self.find(owner, upload_id)
-        if before.whole and offset == before.offset:
-            return await self.finish(before)
+        own = {"owner.id": owner.id, "owner.tenant_id": owner.tenant_id}
         taken = await self._uploads.change(
-            {"_id": upload_id, "step": Step.RECEIVING, "offset": offset},
+            {"_id": upload_id, **own, "step": Step.RECEIVING, "offset": offset},
             add={"epoch": 1},
             set_={"expires_at": datetime.now(UTC) + self._keep_for},
         )
+        upload = read_upload(taken) if taken else await self.find(owner, upload_id)
+        if upload.whole and upload.offset == offset:
+            return await self.finish(upload)
         if taken is None:
-            raise Refusal("offset_conflict", f"The upload has {(await self.find(owner, upload_id)).offset} bytes.")
-        upload = read_upload(taken)
+            raise Refusal("offset_conflict", f"The upload has {upload.offset} bytes.")
         try:
-            end = await self._write(upload, body, checksum)
+            after = await self._write(upload, body, checksum, ends=ends)
         except Conflict as error:
             raise Refusal("upload_busy", "Another request goes on with this upload.") from error
-        after = await self.find(owner, upload_id)
-        if end > after.offset:
-            raise Refusal("upload_busy", "Another request goes on with this upload.")
-        return await self.finish(after) if after.offset == after.length else after
-
-    async def end(self, upload: Upload) -> Upload:
-        """Say that an upload of unknown length has all its bytes; return it, known."""
-        changed = await self._uploads.change(
-            {"_id": upload.id, "epoch": upload.epoch, "step": Step.RECEIVING, "length": None},
-            set_={"length": upload.offset, "reserved": upload.offset},
-        )
-        if changed is None:
-            raise Refusal("upload_busy", "Another request goes on with this upload.")
-        return await self.finish(read_upload(changed))
+        return await self.finish(after) if after.whole else after
 
     async def finish(self, upload: Upload) -> Upload:
         """Make a file whose bytes are all there known; return when whatever is said of it later finds it.
@@ -180,7 +169,7 @@ class Receiving:
         await self._blobs.note(upload_id)
         if await self._uploads.take(conditions) is None:
             return False
-        self._hashes.pop(upload_id, None)
+        self._hashes.forget(upload_id)
         await self._blobs.discard(upload_id)
         return True
 
@@ -197,9 +186,10 @@ class Receiving:
                 settled += await self.drop(found["_id"], now)
         return settled
 
-    async def _write(self, upload: Upload, body: AsyncIterator[bytes], checksum: tuple[str, bytes] | None) -> int:
-        hashed, hasher = self._hashes.pop(upload.id, (0, hashlib.sha256() if upload.offset == 0 else None))
-        hasher = hasher if hashed == upload.offset else None
+    async def _write(
+        self, upload: Upload, body: AsyncIterator[bytes], checksum: tuple[str, bytes] | None, *, ends: bool
+    ) -> Upload:
+        hasher = self._hashes.take(upload.id, upload.offset)
         digest = hashlib.new(checksum[0], usedforsecurity=False) if checksum else None
         writer = Writer(
             self._files,
@@ -208,10 +198,10 @@ class Receiving:
             epoch=upload.epoch,
             head=await self._tail(upload),
             hasher=hasher.copy() if hasher and checksum else hasher,
-            commit=None if checksum else lambda offset: self._commit(upload, offset),
+            commit=None if checksum else lambda offset: self._commit(upload, {"offset": offset}),
             room=self._room,
         )
-        whole = False
+        whole, after = False, upload
         try:
             async for data in body:
                 if writer.offset + len(data) > upload.limit:
@@ -226,72 +216,79 @@ class Receiving:
                     raise Refusal("checksum_mismatch", "What came is not what was sent; send it again.")
                 if whole or not checksum:
                     await writer.flush()
-                    await self._commit(upload, writer.offset)
-                    self._remember(upload.id, writer)
+                    length = None if not whole else writer.offset if ends else upload.length
+                    after = await self._commit(upload, await self._reached(upload, writer, length))
             finally:
                 await writer.abandon()
-        return writer.offset
+        return after
+
+    async def _reached(self, upload: Upload, writer: Writer, length: int | None) -> dict[str, Any]:
+        """Return what is to be noted of an upload whose bytes are stored: also what it is, if they are all there."""
+        reached: dict[str, Any] = {"offset": writer.offset}
+        if upload.length is None and length is not None:
+            reached |= {"length": length, "reserved": length}
+        if writer.hasher is None:
+            return reached
+        if writer.offset == length:
+            type_ = await self._type(upload, length, writer.first)
+            if await self._is_taken(upload, type_):
+                return reached | {"step": Step.COMPLETE, "sha256": writer.hasher.hexdigest(), "media_type": type_}
+        self._hashes.keep(upload.id, writer.offset, writer.hasher)
+        return reached
 
     async def _tail(self, upload: Upload) -> bytes:
         """Return what is stored of the chunk that goes on."""
         start = upload.offset - upload.offset % CHUNK_BYTES
-        if start == upload.offset:
-            return b""
-        return b"".join([part async for part in self._files.read(upload.id, start, upload.offset)])
+        return await self._read(upload, start, upload.offset) if start < upload.offset else b""
 
-    async def _commit(self, upload: Upload, offset: int) -> None:
-        if await self._uploads.change({"_id": upload.id, "epoch": upload.epoch}, set_={"offset": offset}) is None:
+    async def _read(self, upload: Upload, start: int, stop: int) -> bytes:
+        return b"".join([part async for part in self._files.read(upload.id, start, stop)])
+
+    async def _commit(self, upload: Upload, reached: dict[str, Any]) -> Upload:
+        changed = await self._uploads.change({"_id": upload.id, "epoch": upload.epoch}, set_=reached)
+        if changed is None:
             if await self._uploads.get(upload.id) is None:  # thrown away meanwhile
                 await self._blobs.discard(upload.id)
             raise Conflict(frozenset({upload.id}))
+        return read_upload(changed)
 
-    def _remember(self, upload_id: str, writer: Writer) -> None:
-        if writer.hasher is not None:
-            self._hashes[upload_id] = (writer.offset, writer.hasher)
-            if len(self._hashes) > HASHES_MAX:
-                self._hashes.popitem(last=False)
+    async def _type(self, upload: Upload, size: int, head: bytes = b"") -> str:
+        """Return what a file is whose bytes are all stored, of which the first may be known."""
+        return media_type(head or await self._read(upload, 0, min(HEAD_BYTES, size)), size, upload.declared)
+
+    async def _is_taken(self, upload: Upload, type_: str) -> bool:
+        bounds = await self._limits.of(upload.owner.tenant_id)
+        return is_allowed(type_, bounds.allowed_types, bounds.refused_types)
 
     async def _finish(self, upload: Upload) -> Upload:
         if upload.step is Step.RECEIVING:
             upload = await self._completed(upload)
-        owner, sha256, type_ = upload.owner, upload.sha256 or "", upload.media_type or ""
-        await self._blobs.keep(owner.tenant_id, sha256, upload.offset, upload.id, upload.id)
-        register = Register(
-            attachment_id=upload.id,
-            tenant_id=owner.tenant_id,
-            actor=owner,
-            name=upload.name,
-            size=upload.offset,
-            media_type=type_,
-            sha256=sha256,
-        )
-        await self._sender.send("register", register, id_=derived_id("register", upload.id))
+        size, tenant_id, type_ = upload.offset, upload.owner.tenant_id, upload.media_type
+        await self._blobs.keep(tenant_id, upload.sha256 or "", size, upload.id, upload.id)
+        await self._sender.send("register", registration(upload), id_=derived_id("register", upload.id))
         done = await self._uploads.change(
             {"_id": upload.id}, set_={"step": Step.DONE, "expires_at": datetime.now(UTC) + REMEMBERED}
         )
-        log.info("file_received", file_id=upload.id, tenant_id=owner.tenant_id, size=upload.offset, media_type=type_)
+        log.info("file_received", file_id=upload.id, tenant_id=tenant_id, size=size, media_type=type_)
         return read_upload(done) if done else upload
 
     async def _completed(self, upload: Upload) -> Upload:
         sha256 = await self._digest(upload)
-        head = b"".join([part async for part in self._files.read(upload.id, 0, min(HEAD_BYTES, upload.offset))])
-        type_ = media_type(head, upload.offset, upload.declared)
-        bounds = await self._limits.of(upload.owner.tenant_id)
-        if not is_allowed(type_, bounds.allowed_types, bounds.refused_types):
+        type_ = await self._type(upload, upload.offset)
+        if not await self._is_taken(upload, type_):
             await self.drop(upload.id)
             raise Refusal("unsupported_media_type", f"Files of type {type_} are not taken.")
-        completed = await self._uploads.change(
-            {"_id": upload.id, "offset": upload.offset, "length": upload.offset},
-            set_={"step": Step.COMPLETE, "sha256": sha256, "media_type": type_},
-        )
+        there = {"_id": upload.id, "offset": upload.offset, "length": upload.offset}
+        known = {"step": Step.COMPLETE, "sha256": sha256, "media_type": type_}
+        completed = await self._uploads.change(there, set_=known)
         if completed is None:
             raise not_found()
         return read_upload(completed)
 
     async def _digest(self, upload: Upload) -> str:
         """Return the digest of all bytes: followed as they came, or read again if a process died in between."""
-        hashed, hasher = self._hashes.pop(upload.id, (0, None))
-        if hasher is None or hashed != upload.offset:
+        hasher = self._hashes.take(upload.id, upload.offset)
+        if hasher is None:
             hasher = hashlib.sha256()
             async for part in self._files.read(upload.id, 0, upload.offset):
                 hasher.update(part)

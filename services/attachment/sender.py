@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Final
 
+from services.attachment.domain.upload import Upload
 from services.attachment.handlers import command_message
-from shared.contracts.attachments import AttachmentCommand, command_type
+from shared.contracts.attachments import AttachmentCommand, Register, command_type
 from shared.contracts.catalogue import ATTACHMENT_COMMANDS
 from shared.contracts.fields import utc_milliseconds
 from shared.line import KafkaLine
@@ -28,3 +29,16 @@ class Sender:
             TransientError: Kafka is away; it is not known whether it was sent.
         """
         await self._line.publish(command_message(name, body, id_=id_, time=utc_milliseconds(datetime.now(UTC))))
+
+
+def registration(upload: Upload) -> Register:
+    """Return the command that makes a file known whose bytes are all there."""
+    return Register(
+        attachment_id=upload.id,
+        tenant_id=upload.owner.tenant_id,
+        actor=upload.owner,
+        name=upload.name,
+        size=upload.offset,
+        media_type=upload.media_type or "",
+        sha256=upload.sha256 or "",
+    )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
+from services.attachment.sniff import HEAD_BYTES
 from shared.blob_storage import CHUNK_BYTES, GridFiles
 
 CHUNKS_PER_COMMIT: Final = 16
@@ -17,7 +18,8 @@ IN_FLIGHT_OF_ALL: Final = 32
 class Writer:
     """Takes bytes from `offset` on; `commit` notes how far they are safe, while more of them come.
 
-    `hasher` follows all that was taken, so that it needs no second look where an upload is not cut off.
+    `hasher` follows all that was taken, so that it needs no second look where an upload is not cut off; `first` are
+    the first bytes of a file that began here.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class Writer:
         epoch: int,
         head: bytes,
         hasher: Any | None,  # noqa: ANN401 - hashlib's
-        commit: Callable[[int], Awaitable[None]] | None,
+        commit: Callable[[int], Awaitable[object]] | None,
         room: asyncio.Semaphore,
     ) -> None:
         self._files = files
@@ -45,6 +47,7 @@ class Writer:
         self._committing: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
         self._since_commit = 0
+        self.first = b""
         self.offset = offset
         self.hasher = hasher
 
@@ -52,6 +55,8 @@ class Writer:
         """Take bytes."""
         if self.hasher is not None:
             self.hasher.update(data)
+        if self.offset == len(self.first) < HEAD_BYTES:
+            self.first = self.first + data[: HEAD_BYTES - len(self.first)]
         self.offset += len(data)
         while data:
             part, data = data[: CHUNK_BYTES - self._held], data[CHUNK_BYTES - self._held :]
@@ -114,7 +119,7 @@ class Writer:
 
 
 async def _commit_after(
-    sending: Iterable[asyncio.Task[None]], commit: Callable[[int], Awaitable[None]], to: int
+    sending: Iterable[asyncio.Task[None]], commit: Callable[[int], Awaitable[object]], to: int
 ) -> None:
     """Note that all up to an offset is safe, once the chunks that were on their way are."""
     await asyncio.gather(*sending)

@@ -34,8 +34,7 @@ async def take(request: Request, rooms: Rooms, who: Pass) -> Response:
     at_most = int(most) if most.isascii() and most.isdigit() else None
     upload = await receiving.begin(who.actor, name, request.headers.get("content-type"), None, at_most=at_most)
     try:
-        upload = await receiving.receive(who.actor, upload.id, 0, request.stream())
-        upload = await receiving.end(upload)
+        upload = await receiving.receive(who.actor, upload.id, 0, request.stream(), ends=True)
     except (CalloutError, ClientDisconnect):
         await receiving.drop(upload.id)
         raise

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.attachment.sniff import HEAD_BYTES
 from services.attachment.writer import CHUNKS_PER_COMMIT, IN_FLIGHT, Writer
 from shared.blob_storage import CHUNK_BYTES
 from shared.errors import TransientError
@@ -55,6 +56,7 @@ async def test_what_is_taken_is_stored_however_it_is_cut(size: int):
     await taking.flush()
     assert b"".join(chunks.stored[n] for n in sorted(chunks.stored)) == data
     assert taking.hasher.digest() == hashlib.sha256(data).digest()
+    assert taking.first == data[:HEAD_BYTES]
 
 
 async def test_an_upload_goes_on_in_the_middle_of_a_chunk():
@@ -63,6 +65,7 @@ async def test_an_upload_goes_on_in_the_middle_of_a_chunk():
     await taking.take(b"def")
     await taking.flush()
     assert chunks.stored == {1: b"abcdef"}
+    assert taking.first == b""
 
 
 async def test_some_chunks_are_on_their_way_at_once_and_what_is_safe_grows_behind_them():
