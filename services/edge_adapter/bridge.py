@@ -84,6 +84,7 @@ class Bridge:
         self._under_way = 0
         self._refused: list[Letter] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        #: What is under way since the last mark, and with it all that was before.
         self._finishing: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -103,7 +104,7 @@ class Bridge:
 
         What a session has unacknowledged when its connection is lost comes once more by the next one.
         """
-        return self._under_way + len(self._inbox) > UNDER_WAY_MAX
+        return self._under_way + len(self._inbox) + len(self._refused) > UNDER_WAY_MAX
 
     def speaker(self) -> Session | None:
         """Return a session to speak through; nothing while none is connected."""
@@ -164,7 +165,8 @@ class Bridge:
             self._finishing.add(finishing)
             finishing.add_done_callback(self._finishing.discard)
             if marks := [each for each in taken if isinstance(each, asyncio.Future)]:
-                self._spawn(_when_done(set(self._finishing), marks))
+                # Each waits for the one before it: to wait for all that is under way would cost that much for each.
+                self._finishing = {self._spawn(_when_done(set(self._finishing), marks))}
 
     def _translated(self, batch: Sequence[Inbound]) -> list[Letter]:
         letters, received_at = [], utc_milliseconds(self._clock())

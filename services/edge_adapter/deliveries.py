@@ -74,6 +74,7 @@ class Deliveries(Viewer):
     async def keep(self, batch: Sequence[Heard]) -> None:
         """Give the deliveries of a batch to the broker, those of one device in their order."""
         incoming = [heard.incoming for heard in batch]
+        await self._session()  # before anything is claimed: who ends while it waits leaves all of it to the next
         once = [each for each in incoming if each.data.guarantee is Guarantee.AT_MOST_ONCE]
         taken = await self._claims.replace([_claim(each) for each in once])
         mine = [each for each in incoming if _id(each) not in taken]
@@ -83,7 +84,7 @@ class Deliveries(Viewer):
 
     async def _give(self, incoming: Incoming) -> bool | None:
         """Return whether the broker has it for somebody who listens; nothing if that is not known."""
-        delivery, speaker = incoming.data, await self._session()
+        delivery, speaker = incoming.data, self._speaker()
         left = (delivery.expires_at - self._now()).total_seconds()
         if speaker is None or left <= 0:
             return False
@@ -100,14 +101,12 @@ class Deliveries(Viewer):
             return None if delivery.guarantee is Guarantee.AT_MOST_ONCE else False
         return code == BROKER_HAS_IT
 
-    async def _session(self) -> Speaker | None:
-        """Return a session to speak through; nothing if there is none for longer than they take to change hands."""
-        tries = int(SESSION_SECONDS / SESSION_LOOK_SECONDS)
-        for _ in range(tries):
-            if (speaker := self._speaker()) is not None:
-                return speaker
+    async def _session(self) -> None:
+        """Return once there is a session to speak through, or none for longer than they take to change hands."""
+        for _ in range(int(SESSION_SECONDS / SESSION_LOOK_SECONDS)):
+            if self._speaker() is not None:
+                return
             await asyncio.sleep(SESSION_LOOK_SECONDS)
-        return self._speaker()
 
 
 def payload_of(delivery: Any) -> bytes:  # noqa: ANN401 - a Delivery

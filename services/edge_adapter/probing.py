@@ -25,6 +25,7 @@ from shared.timers import BrokerTime
 
 log = structlog.get_logger()
 EXPIRY_SECONDS: Final = 60
+#: Of one session: those that are not back, and those that wait for Kafka.
 UNDER_WAY_MAX: Final = 200
 CLOCK_SET_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 0.05
@@ -44,6 +45,8 @@ class _Seat:
     since: datetime
     sent: dict[int, datetime] = field(default_factory=dict)
     last: int = 0
+    gap: bool = False
+    """Whether some went the way of what expires."""
 
 
 class Prober:
@@ -90,10 +93,10 @@ class Prober:
         sent_at = seat.sent.get(int(probe))
         if sent_at is None:
             return
-        if any(earlier < int(probe) for earlier in seat.sent):
+        if seat.gap or any(earlier < int(probe) for earlier in seat.sent):
             # One was dropped on its way, so others may have been: what was said before this one may be lost.
             log.warning("mqtt_probe_lost", session=number)
-            seat.since = sent_at
+            seat.since, seat.gap = sent_at, False
         for earlier in [each for each in seat.sent if each <= int(probe)]:
             del seat.sent[earlier]
         task = asyncio.create_task(self._heard(number, int(probe), Horizon(seat.since, sent_at), self._mark()))
@@ -146,7 +149,10 @@ class Prober:
         seat = self._seats.get(number)
         if seat is None or seat.connection != session.generation:
             seat = self._seats[number] = _Seat(session.generation, secrets.token_hex(4).encode(), now)
-        if len(seat.sent) >= UNDER_WAY_MAX:
+        for lost in [each for each, at in seat.sent.items() if (now - at).total_seconds() > EXPIRY_SECONDS]:
+            del seat.sent[lost]  # the broker has forgotten it: with all of them lost, none would ever be sent again
+            seat.gap = True
+        if len(seat.sent) >= UNDER_WAY_MAX or len(self._tasks) >= UNDER_WAY_MAX * len(self._seats):
             return
         if session.tell(probe_topic(number), b"%b:%d" % (seat.token, seat.last + 1), expiry_seconds=EXPIRY_SECONDS):
             seat.last += 1

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.edge_adapter import bridge as module
 from services.edge_adapter.bridge import UNDER_WAY_MAX, Bridge
 from services.edge_adapter.courier import Posted
 from services.edge_adapter.domain.rates import Rates
@@ -53,7 +55,8 @@ class FakeCourier:
         return Posted(None, [(message, None) for message in messages], time.monotonic())
 
     async def settle(self, posted: Posted) -> None:
-        await self.open.wait()
+        if posted.sent:
+            await self.open.wait()
         self.told += [message for message, _ in posted.sent]
 
     def of(self, topic: str) -> list[dict[str, Any]]:
@@ -246,6 +249,43 @@ async def test_messages_that_the_broker_does_not_bound_are_bounded_here() -> Non
             while not door.session.receipts:
                 await asyncio.sleep(0.05)
         assert len(door.courier.of("device.signals.v1")) <= UNDER_WAY_MAX + 2
+
+
+async def test_what_is_refused_is_bounded_too_while_kafka_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "UNDER_WAY_MAX", 100)
+    async with opened(per_second=0.001, burst=1) as door:
+        door.courier.open.clear()
+        for _ in range(50):
+            for _ in range(20):
+                door.say("signal", {"fault": "E1", "seq": 1}, qos=0)
+            await asyncio.sleep(0.002)
+        assert door.bridge.full
+        door.courier.open.set()
+        async with asyncio.timeout(60):
+            while door.bridge.full:
+                await asyncio.sleep(0.05)
+        await door.quiet()
+        assert len(door.session.receipts) < 300
+
+
+async def test_marks_wait_for_what_came_before_them_and_cost_little_while_kafka_is_away() -> None:
+    async with opened() as door:
+        door.courier.open.clear()
+        marks = []
+        tracemalloc.start()
+        for _ in range(500):
+            door.say("signal", {"fault": "E1"})
+            await asyncio.sleep(0)
+            marks.append(door.bridge.mark())
+            await asyncio.sleep(0)
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert not any(mark.done() for mark in marks)
+        assert kept < 8 * 1024 * 1024
+        door.courier.open.set()
+        async with asyncio.timeout(60):
+            await asyncio.gather(*marks)
+        assert len(door.courier.of("device.signals.v1")) == 500
 
 
 async def test_sessions_are_not_held_again_while_too_much_of_what_they_heard_waits_for_kafka() -> None:

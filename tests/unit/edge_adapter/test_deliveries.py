@@ -105,6 +105,27 @@ async def test_it_waits_while_sessions_change_hands() -> None:
     assert (session.published, way.told) == ([("a", 1)], [("a", True)])
 
 
+async def test_who_ends_while_it_waits_for_a_session_leaves_what_may_arrive_once_to_the_next() -> None:
+    way = Way(None)
+    giving = asyncio.create_task(way.give(delivery("a", Guarantee.AT_MOST_ONCE)))
+    await asyncio.sleep(0.02)
+    giving.cancel()
+    await asyncio.gather(giving, return_exceptions=True)
+    way.session = session = Spoken()
+    await way.give(delivery("a", Guarantee.AT_MOST_ONCE))
+    assert (session.published, way.told) == ([("a", 0)], [("a", True)])
+
+
+async def test_those_that_waited_for_a_session_are_given_in_their_order() -> None:
+    way, names = Way(None), [f"{n}" for n in range(200)]
+    giving = asyncio.create_task(way.give(*map(delivery, names)))
+    session = Spoken()
+    asyncio.get_running_loop().call_later(0.12, lambda: setattr(way, "session", session))
+    async with asyncio.timeout(30):
+        await giving
+    assert [name for name, _ in session.published] == names
+
+
 async def test_without_any_session_it_is_told_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SESSION_SECONDS", 0.1)
     way = Way(None)

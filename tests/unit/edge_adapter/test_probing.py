@@ -4,6 +4,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from services.edge_adapter import probing as module
 from services.edge_adapter.device_store import to_document
 from services.edge_adapter.inbound import Inbound
 from services.edge_adapter.listening import Holders, Horizon, SeatNotes, Seats, Silences
@@ -41,13 +44,13 @@ class Sessions:
 class Probed:
     """A prober that probes once and then waits for ever, its sessions, and what it wrote down."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, interval_seconds: float = 60) -> None:
         self.documents = MemoryDocuments()
         self.sessions: Any = Sessions(count)
         self.drained: list[asyncio.Future[None]] = []
         brokers = BrokerTime()
         brokers.is_now(START)
-        self.prober = Prober(SeatNotes(self.documents), self._mark, brokers, interval_seconds=60)
+        self.prober = Prober(SeatNotes(self.documents), self._mark, brokers, interval_seconds=interval_seconds)
         self.prober.sessions = self.sessions
 
     def _mark(self) -> "asyncio.Future[None]":
@@ -88,6 +91,52 @@ async def test_a_probe_of_another_connection_proves_nothing() -> None:
     probed.sessions.held[0].probes.append(b"other:1")
     probed.give_back(0)
     assert (await probed.horizon(), probed.drained) == (None, [])
+    await probed.prober.stop()
+
+
+async def probes_more(probed: Probed) -> None:
+    probes = probed.sessions.held[0].probes
+    before = len(probes)
+    async with asyncio.timeout(30):
+        while len(probes) == before:
+            await asyncio.sleep(0.002)
+
+
+async def test_a_session_whose_probes_were_all_lost_is_probed_again_and_has_not_listened_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in (("UNDER_WAY_MAX", 3), ("EXPIRY_SECONDS", 0.2), ("PAUSE_SECONDS", 0.01)):
+        monkeypatch.setattr(module, name, value)
+    probed = Probed(1, 0.01)
+    await probed.prober.start()
+    for _ in range(4):  # the broker threw away the first ones: its queue was full while Kafka was away
+        await probes_more(probed)
+    probed.give_back(0)
+    probed.drained[0].set_result(None)
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(30):
+        while not found:
+            await asyncio.sleep(0.002)
+            found = await probed.documents.query({})
+    assert found[0]["since"] == found[0]["until"] > START
+    await probed.prober.stop()
+
+
+async def test_while_kafka_takes_nothing_so_many_probes_wait_for_it_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "UNDER_WAY_MAX", 3)
+    monkeypatch.setattr(module, "PAUSE_SECONDS", 0.001)
+    probed = Probed(1, 0.001)
+    await probed.prober.start()
+    for _ in range(3):
+        await probes_more(probed)
+        probed.give_back(0)
+    await asyncio.sleep(0.1)
+    assert len(probed.sessions.held[0].probes) == 3
+    for drained in probed.drained:
+        drained.set_result(None)
+    await probes_more(probed)
     await probed.prober.stop()
 
 
