@@ -62,7 +62,8 @@ async def _by_socks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
         address = ipaddress.ip_address(host)
         named = (b"\x01" if address.version == 4 else b"\x04") + address.packed
     except ValueError:
-        named = b"\x03" + bytes([len(host)]) + host.encode("idna")
+        name = host.encode("idna")
+        named = b"\x03" + bytes([len(name)]) + name
     writer.write(b"\x05\x01\x00" + named + port.to_bytes(2, "big"))
     _, code, _, kind = await reader.readexactly(4)
     if code:
@@ -94,7 +95,7 @@ def main(arguments: list[str]) -> int:
         return USAGE
     try:
         asyncio.run(carry(arguments[0], arguments[1], int(arguments[2])))
-    except (NoWay, OSError, TimeoutError, asyncio.IncompleteReadError, h11.RemoteProtocolError) as error:
+    except (NoWay, OSError, ValueError, asyncio.IncompleteReadError, h11.ProtocolError) as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)  # noqa: T201
         return REFUSED
     return 0

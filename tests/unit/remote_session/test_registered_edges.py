@@ -1,6 +1,7 @@
 """Devices that made their keys themselves: known to the relay by the registry, to technicians by the relay."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 from callout_agent.identity import HOST_CERTIFICATE, USER_CA, session_key
+from callout_agent.sessions import dialler as module
 from callout_agent.sessions.dialler import Dialler, Identity
 
 from services.remote_session.relay import authority
@@ -90,6 +92,21 @@ async def test_a_device_keeps_no_certificate_of_another_key_or_name(site: Enroll
     assert identity.certified(site.authority.certify_edge(own, "press-07.acme"))
     kept: asyncssh.SSHCertificate = asyncssh.import_certificate(identity.certificate())
     assert list(kept.principals) == ["press-07.acme", REGISTERED]
+
+
+async def test_a_device_whose_disk_is_full_goes_on_with_the_certificate_that_it_has(
+    site: Enrolled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, own = site.dialler.identity, asyncssh.import_public_key(site.key)
+    assert identity.certified(site.authority.certify_edge(own, "press-07.acme"))
+    before = identity.certificate()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module, "replace", full)
+    assert not identity.certified(site.authority.certify_edge(own, "press-07.acme"))
+    assert identity.certificate() == before
 
 
 async def test_a_relay_shows_fresh_certificates_of_its_own_before_the_first_ones_end(

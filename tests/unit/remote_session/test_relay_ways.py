@@ -167,6 +167,32 @@ async def test_a_browser_may_go_by_socks_to_the_sessions_targets_alone(site: Sit
             assert "220" not in (await run(*through, HERE, str(elsewhere)))[1]
 
 
+async def test_a_host_whose_name_has_other_letters_is_asked_of_the_proxy_as_names_are_written_there() -> None:
+    asked: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(3)
+        writer.write(b"\x05\x00")
+        length = (await reader.readexactly(5))[4]
+        asked.append(await reader.readexactly(length) + await reader.readexactly(2))
+        writer.write(b"\x05\x00\x00\x01" + bytes(6) + b"through")
+        writer.close()
+
+    server, number = await serve(talk)
+    async with server:
+        said = await run(sys.executable, proxy_way.__file__, f"socks5://{HERE}:{number}", "bücher.example", "22")
+    assert (said, asked) == ((0, "through"), [b"xn--bcher-kva.example\x00\x16"])
+
+
+async def test_a_name_that_nobody_can_have_is_refused_in_one_line() -> None:
+    server, number = await serve(refuse)
+    async with server:
+        proxy = f"socks5://{HERE}:{number}"
+        code, said = await run(sys.executable, proxy_way.__file__, "no-proxy", "relay.example", "22")
+        assert (code, said.count("\n")) == (1, 1), said
+        assert proxy not in said
+
+
 def _listens(number: int) -> bool:
     listening = Path("/proc/net/tcp").read_text().splitlines()
     return any(line.split()[1].endswith(f":{number:04X}") and line.split()[3] == "0A" for line in listening[1:])

@@ -56,7 +56,10 @@ class Identity:
             return False
         if not fits or f"{self.device_id}.{self.tenant_id}" not in certificate.principals:
             return False
-        replace(self.folder / HOST_CERTIFICATE, text.strip().encode() + b"\n")
+        try:
+            replace(self.folder / HOST_CERTIFICATE, text.strip().encode() + b"\n")
+        except OSError:  # a full disk: the one it has may do, and somebody may want to come and mend it
+            return False
         return True
 
     def user_ca(self) -> str:
