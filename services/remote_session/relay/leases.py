@@ -16,6 +16,7 @@ from shared.errors import TransientError
 log = structlog.get_logger()
 RENEWED_SECONDS: Final = 5.0
 CUT_SECONDS: Final = 15.0
+AT_ONCE: Final = 50
 
 
 class Leases:
@@ -40,30 +41,33 @@ class Leases:
                 await self._task
 
     async def renew(self, now: float) -> None:
-        """Look once."""
-        keys = {edge.key: edge for edge in self._edges.all()}
-        keys |= {f"{s.tenant_id}/{s.device_id}": None for s in self._ledger.live.values() if s.id in self._door.inside}  # type: ignore[misc]
-        for key in keys:
-            edge = next((each for each in self._edges.all() if each.key == key), None)
-            try:
-                async with asyncio.timeout(RENEWED_SECONDS):
-                    live = await self._ledger.leases(key)
-                    is_known = edge is None or await self._is_known(edge)
-            except (TransientError, TimeoutError) as error:
-                log.warning("lease_not_renewed", key=key, reason=type(error).__name__)
-                continue
-            self._renewed |= dict.fromkeys(live, now)
-            if edge is not None and not is_known:
-                log.warning("edge_not_registered_any_more", key=key)
-                edge.connection.abort()
-            elif edge is not None:
-                edge.tell({"do": "lease", "sessions": sorted(live)})
+        """Look once, however many devices there are, in the time after which it is looked again."""
+        inside = [each for each in self._ledger.live.values() if each.id in self._door.inside]
+        keys: dict[str, Edge | None] = {f"{each.tenant_id}/{each.device_id}": None for each in inside}
+        keys |= {edge.key: edge for edge in self._edges.all()}
+        room, ends = asyncio.Semaphore(AT_ONCE), asyncio.get_running_loop().time() + RENEWED_SECONDS
+        await asyncio.gather(*(self._renew(key, edge, now, room, ends) for key, edge in keys.items()))
         for session_id in list(self._door.inside):
             if now - self._renewed.get(session_id, 0.0) > CUT_SECONDS - RENEWED_SECONDS:
                 log.warning("session_cut", session=session_id)
                 self._door.cut(session_id, figures.LEASE)
         known = self._ledger.live.keys() | self._door.inside.keys()
         self._renewed = {id_: at for id_, at in self._renewed.items() if id_ in known}
+
+    async def _renew(self, key: str, edge: Edge | None, now: float, room: asyncio.Semaphore, ends: float) -> None:
+        try:
+            async with asyncio.timeout_at(ends), room:
+                live = await self._ledger.leases(key)
+                is_known = edge is None or await self._is_known(edge)
+        except (TransientError, TimeoutError) as error:
+            log.warning("lease_not_renewed", key=key, reason=type(error).__name__)
+            return
+        self._renewed |= dict.fromkeys(live, now)
+        if edge is not None and not is_known:
+            log.warning("edge_not_registered_any_more", key=key)
+            edge.connection.abort()
+        elif edge is not None:
+            edge.tell({"do": "lease", "sessions": sorted(live)})
 
     async def _is_known(self, edge: Edge) -> bool:
         """Tell whether the registry still has the key by which a device was let in."""
