@@ -22,6 +22,7 @@ $(VENV)/.installed-$(EXTRAS): pyproject.toml constraints.txt
 	@touch $@
 
 venv: $(VENV)/.installed-$(EXTRAS) ## Make .venv with everything in it
+	@:
 
 demo: ## Bring up the whole system and send it a simulated fleet
 	@test -e $(VENV)/.installed-embedded,dev || $(MAKE) --no-print-directory venv EXTRAS=embedded

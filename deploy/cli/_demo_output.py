@@ -88,10 +88,11 @@ class Finale:
         async with CaseStore(mongodb_uri) as store:
             states, devices = await store.group("state"), await store.group("device_id", limit=5)
         signals = tally.raised + tally.cleared
+        refused = f"; {team.refused} more were refused as the case had moved on" if team.refused else ""
         self._say(
-            f"\n{signals:,} signals ({tally.raised} raised, {tally.cleared} cleared) of {len(tally.keys)} faults "
+            f"\n{signals:,} signals ({tally.raised:,} raised, {tally.cleared:,} cleared) of {len(tally.keys)} faults "
             f"became {watched.opened} cases and {watched.events:,} events. "
-            f"Technicians gave {team.accepted} commands; {team.refused} more were refused as the case had moved on."
+            f"Technicians gave {team.accepted} commands{refused}."
         )
         self._head("What became of the signals")
         for name, reasons in _by_name(watched.decisions).items():

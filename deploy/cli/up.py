@@ -10,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from deploy.cli._output import Output
-from deploy.cli.connection import DEFAULT_FILE, KAFKA_VARIABLE, MONGODB_VARIABLE, write_environment_lines
+from deploy.cli.connection import (
+    DEFAULT_FILE,
+    KAFKA_VARIABLE,
+    MONGODB_VARIABLE,
+    read_environment_file,
+    write_environment_lines,
+)
 from deploy.cli.failure import ExitCode, Failure
 from deploy.embedded.data_folder import DataFolder
 from deploy.embedded.errors import DataFolderInUseError, EmbeddedError
@@ -49,6 +55,10 @@ def up(
     counts = _worker_counts(only, workers or [])
     try:
         with DataFolder(data_dir) as folder:
+            if (other := _other(write_env, folder)) is not None:
+                raise Failure(
+                    ExitCode.USAGE, f"{write_env} tells of the running stack in {other}. Name another with --write-env."
+                )
             asyncio.run(_run(folder, counts, write_env))
     except DataFolderInUseError as error:
         raise Failure(ExitCode.USAGE, str(error)) from error
@@ -68,7 +78,7 @@ async def _run(folder: DataFolder, workers: dict[str, int], write_env: Path) -> 
     )
     told = _Told(stack)
     # A file of an earlier stack would say that all is ready.
-    _remove(write_env)
+    _remove(write_env, folder)
     try:
         if await told.before(stack.start()):
             output.say("stopping before all was ready; again to kill at once")
@@ -78,7 +88,7 @@ async def _run(folder: DataFolder, workers: dict[str, int], write_env: Path) -> 
         await told.wait()
         output.say("stopping; again to kill at once")
     finally:
-        _remove(write_env)
+        _remove(write_env, folder)
         await stack.stop()
     output.say("stopped")
 
@@ -118,8 +128,19 @@ def _write(path: Path, stack: Stack) -> None:
     write_atomically(path, write_environment_lines(stack.environment()))
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _remove(path: Path, folder: DataFolder) -> None:
+    if _other(path, folder) is None:
+        path.unlink(missing_ok=True)
+
+
+def _other(path: Path, folder: DataFolder) -> Path | None:
+    """Return the data folder of the other running stack that a file tells of; nothing if it tells of none."""
+    try:
+        logs = read_environment_file(path).get("CALLOUT_LOGS")
+    except (OSError, ValueError):
+        return None
+    other = DataFolder(Path(logs).parent) if logs else folder
+    return other.path if other.path != folder.path and other.is_in_use else None
 
 
 def _explain(output: Output, stack: Stack, write_env: Path) -> None:

@@ -52,6 +52,8 @@ def verify(
         waiting = ", ".join(f"{group}: {lag}" for group, lag in behind.items())
         hint = "Use a larger --settle, or see `callout lag`." if settle else "Use --settle SECONDS."
         aside.print(f"Commands are still in flight ({waiting}), which can look like a fault. {hint}", markup=False)
+    if not clean and not details:
+        aside.print("--details says which.", markup=False)
     if not clean:
         raise typer.Exit(ExitCode.CHECK_FAILED)
 

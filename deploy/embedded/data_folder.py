@@ -53,6 +53,21 @@ class DataFolder:
             self._lock = None
 
     @property
+    def is_in_use(self) -> bool:
+        """Whether a stack holds it."""
+        try:
+            lock = os.open(self.path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    @property
     def logs(self) -> Path:
         """Where the programs' output goes."""
         return self.path / "logs"

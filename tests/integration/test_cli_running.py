@@ -238,6 +238,7 @@ def test_an_edited_document_is_found_and_so_is_its_repair(desk: Desk, case: dict
         cases.update_one({"_id": case["id"]}, {"$set": {"case.title": "Nothing to see"}})
         found = desk.json("verify", "--details", code=1)
         assert (found["edited"], found["findings"][0]["case_id"]) == (1, case["id"])
+        assert "--details says which" in desk.run("verify", code=1).stderr
         cases.update_one({"_id": case["id"]}, {"$set": {"case.title": case["title"]}})
     assert desk.json("verify")["edited"] == 0
 
