@@ -27,7 +27,7 @@ WHOM = ("--tenant", "acme", "--person", "ann", "--word", NAME)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("files"), "workflow,attachment,gateway", environment=FAST) as site:
+    with Site(tmp_path_factory.mktemp("files"), "intake,workflow,attachment,gateway", environment=FAST) as site:
         yield site
 
 
