@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -29,6 +30,7 @@ class Field:
     words: tuple[str, ...] = ()
 
 
+@cache
 def schema_of(body: TypeAdapter[Any]) -> Schema:
     """Return the JSON schema of a body, as a reader needs it."""
     return body.json_schema(mode="validation")

@@ -22,7 +22,6 @@ PROJECT = DOCS.parent
 
 
 def test_the_generated_pages_are_fresh() -> None:
-    assert not stale_pages(), "run `python -m deploy.docs` and commit what it writes"
     assert main(["--check"]) == 0
 
 
