@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from deploy.docs import seeds
-from deploy.docs.__main__ import DOCS, main, renewed, stale_pages
+from deploy.docs.__main__ import DOCS, main, renewed
 from deploy.docs.meanings import DEAD, REFUSALS
 from deploy.docs.settings import SERVICES
 from shared import metrics

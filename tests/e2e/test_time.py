@@ -51,7 +51,7 @@ def names(listener: Listener) -> Counter[str]:
 
 
 async def test_what_is_due_happens_once_whatever_dies_and_settings_are_followed(fresh_stack, tmp_path):
-    stack = fresh_stack("--only", "workflow", WORKFLOW_CLOCK_INTERVAL_SECONDS="0.2")
+    stack = fresh_stack("--only", "intake,workflow", WORKFLOW_CLOCK_INTERVAL_SECONDS="0.2")
     ids, waiting = [str(uuid4()) for _ in range(CASES)], str(uuid4())
     async with Listener(stack, EVENTS, SLA, RELIABILITY) as heard, Sender(stack) as sender:
         await say(sender, "create", "later", waiting, case={"title": "Waits"})
