@@ -1,6 +1,7 @@
 """Kafka and MongoDB in containers, for `make test-containers`; the images are settings of the environment."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from testcontainers.core.container import DockerContainer
 
-from deploy.embedded.data_folder import LOOPBACK, free_port, is_listening
+from deploy.embedded.data_folder import LOOPBACK, free_port
 from deploy.embedded.kafka import PROPERTIES
 from tests.stack import wait_until
 
@@ -20,6 +21,8 @@ KAFKA_IMAGE: Final = os.environ.get("CALLOUT_TEST_KAFKA_IMAGE", "apache/kafka:4.
 MONGODB_IMAGE: Final = os.environ.get("CALLOUT_TEST_MONGODB_IMAGE", "mongo:8.0")
 START_SECONDS: Final = 120
 INSIDE: Final = 9092
+#: A request that every Kafka answers, whoever asks: which requests it knows (ApiVersions, version 0).
+ASKED: Final = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
 KAFKA: Final = """
 set -eu
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
@@ -37,7 +40,7 @@ def servers_in_containers(folder: Path) -> Iterator[dict[str, str]]:
     kafka_port = free_port(taken=taken)
     mongodb_port = free_port(taken=taken | {kafka_port})
     with _kafka(folder, kafka_port), _mongodb(mongodb_port):
-        wait_until(lambda: is_listening(kafka_port), seconds=START_SECONDS)
+        wait_until(lambda: _answers(kafka_port), seconds=START_SECONDS)
         _begin_replica_set(mongodb_port)
         yield {
             "KAFKA_BOOTSTRAP_SERVERS": f"{LOOPBACK}:{kafka_port}",
@@ -62,6 +65,16 @@ def _kafka(folder: Path, port: int) -> DockerContainer:
     return container.with_volume_mapping(str(properties), "/etc/callout.properties", "ro")
 
 
+def _answers(port: int) -> bool:
+    """Tell whether Kafka answers: the engine listens in its stead before that."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as client:
+            client.sendall(ASKED)
+            return bool(client.recv(1))
+    except OSError:
+        return False
+
+
 def _mongodb(port: int) -> DockerContainer:
     command = ["mongod", "--replSet", "rs0", "--bind_ip_all", "--wiredTigerCacheSizeGB", "0.25"]
     options = ["--dbpath", "/tmp", "--setParameter", "enableTestCommands=1"]
@@ -69,8 +82,12 @@ def _mongodb(port: int) -> DockerContainer:
 
 
 def _container(image: str, inside: int, port: int, command: list[str]) -> DockerContainer:
-    """Return one with a port on the loopback alone: its server lets anybody in. What it keeps is kept in memory."""
-    container = DockerContainer(image).with_kwargs(entrypoint=command).with_tmpfs_mount("/tmp")
+    """Return one with a port on the loopback alone: its server lets anybody in. What it keeps is kept in memory.
+
+    Kafka loads libraries from there, by which it reads what is compressed.
+    """
+    container = DockerContainer(image).with_kwargs(entrypoint=command)
+    container.tmpfs["/tmp"] = "exec"
     container.ports[inside] = (LOOPBACK, port)
     return container
 

@@ -40,7 +40,7 @@ images() { bash "$here/base_images.sh" "$folder/base"; }
 build() {
     docker build --quiet --network none --file "$project/deploy/Dockerfile" --build-arg PYTHON_IMAGE=callout-proof/python \
         --build-arg BUILD_IMAGE=callout-proof/build --build-arg VERSION="$(git -C "$project" describe --always)" \
-        --tag callout:local "$project" >/dev/null
+        --build-arg REVISION="$(git -C "$project" rev-parse HEAD)" --tag callout:local "$project" >/dev/null
     say "image callout:local: $(docker image inspect --format '{{.Size}}' callout:local | numfmt --to=iec), \
 of it the base $(docker image inspect --format '{{.Size}}' callout-proof/python | numfmt --to=iec)"
     say "its labels: $(docker image inspect --format '{{json .Config.Labels}}' callout:local)"

@@ -48,6 +48,11 @@ def test_every_container_is_closed(name: str) -> None:
     assert ("cap_add" in part) <= (part["restart"] == "no")
 
 
+def test_kafka_alone_may_load_what_it_unpacks_or_it_could_not_read_what_is_compressed() -> None:
+    others = {name: part["tmpfs"] for name, part in PARTS.items() if part["tmpfs"] != ["/tmp"]}
+    assert others == {"kafka": ["/tmp:exec"]}
+
+
 def test_nothing_is_open_to_other_machines_by_default() -> None:
     ports = [port for part in PARTS.values() for port in part.get("ports", ())]
     assert ports
