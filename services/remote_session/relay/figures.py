@@ -17,6 +17,8 @@ REFUSED: Final = (TOKEN, KEY, EDGE, TARGET, AWAY, BY_DEVICE)
 #: Why it cuts off: the session is over or paused, nobody could say that it goes on, the relay ends.
 OVER, LEASE, STOPPED = "over", "lease", "stopped"
 CUT: Final = (OVER, LEASE, STOPPED)
+#: What a message of a device holds at most: two of a client's, so that none of these comes in pieces.
+PACKET: Final = 64 * 1024
 TO_DEVICE, FROM_DEVICE = "to_device", "from_device"
 
 CONNECTIONS: Final = Gauge("callout_relay_connections", "Connections that are open now, by whose they are.", ("side",))
@@ -52,7 +54,7 @@ async def lead(connection: asyncssh.SSHClientConnection, host: str, port: int) -
     Raises:
         asyncssh.ChannelOpenError: the device does not open it.
     """
-    _, device = await connection.create_connection(FromDevice, host, port)  # type: ignore[arg-type]
+    _, device = await connection.create_connection(FromDevice, host, port, max_pktsize=PACKET)  # type: ignore[arg-type]
     return FromTechnician(device)  # type: ignore[arg-type]
 
 

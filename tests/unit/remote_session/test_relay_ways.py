@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from deploy import proxy_way
@@ -20,6 +21,8 @@ from tests.unit.remote_session.test_relay import HERE, NEEDS_SSH, Site, greet, p
 __all__ = ["site"]
 pytestmark = NEEDS_SSH
 MIB = 1024 * 1024
+#: What OpenSSH takes in one message at most.
+CLIENTS_PACKET = 32 * 1024
 
 
 class ConnectProxy:
@@ -191,6 +194,35 @@ async def test_a_name_that_nobody_can_have_is_refused_in_one_line() -> None:
         code, said = await run(sys.executable, proxy_way.__file__, "no-proxy", "relay.example", "22")
         assert (code, said.count("\n")) == (1, 1), said
         assert proxy not in said
+
+
+async def test_nothing_listens_at_the_machine_for_who_comes_through_the_relay(site: Site) -> None:
+    server, number = await serve(greet)
+    async with server:
+        session_id = await site.active(port(number))
+        ssh, local = await site.tunnel(session_id, number)
+        assert await greeted(local) == b"220 ready\r\n"
+        own = {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+        assert own == {site.port, site.edge_port, number}  # the machine is in this process, too
+        ssh.terminate()
+        await ssh.wait()
+
+
+async def test_the_machine_sends_the_relay_fewer_messages_than_it_makes_for_the_client(site: Site) -> None:
+    server, number = await serve(stream)
+    async with server:
+        session_id = await site.active(port(number))
+        ssh, local = await site.tunnel(session_id, number)
+        connection: Any = site.edges.all()[0].connection
+        reader, writer = await asyncio.open_connection(HERE, local)
+        await reader.readexactly(MIB)
+        before = connection._recv_seq
+        await reader.readexactly(32 * MIB)
+        messages = 32 * MIB // CLIENTS_PACKET
+        assert connection._recv_seq - before < 0.9 * messages
+        writer.close()
+        ssh.terminate()
+        await ssh.wait()
 
 
 def _listens(number: int) -> bool:

@@ -86,28 +86,15 @@ class Dialler:
         self.identity = identity
         self.rules = rules
         self.holder = Holder()
-        self.port = 0
         self.relays = relays
         self._recordings = recordings
         self._terminals: dict[str, dict[str, Any]] = {}
-        self._inner: Any = None
+        #: How technicians are served.
+        self.inner = self._for_technicians()
         self._out: Any = None
 
     async def run(self) -> None:
         """Dial, and dial again, until cancelled."""
-        self._inner = await asyncssh.listen(
-            "127.0.0.1",
-            0,
-            server_factory=lambda: Inner(self),
-            server_host_keys=self.identity.host_keys(),
-            encryption_algs=CIPHERS,
-            line_editor=False,
-            agent_forwarding=False,
-            x11_forwarding=False,
-            keepalive_interval=KEEPALIVE_SECONDS,
-            keepalive_count_max=KEEPALIVES_MAX,
-        )
-        self.port = self._inner.get_port()
         ticking = asyncio.ensure_future(self._tick())
         attempt = 0
         try:
@@ -121,7 +108,18 @@ class Dialler:
         finally:
             ticking.cancel()
             self.holder.cut_all()
-            self._inner.close()
+
+    def _for_technicians(self) -> asyncssh.SSHServerConnectionOptions:
+        return asyncssh.SSHServerConnectionOptions(
+            server_factory=lambda: Inner(self),
+            server_host_keys=self.identity.host_keys(),
+            encryption_algs=CIPHERS,
+            line_editor=False,
+            agent_forwarding=False,
+            x11_forwarding=False,
+            keepalive_interval=KEEPALIVE_SECONDS,
+            keepalive_count_max=KEEPALIVES_MAX,
+        )
 
     def _order(self) -> list[tuple[str, int]]:
         """Return the relays, this machine's own first: machines spread over relays, each by its name."""
@@ -186,7 +184,7 @@ class Dialler:
             self.holder.renew(told["sessions"])
         elif what == "certified":
             if self.identity.certified(str(told.get("certificate"))):
-                self._inner.update(server_host_keys=self.identity.host_keys())
+                self.inner = self._for_technicians()
         elif what == "revoke":
             taken = self.holder.find(told["session"])
             self.holder.cut(told["session"])

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import asyncssh
 from asyncssh.constants import MSG_IGNORE
-from asyncssh.forward import SSHForwarder
 from asyncssh.process import SSHServerProcess
 from asyncssh.stream import SSHServerStreamSession
 
 from callout_agent.sessions.guard import allows
+from callout_agent.sessions.nested import PACKET, Nested
 
 if TYPE_CHECKING:
     from callout_agent.sessions.dialler import Dialler
@@ -64,29 +64,8 @@ class Outer(asyncssh.SSHServer):
         """Lead a technician to the inner server, for a session that was taken."""
         if dest_port != SSH_PORT or self._dialler.holder.find(dest_host) is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no such session here")
-        return self._lead()
-
-    async def _lead(self) -> Way:
-        loop = asyncio.get_running_loop()
-        try:
-            _, inner = await loop.create_connection(Way, "127.0.0.1", self._dialler.port)
-        except OSError as error:
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, type(error).__name__) from None
-        return Way(inner)
-
-
-class Way(SSHForwarder):
-    """One side of the way between a technician and the inner server: when one side ends, both do.
-
-    What passes is SSH, which knows no end of one direction alone. A client that jumps (`ssh -W`) holds on to a way of
-    which it only heard the end of the other side's data, and with it what waits for the client's own end.
-    """
-
-    def eof_received(self) -> bool:
-        """End the way."""
-        self._eof_received = True
-        self.close()
-        return False
+        inner = asyncssh.SSHServerConnection(asyncio.get_running_loop(), self._dialler.inner)
+        return self._connection.create_tcp_channel(max_pktsize=PACKET), Nested(inner)
 
 
 class Inner(asyncssh.SSHServer):
