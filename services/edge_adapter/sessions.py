@@ -125,7 +125,7 @@ class Sessions:
             for number in gone:
                 del self._lost_since[number]
                 log.info("mqtt_session_given_up", session=number)
-                await self._held.pop(number).close()
+            await asyncio.gather(*(self._held.pop(number).close() for number in gone))
             self._on_share(len(self._held))
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -1,7 +1,7 @@
 """Which sessions a process holds, and when it may hold one again that it lost."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -23,16 +23,13 @@ class FakeSession:
     async def close(self) -> None: ...
 
 
-async def test_none_is_held_while_too_much_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "Session", FakeSession)
-    full = False
-
+def looked_after(numbers: Callable[[], Collection[int]], full: Callable[[], bool] = lambda: False) -> Sessions:
     async def nobody() -> set[str]:
         return set()
 
-    sessions = Sessions(
+    return Sessions(
         Login(url="mqtt://127.0.0.1", username="edge-{session}", password=""),
-        numbers=lambda: {3},
+        numbers=numbers,
         on_share=lambda _: None,
         filters=[],
         hear=lambda _: None,
@@ -41,8 +38,14 @@ async def test_none_is_held_while_too_much_is_under_way(monkeypatch: pytest.Monk
         in_flight=1,
         expiry_seconds=60,
         elsewhere=nobody,
-        full=lambda: full,
+        full=full,
     )
+
+
+async def test_none_is_held_while_too_much_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Session", FakeSession)
+    full = False
+    sessions = looked_after(lambda: {3}, lambda: full)
     await sessions.start()
     async with asyncio.timeout(30):
         while not sessions.held:
@@ -53,4 +56,31 @@ async def test_none_is_held_while_too_much_is_under_way(monkeypatch: pytest.Monk
     assert not held.comes_back()
     full = False
     assert held.comes_back()
+    await sessions.stop()
+
+
+async def test_those_given_up_at_a_time_are_closed_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, closed = asyncio.Barrier(2), []
+
+    class SlowToClose(FakeSession):
+        """A session that was taken over, and is closed when another is being closed, too."""
+
+        def open(self) -> None:
+            self.taken_over = True
+
+        async def close(self) -> None:
+            await both.wait()
+            closed.append(self)
+
+    monkeypatch.setattr(module, "Session", SlowToClose)
+    wanted = {3, 4}
+    sessions = looked_after(lambda: wanted)
+    await sessions.start()
+    async with asyncio.timeout(5):
+        while not sessions.held:
+            await asyncio.sleep(0.01)
+        wanted.clear()
+        while len(closed) < 2:
+            await asyncio.sleep(0.01)
+    assert not sessions.held
     await sessions.stop()
