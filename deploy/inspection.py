@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from typing import Final
 
+from deploy.adoption import running_services
 from deploy.case_store import CaseStore
 from deploy.consumer_lag import LagMeter
 from deploy.topic_admin import TopicAdmin
 from deploy.topic_reader import TopicReader
+from deploy.topics import Catalogue
 from deploy.verification import Verification
 from shared.contracts.catalogue import CASE_EVENTS, CASE_OUTCOMES, SHARED_EVENTS, contract_name
 
@@ -43,14 +45,23 @@ async def verify(bootstrap_servers: str, mongodb_uri: str, *, report: Report = l
     return verification
 
 
-async def settle(bootstrap_servers: str, seconds: float) -> dict[str, int]:
-    """Wait until intake and workflow are through with all they hear; return the lag that is left by group."""
+async def settle(bootstrap_servers: str, seconds: float, *, left_out: Collection[str] = ()) -> dict[str, int]:
+    """Wait until intake and workflow are through with all they hear; return the lag that is left by group.
+
+    It does not wait for those that were left out, unless somebody runs them all the same.
+    """
     deadline = time.monotonic() + seconds
+    topics = [topic for topic in Catalogue.load().topics if not set(topic.heard_by).isdisjoint(left_out)]
     async with LagMeter(bootstrap_servers, services=HEARD_BY) as meter:
         while True:
-            behind = {lag.group: lag.lag for lag in await meter.measure() if lag.service in HEARD_BY and lag.lag}
+            lags = [lag for lag in await meter.measure() if lag.service in HEARD_BY and lag.lag]
+            behind = {lag.group: lag.lag for lag in lags}
             if not behind or time.monotonic() >= deadline:
                 return behind
+            if all(lag.service in left_out for lag in lags):
+                running = await running_services(topics, bootstrap_servers)
+                if not set(running).intersection(left_out):
+                    return behind
             await asyncio.sleep(PAUSE_SECONDS)
 
 

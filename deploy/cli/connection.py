@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,12 @@ class Connection:
     pids: dict[str, list[int]]
     #: Service -> base addresses of its workers.
     health_urls: dict[str, list[str]]
+
+    def left_out(self, services: Collection[str]) -> frozenset[str]:
+        """Return those of the services that `callout up` was told not to run; others may still run them."""
+        # Where Kafka is somebody else's, or no service is ours, others may run all of them.
+        told = "kafka" in self.pids and self.health_urls
+        return frozenset(services) - self.health_urls.keys() if told else frozenset()
 
 
 def find_stack() -> Connection:

@@ -35,8 +35,8 @@ def verify(
     event told twice, or one cause with two effects. `gaps`: a missing event below the latest. `edited`: a hash that
     does not fit, or a stored case that is not the state after its last event. What counterparts were told counts too;
     `shared` says how much of it that is. `erased` is no fault: events whose bodies were erased and left their digests.
-    What is on its way while this runs is
-    looked at several times; for the last word on a busy stack use `--settle`.
+    What is on its way while this runs is looked at several times; for the last word on a busy stack use `--settle`; it
+    does not wait for a service that `callout up --only` left out and nobody else runs.
 
     Examples: `callout verify` · `callout verify --settle 60 --details`
     """
@@ -51,6 +51,8 @@ def verify(
     if behind and not clean:
         waiting = ", ".join(f"{group}: {lag}" for group, lag in behind.items())
         hint = "Use a larger --settle, or see `callout lag`." if settle else "Use --settle SECONDS."
+        if left_out := stack.left_out(inspection.HEARD_BY):
+            hint += f" This stack runs without {' and '.join(sorted(left_out))}."
         aside.print(f"Commands are still in flight ({waiting}), which can look like a fault. {hint}", markup=False)
     if not clean and not details:
         aside.print("--details says which.", markup=False)
@@ -59,7 +61,8 @@ def verify(
 
 
 async def _verify(stack: Connection, seconds: float) -> tuple[dict[str, int], Verification]:
-    behind = await inspection.settle(stack.bootstrap_servers, seconds) if seconds else {}
+    left_out = stack.left_out(inspection.HEARD_BY)
+    behind = await inspection.settle(stack.bootstrap_servers, seconds, left_out=left_out) if seconds else {}
     with _progress() as report:
         verification = await inspection.verify(stack.bootstrap_servers, stack.mongodb_uri, report=report)
     if not seconds and verification.suspects():
