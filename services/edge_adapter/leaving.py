@@ -76,10 +76,12 @@ class Leaving:
         since: float | None = None
         while True:
             await asyncio.sleep(self._look_seconds)
-            alone = self.sessions is not None and self.sessions.cut_off and await self._others.hear()
+            sessions = self.sessions
+            alone = sessions is not None and sessions.cut_off and await self._others.hear()
             since = (since or time.monotonic()) if alone else None
-            if since is not None and time.monotonic() - since >= self._after_seconds:
-                reason = f"no way to the MQTT broker for {self._after_seconds:.0f} s, while others hear devices"
+            if sessions is not None and since is not None and time.monotonic() - since >= self._after_seconds:
+                for_long = f"for {self._after_seconds:.0f} s, while others hear devices"
+                reason = f"no way to the MQTT broker {for_long}: {sessions.trouble}"
                 log.error("mqtt_left_to_others", reason=reason)
                 await self._alarm(kind=HealthKind.STUCK.value, reason=reason)
                 self._leave()

@@ -19,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from services.edge_adapter.inbound import Acknowledgements, Inbound
-from services.edge_adapter.mqtt_client import AT_LEAST_ONCE, WITH_WILL, Login, Will, leave_will, new_client
+from services.edge_adapter.mqtt_client import AT_LEAST_ONCE, WITH_WILL, Login, Will, leave_will, new_client, refusal
 from shared.errors import TransientError
 
 log = structlog.get_logger()
@@ -70,6 +70,7 @@ class Session:
         self._keeper: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[int]] = {}
         self.connected = self.taken_over = False
+        self.trouble: str | None = None
         self.comes_back: Callable[[], bool] = lambda: True
 
     def open(self) -> None:
@@ -158,12 +159,13 @@ class Session:
             try:
                 await self._connect()
             except (OSError, ValueError, TimeoutError, TransientError) as error:
-                log.warning("mqtt_not_reached", session=self._login.username, reason=str(error) or repr(error))
+                self.trouble = str(error) or repr(error)
+                log.warning("mqtt_not_reached", session=self._login.username, reason=self.trouble)
                 self._detach()
             else:
                 log.info("mqtt_connected", session=self._login.username)
                 pause = FIRST_PAUSE_SECONDS
-                self.connected = True
+                self.connected, self.trouble = True, None
                 await self._until_lost()
                 self.connected = False
                 log.warning("mqtt_connection_lost", session=self._login.username)
@@ -242,7 +244,7 @@ class Session:
 
     def _on_connect(self, client: Any, _: Any, __: Any, reason: ReasonCode, ____: Properties) -> None:  # noqa: ANN401
         if reason.is_failure:
-            self._refused(f"not let in: {reason}")
+            self._refused(refusal(reason))
             return
         client.subscribe([(one, SubscribeOptions(qos=AT_LEAST_ONCE)) for one in self._filters])
 

@@ -75,7 +75,8 @@ class Sessions:
     def trouble(self) -> str | None:
         """Why not every session that falls to us is held; nothing if all are."""
         missing = [number for number in self._wanted() if number not in self._held or not self._held[number].connected]
-        return f"MQTT sessions not connected: {len(missing)}" if missing else None
+        reasons = sorted({why for number in missing if number in self._held and (why := self._held[number].trouble)})
+        return ", ".join((f"MQTT sessions not connected: {len(missing)}", *reasons)) if missing else None
 
     @property
     def cut_off(self) -> bool:

@@ -33,6 +33,8 @@ class Elsewhere:
 
 
 class Ours:
+    trouble = "MQTT sessions not connected: 2, not let in"
+
     def __init__(self, *, cut_off: bool) -> None:
         self.cut_off = cut_off
 
@@ -42,10 +44,11 @@ def others(*, proves: bool = True) -> Others:
 
 
 async def left(*, cut_off: bool, proves: bool, seconds: float) -> tuple[bool, list[str]]:
-    gone, told = asyncio.Event(), []
+    gone = asyncio.Event()
+    told: list[str] = []
 
-    async def alarm(*, kind: str, **_: Any) -> None:
-        told.append(kind)
+    async def alarm(*, kind: str, reason: str) -> None:
+        told.extend((kind, reason.partition(": ")[2]))
 
     leaving = Leaving(others(proves=proves), gone.set, alarm, after_seconds=0.02, look_seconds=0.005)
     sessions: Any = Ours(cut_off=cut_off)
@@ -57,8 +60,8 @@ async def left(*, cut_off: bool, proves: bool, seconds: float) -> tuple[bool, li
     return gone.is_set(), told
 
 
-async def test_who_has_no_session_while_others_hear_devices_leaves_with_an_alarm() -> None:
-    assert await left(cut_off=True, proves=True, seconds=30) == (True, ["stuck"])
+async def test_who_has_no_session_while_others_hear_devices_leaves_with_an_alarm_that_says_why() -> None:
+    assert await left(cut_off=True, proves=True, seconds=30) == (True, ["stuck", Ours.trouble])
 
 
 @pytest.mark.parametrize(("cut_off", "proves"), [(True, False), (False, True)])

@@ -23,12 +23,14 @@ class FakeSession:
     async def close(self) -> None: ...
 
 
-def looked_after(numbers: Callable[[], Collection[int]], full: Callable[[], bool] = lambda: False) -> Sessions:
+def looked_after(
+    numbers: Callable[[], Collection[int]], full: Callable[[], bool] = lambda: False, url: str = "mqtt://127.0.0.1"
+) -> Sessions:
     async def nobody() -> set[str]:
         return set()
 
     return Sessions(
-        Login(url="mqtt://127.0.0.1", username="edge-{session}", password=""),
+        Login(url=url, username="edge-{session}", password=""),
         numbers=numbers,
         on_share=lambda _: None,
         filters=[],
@@ -84,3 +86,26 @@ async def test_those_given_up_at_a_time_are_closed_side_by_side(monkeypatch: pyt
             await asyncio.sleep(0.01)
     assert not sessions.held
     await sessions.stop()
+
+
+async def test_a_password_that_the_broker_does_not_take_is_why_none_is_connected_and_is_tried_on() -> None:
+    tried = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tried
+        tried += 1
+        await reader.read(1)
+        writer.write(b"\x20\x03\x00\x87\x00")  # CONNACK: not authorized
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as broker:
+        sessions = looked_after(lambda: {3, 4}, url=f"mqtt://127.0.0.1:{broker.sockets[0].getsockname()[1]}")
+        await sessions.start()
+        async with asyncio.timeout(30):
+            while tried < 4:
+                await asyncio.sleep(0.01)
+        assert sessions.trouble == (
+            "MQTT sessions not connected: 2, not let in: Not authorized, "
+            "see EDGE_ADAPTER_MQTT_USERNAME and EDGE_ADAPTER_MQTT_PASSWORD"
+        )
+        await sessions.stop()
