@@ -17,6 +17,7 @@ from shared.contracts.words import State
 
 app = typer.Typer(help="The cases as they are stored.", no_args_is_help=True)
 
+STATES: Final = tuple(State)
 STATE_STYLES: Final = {
     "NEW": "bold cyan",
     "IN_PROGRESS": "yellow",
@@ -37,7 +38,8 @@ APART: Final = ("id", "number", "title", "signal", "status_history", "notes", "f
 def list_(
     tenant: Annotated[str | None, typer.Option(help="Of this tenant only.")] = None,
     state: Annotated[
-        list[State] | None, typer.Option(case_sensitive=False, help="In this state only; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="STATE", help=f"In this state only; may be repeated. {', '.join(STATES)}."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="Of this device only.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 50,
@@ -50,11 +52,13 @@ def list_(
     """
     if sort.removeprefix("-") not in SORTS:
         raise Failure(ExitCode.USAGE, f"--sort {sort!r}: one of {', '.join(SORTS)}, with a dash before it for down.")
+    if unknown := [name for name in state or () if name.upper() not in STATES]:
+        raise Failure(ExitCode.USAGE, f"--state {unknown[0]!r}: one of {', '.join(STATES)}.")
     conditions: dict[str, Any] = {}
     if tenant is not None:
         conditions["tenant_id"] = tenant
     if state:
-        conditions["state"] = {"$in": [each.value for each in state]}
+        conditions["state"] = {"$in": [name.upper() for name in state]}
     if device is not None:
         conditions["device_id"] = device
     found, count = ask(_search(find_stack().mongodb_uri, conditions, sort, limit))
