@@ -15,13 +15,14 @@ from typing import Any, Final
 import asyncssh
 import httpx
 
-from deploy import proxy_way
+from deploy import direct_way, proxy_way
 
 POLL_SECONDS: Final = 0.3
 REQUEST_SECONDS: Final = 30
 WAITED_SECONDS: Final = 900
 HOST_ALIAS: Final = "callout-relay"
 KEY: Final = "id_ed25519"
+TICKET: Final = "ticket"
 ENDED: Final = frozenset({"REJECTED", "EXPIRED", "FAILED", "CLOSED", "REVOKED"})
 WAYS: Final = frozenset({"CONNECTING", "ACTIVE"})
 
@@ -34,7 +35,8 @@ class NotOpened(Exception):
 class Wanted:
     """Which session to open: of which case, to which endpoints (nothing: the only one), of which kind, how long.
 
-    `proxy` is what stands between here and the relays: host:port (HTTP CONNECT), or socks5://host:port.
+    `proxy` is what stands between here and the relays: host:port (HTTP CONNECT), or socks5://host:port. With `jump` all
+    is enciphered once more as far as the relay, as `ssh -J` does; so it is with a proxy.
     """
 
     case: str
@@ -42,6 +44,7 @@ class Wanted:
     kind: str = "tunnel"
     minutes: int = 120
     proxy: str | None = None
+    jump: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +98,11 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
         session = told(await http.post(f"{path}/sessions", json=body))
         secret = session["token"]
         session = await _until_usable(http, f"{path}/sessions/{session['id']}", waiting)
-        certificate = await _certify(session, secret, public_key)
+        certificate, ticket = await _certify(session, secret, public_key)
     ports = tuple(local_of(service) for service in session["services"])
-    return Access(session=session, config=_write_config(folder, session, certificate), locals=ports)
+    is_direct = not wanted.jump and not wanted.proxy and hasattr(socket, "send_fds")
+    config = _write_config(folder, session, certificate, ticket if is_direct else None)
+    return Access(session=session, config=config, locals=ports)
 
 
 def in_brackets(host: str) -> str:
@@ -143,7 +148,8 @@ async def _until_usable(http: httpx.AsyncClient, path: str, waiting: Callable[[s
     raise NotOpened("It took too long.")
 
 
-async def _certify(session: Mapping[str, Any], secret: str, public_key: str) -> str:
+async def _certify(session: Mapping[str, Any], secret: str, public_key: str) -> tuple[str, str]:
+    """Return the certificate of a session, and its ticket."""
     ways = session["connect"]
     if not ways.get("known_hosts"):
         raise NotOpened("The gateway names no relay (GATEWAY_RELAY, GATEWAY_RELAY_HOST_CA).")
@@ -163,11 +169,12 @@ async def _certify(session: Mapping[str, Any], secret: str, public_key: str) -> 
         ) as relay:
             done = await relay.run("certify", input=f"{public_key}\n", timeout=REQUEST_SECONDS)
             said = str(done.stderr or "")
+            ticket = await relay.run("ticket", timeout=REQUEST_SECONDS)
     except (OSError, asyncssh.Error) as error:
         raise NotOpened(f"The relay did not take the token: {error}.") from error
     if done.exit_status:
         raise NotOpened(f"The relay gave no certificate: {said}")
-    return str(done.stdout)
+    return str(done.stdout), str(ticket.stdout)
 
 
 def told(answer: httpx.Response) -> dict[str, Any]:
@@ -200,23 +207,38 @@ def _key(folder: Path) -> asyncssh.SSHKey:
     return asyncssh.read_private_key(str(path))
 
 
-def _write_config(folder: Path, session: Mapping[str, Any], certificate: str) -> Path:
+def _write_config(folder: Path, session: Mapping[str, Any], certificate: str, ticket: str | None = None) -> Path:
+    """Write what `ssh -F` needs; with a ticket it goes the direct way."""
     ways, name = session["connect"], session["id"]
     (folder / f"{KEY}-cert.pub").write_text(certificate)
     (folder / "known_hosts").write_text(f"{ways['known_hosts']}\n")
     common = (
         f"  User {name}\n  IdentityFile {folder}/{KEY}\n  CertificateFile {folder}/{KEY}-cert.pub\n"
         f"  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known_hosts\n  StrictHostKeyChecking yes\n"
-        "  BatchMode yes\n  ExitOnForwardFailure yes\n"
+        "  BatchMode yes\n  ExitOnForwardFailure yes\n  ServerAliveInterval 15\n"
     )
     alias = f"{session['device_id']}.{session['tenant_id']}"
     config = folder / "config"
     relays = ways.get("relays") or [ways["relay"]]
+    target = f"  HostName {name}\n  HostKeyAlias {alias}\n{common}"
+    if ticket is not None:
+        config.write_text(f"Host machine\n{direct_way_of(folder, relays, ticket)}{target}")
+        return config
     through = proxy_command(session, "%h", "%p")
     more = f"  ProxyCommand {shlex.join(through)}\n{common}" if through else common
     text = "".join(_relay_entry(number, each, more) for number, each in enumerate(relays, 1))
-    config.write_text(f"{text}Host machine\n  HostName {name}\n{_way(config, relays)}  HostKeyAlias {alias}\n{common}")
+    config.write_text(f"{text}Host machine\n{_way(config, relays)}{target}")
     return config
+
+
+def direct_way_of(folder: Path, relays: Sequence[str], ticket: str) -> str:
+    """Return how `ssh` comes to the machine by the direct way, over the first of the relays that leads there."""
+    path = folder / TICKET
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(ticket)
+    command = [sys.executable, "-P", direct_way.__file__, str(path)]
+    words = shlex.join(command).replace("%", "%%")
+    return f"  ProxyCommand {words} %h {shlex.join(relays)}\n  ProxyUseFdpass yes\n"
 
 
 def _relay_entry(number: int, relay: str, common: str) -> str:

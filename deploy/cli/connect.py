@@ -53,6 +53,12 @@ def connect(
             "--proxy", metavar="HOST:PORT", help="A proxy before the relays: HTTP CONNECT, or socks5://HOST:PORT."
         ),
     ] = None,
+    jump: Annotated[
+        bool,
+        typer.Option(
+            "--jump", help="Encipher all once more as far as the relay (ssh -J): hides which machine it is; slower."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Open a session to the machine of a case: key, certificate and an `ssh` configuration, ready to use.
@@ -67,7 +73,7 @@ def connect(
     if run is not None and (moves or as_json):
         raise Failure(ExitCode.USAGE, "--run goes with neither --json nor files to move.")
     kind = _kind(run, files=files or bool(moves), terminal=terminal)
-    wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind=kind, minutes=minutes, proxy=proxy)
+    wanted = Wanted(case=case, endpoints=tuple(type_ or ()), kind=kind, minutes=minutes, proxy=proxy, jump=jump)
 
     def waiting(state: str) -> None:
         if not as_json:

@@ -335,11 +335,14 @@ async def test_connect_runs_a_browser_ssh_sftp_and_a_recorded_terminal_and_ends_
     await until(lambda: page.exists() and page.read_text() == "the panel 07", calling)
     calling.terminate()
     assert await asyncio.to_thread(calling.wait, 60) == 0, calling.communicate()
-    command = ("connect", case["id"], "--run", "sftp")
+    config = tmp_path / ".callout" / "session" / "config"
+    assert "ProxyUseFdpass yes" in config.read_text(), "the direct way"
+    command = ("connect", case["id"], "--jump", "--run", "sftp")
     calling = calls(stack, tmp_path, environment, *command)
     said = await asyncio.to_thread(calling.communicate, b"get log.txt got.txt\nbye\n", 120)
     assert calling.returncode == 0, said
     assert (tmp_path / "got.txt").read_text() == "spindle 91.4"
+    assert "ProxyJump relay" in config.read_text()
     near, far = os.openpty()
     calling = calls(stack, tmp_path, environment, "connect", case["id"], "--terminal", "--run", "ssh", stdin=far)
     os.write(near, b"echo it is $((6 * 7))\nexit\n")

@@ -1,5 +1,7 @@
 """The relay's authority: who may come in, for how long, shown by short OpenSSH certificates."""
 
+import hashlib
+import hmac
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +37,7 @@ class Authority:
         self.users = self._key("user_ca")
         self.hosts = self._key("host_ca")
         self.host_key = self._key("relay_host_key")
+        self._tickets = hashlib.sha256(b"tickets\0" + self.users.export_private_key("pkcs8-der")).digest()
 
     @property
     def user_ca(self) -> str:
@@ -45,6 +48,10 @@ class Authority:
     def host_ca(self) -> str:
         """The public key that technicians and relays trust hosts by."""
         return text_of(self.hosts)
+
+    def ticket(self, session_id: str) -> str:
+        """Return the secret that opens the direct way to a session's device while the session may be used."""
+        return hmac.new(self._tickets, session_id.encode(), hashlib.sha256).hexdigest()
 
     def certify_session(
         self, public_key: str, session_id: str, until: datetime, now: datetime, *, terminal: bool = False

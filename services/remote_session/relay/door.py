@@ -1,4 +1,4 @@
-"""The technicians' door: a token buys a certificate, a certificate opens the way to one device, and to no other."""
+"""The technicians' door: a token buys a certificate and a ticket; each opens the way to one device, and no other."""
 
 import asyncio
 from collections import defaultdict
@@ -10,6 +10,7 @@ import structlog
 
 from services.remote_session.relay import figures
 from services.remote_session.relay.authority import Authority
+from services.remote_session.relay.direct import Caller
 from services.remote_session.relay.edges import CIPHERS, KEEPALIVE_SECONDS, KEEPALIVES_MAX, Edges, spare_ignores
 from services.remote_session.relay.ledger import SessionLedger
 from shared.contracts.session_words import RelayNews, SessionKind
@@ -20,7 +21,7 @@ log = structlog.get_logger()
 TOKEN: Final = "token-"  # noqa: S105 - the beginning of a user name
 SSH_PORT: Final = 22
 KEY_MAX: Final = 8192
-CERTIFY: Final = "certify"
+CERTIFY, TICKET = "certify", "ticket"
 
 
 class Door:
@@ -32,14 +33,23 @@ class Door:
         self.edges = edges
         self.inside: defaultdict[str, set[Any]] = defaultdict(set)
         self._names: tuple[str, ...] = ()
-        self._listener: asyncssh.SSHAcceptor | None = None
+        self._options: asyncssh.SSHServerConnectionOptions | None = None
+        self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int, name: str = "") -> int:
         """Listen for technicians, who may know it by a name; return the port."""
         self._names = (name or host,)
-        self._listener = await asyncssh.listen(
-            host,
-            port,
+        self.renew()
+        self._server = await asyncio.get_running_loop().create_server(lambda: Caller(self), host, port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def ssh(self) -> asyncssh.SSHServerConnection:
+        """Return what serves a connection that speaks SSH."""
+        return asyncssh.SSHServerConnection(asyncio.get_running_loop(), self._options)  # type: ignore[arg-type]
+
+    def renew(self) -> None:
+        """Show technicians who come from now on a fresh certificate."""
+        self._options = asyncssh.SSHServerConnectionOptions(
             server_factory=lambda: Visitor(self),
             server_host_keys=[self.authority.relay_host(*self._names)],
             process_factory=self._process,
@@ -52,19 +62,29 @@ class Door:
             keepalive_count_max=KEEPALIVES_MAX,
             login_timeout=20,
         )
-        return int(self._listener.get_port())
-
-    def renew(self) -> None:
-        """Show technicians who come from now on a fresh certificate."""
-        if self._listener is not None:
-            self._listener.update(server_host_keys=[self.authority.relay_host(*self._names)])
 
     async def stop(self) -> None:
         """Let nobody in any more, and everybody out."""
-        if self._listener is not None:
-            self._listener.close()
+        if self._server is not None:
+            self._server.close()
         for session_id in list(self.inside):
             self.cut(session_id, figures.STOPPED)
+
+    async def lead(self, session_id: str, host: str, port: int) -> figures.FromTechnician:
+        """Open a way to a session's device, and to nothing else.
+
+        Raises:
+            asyncssh.ChannelOpenError: the target is another, or the device is not here.
+        """
+        session = self.ledger.usable(session_id)
+        if session is None or (host, port) != (session_id, SSH_PORT):
+            figures.refused(figures.TARGET)
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not the target of this session")
+        edge = self.edges.find(session)
+        if edge is None:
+            figures.refused(figures.AWAY)
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the device is not connected")
+        return await figures.lead(edge.connection, host, port)
 
     def cut(self, session_id: str, reason: str) -> None:
         """Cut off all connections of a session, now."""
@@ -73,8 +93,12 @@ class Door:
             figures.CUTS.labels(reason=reason).inc()
 
     async def _process(self, process: Any) -> None:  # noqa: ANN401 - a server's process
-        """Give a certificate for the key on the input, if a token was shown; there is nothing else to run."""
+        """Give a certificate for the key on the input, if a token was shown, and then a ticket; nothing else runs."""
         session: RemoteSession | None = process.get_extra_info("redeemed")
+        if session is not None and process.command == TICKET and process.get_extra_info("certified"):
+            process.stdout.write(self.authority.ticket(session.id).encode() + b"\n")
+            process.exit(0)
+            return
         if session is None or process.command != CERTIFY:
             process.stderr.write(b"There is no shell here: use this host to jump (ssh -J) to your session.\n")
             process.exit(1)
@@ -88,6 +112,7 @@ class Door:
             process.exit(1)
             return
         process.stdout.write(certificate.encode() + b"\n")
+        process.channel.get_connection().set_extra_info(certified=True)
         await self.ledger.send(session, "report", news=RelayNews.SOURCE_UP.value)
         process.exit(0)
 
@@ -154,12 +179,4 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:  # noqa: ANN401, ARG002
         """Open a way to the session's device, and to nothing else."""
-        session = self._door.ledger.usable(self._session_id)
-        if session is None or (dest_host, dest_port) != (self._session_id, SSH_PORT):
-            figures.refused(figures.TARGET)
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not the target of this session")
-        edge = self._door.edges.find(session)
-        if edge is None:
-            figures.refused(figures.AWAY)
-            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the device is not connected")
-        return figures.lead(edge.connection, dest_host, dest_port)
+        return self._door.lead(self._session_id, dest_host, dest_port)

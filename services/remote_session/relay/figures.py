@@ -12,8 +12,9 @@ from shared.version import version
 SERVICE: Final = "relay"
 TECHNICIANS, EDGES = "technicians", "edges"
 #: Whom a relay refuses, by what was wrong.
-TOKEN, KEY, EDGE, TARGET, AWAY, BY_DEVICE = "token", "key", "edge", "target", "device_away", "denied_by_device"
-REFUSED: Final = (TOKEN, KEY, EDGE, TARGET, AWAY, BY_DEVICE)
+TOKEN, TICKET, KEY, EDGE, TARGET = "token", "ticket", "key", "edge", "target"
+AWAY, BY_DEVICE = "device_away", "denied_by_device"
+REFUSED: Final = (TOKEN, TICKET, KEY, EDGE, TARGET, AWAY, BY_DEVICE)
 #: Why it cuts off: the session is over or paused, nobody could say that it goes on, the relay ends.
 OVER, LEASE, STOPPED = "over", "lease", "stopped"
 CUT: Final = (OVER, LEASE, STOPPED)

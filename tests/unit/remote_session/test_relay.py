@@ -17,6 +17,7 @@ from callout_agent.domain.allow import AllowList, Root, endpoint_of
 from callout_agent.sessions.dialler import Dialler, Identity
 
 from deploy.embedded.data_folder import free_port
+from deploy.session_access import direct_way_of
 from services.remote_session.relay.authority import HOST_ALIAS, Authority
 from services.remote_session.relay.door import Door
 from services.remote_session.relay.edges import Edges
@@ -114,7 +115,7 @@ class Relay:
         """Be gone as a killed process is: every connection breaks, and nothing is told."""
         await self.leases.stop()
         self.edges._lost = nothing_more  # type: ignore[method-assign]
-        for listener in (self.edges._listener, self.door._listener):
+        for listener in (self.edges._listener, self.door._server):
             assert listener is not None
             listener.close()
         for edge in self.edges.all():
@@ -142,6 +143,8 @@ class Site(Relay):
         self.tasks: list[asyncio.Task[None]] = []
         self.sessions = 0
         self.others: list[Relay] = []
+        #: Whether to go the direct way instead of by a jump.
+        self.direct = False
 
     async def open(self) -> "Site":
         await self.prepare()
@@ -226,9 +229,14 @@ class Site(Relay):
 """
         path = self.folder / "config"
         jump = f"Host relay\n  HostName {HERE}\n  Port {self.port}\n  HostKeyAlias {HOST_ALIAS}{common}"
-        target = f"Host machine\n  HostName {session_id}\n  ProxyJump relay\n  HostKeyAlias press-07.acme{common}"
+        target = f"Host machine\n  HostName {session_id}\n{self._way(session_id)}  HostKeyAlias press-07.acme{common}"
         path.write_text(jump + target)
         return str(path)
+
+    def _way(self, session_id: str) -> str:
+        if not self.direct:
+            return "  ProxyJump relay\n"
+        return direct_way_of(self.folder, [f"{HERE}:{self.port}"], self.authority.ticket(session_id))
 
     async def active(self, *endpoints: dict[str, Any], **request: Any) -> str:
         """Bring a session to where stock clients can use it."""

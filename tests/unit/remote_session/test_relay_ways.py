@@ -196,16 +196,18 @@ async def test_a_name_that_nobody_can_have_is_refused_in_one_line() -> None:
         assert proxy not in said
 
 
-async def test_nothing_listens_at_the_machine_for_who_comes_through_the_relay(site: Site) -> None:
+async def test_nothing_listens_at_the_machine_for_who_comes_through_the_relay(tmp_path: Path) -> None:
+    before = _listening()
+    site = await Site(tmp_path).open()  # the machine is in this process, too
     server, number = await serve(greet)
     async with server:
         session_id = await site.active(port(number))
         ssh, local = await site.tunnel(session_id, number)
         assert await greeted(local) == b"220 ready\r\n"
-        own = {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.status == psutil.CONN_LISTEN}
-        assert own == {site.port, site.edge_port, number}  # the machine is in this process, too
+        assert _listening() - before == {site.port, site.edge_port, number}
         ssh.terminate()
         await ssh.wait()
+    await site.close()
 
 
 async def test_the_machine_sends_the_relay_fewer_messages_than_it_makes_for_the_client(site: Site) -> None:
@@ -223,6 +225,12 @@ async def test_the_machine_sends_the_relay_fewer_messages_than_it_makes_for_the_
         writer.close()
         ssh.terminate()
         await ssh.wait()
+
+
+def _listening() -> set[int]:
+    """Return the ports at which this process listens."""
+    found = psutil.Process().net_connections("tcp")
+    return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
 
 
 def _listens(number: int) -> bool:
