@@ -120,7 +120,7 @@ class Service:
     async def ready(self) -> str | None:
         """Return why the service is not ready; nothing if it is."""
         if not self.listening:
-            return "starting"
+            return _trouble(self.before) or "starting"
         try:
             await self.database.ping()
         except TransientError as error:  # the cause comes before what it brings: partitions that cannot be owned
@@ -128,8 +128,7 @@ class Service:
         waiting = [s.room.topic.name for s in self.subscriptions if not s.ready]
         if waiting:
             return f"partitions not owned: {', '.join(waiting)}"
-        troubles = [trouble for part in self.after if (trouble := getattr(part, "trouble", None))]
-        return "; ".join(troubles) or None
+        return _trouble(self.after)
 
     def _listens(self, port: int) -> None:
         self.port = port
@@ -175,6 +174,10 @@ class Service:
         if self.tracing is not None:
             await asyncio.to_thread(self.tracing.close)
         log.info("service_stopped")
+
+
+def _trouble(parts: Sequence[Part]) -> str | None:
+    return "; ".join(trouble for part in parts if (trouble := getattr(part, "trouble", None))) or None
 
 
 def _open_tracing(settings: ServiceSettings) -> "Tracing | None":

@@ -16,6 +16,7 @@ from services.edge_adapter.handlers import Registrations
 from services.edge_adapter.identities import Identities
 from services.edge_adapter.leaving import Leaving, Others, Way
 from services.edge_adapter.listening import Holders, SeatNotes, Seats, Silences
+from services.edge_adapter.logins import Logins
 from services.edge_adapter.mqtt_client import Login
 from services.edge_adapter.probing import Prober, probe_topic
 from services.edge_adapter.refusals import Refusals
@@ -64,9 +65,9 @@ def build(settings: EdgeAdapterSettings) -> Service:
     asides = _asides(settings, courier, database.documents("registry"))
     bridge = _bridge(settings, rates, courier, asides, brokers)
     seats = database.documents("seats")
-    others, notes = Others(seats), SeatNotes(seats)
+    others, notes, logins = Others(seats), SeatNotes(seats), Logins(database.documents("logins"), _login(settings))
     gone_seconds = settings.seat_gone_seconds
-    leaving = Leaving(others, registrations.failed.set, operations.alarm, after_seconds=gone_seconds)
+    leaving = Leaving(others, registrations.failed.set, operations.alarm, logins, after_seconds=gone_seconds)
     prober = Prober(notes, bridge.mark, brokers, interval_seconds=settings.probe_interval_seconds)
     if settings.mqtt_url:
         host = Host(settings.sparkplug_host, brokers.now) if settings.sparkplug_host else None
@@ -80,7 +81,7 @@ def build(settings: EdgeAdapterSettings) -> Service:
     after: list[Part] = [bridge, prober, clock, leaving]
     if settings.identity_dir:
         after.insert(0, _identities(settings, registrations, bridge, database.documents("registry"), brokers))
-    before: list[Part] = [Way(others, settings.mqtt_url), deliveries]
+    before: list[Part] = [Way(others, settings.mqtt_url, logins), deliveries]
     return Service(settings, broker, heard, database, operations, before=before, after=after)
 
 

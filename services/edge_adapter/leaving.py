@@ -5,14 +5,16 @@ what devices say into them would wait, and nobody's silence would count, for as 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
 
+from services.edge_adapter.logins import ADVICE, REFUSED_FOR, Logins
 from services.edge_adapter.mqtt_client import PORTS
 from services.edge_adapter.sessions import Sessions
 from shared.contracts.ops import HealthKind
@@ -50,6 +52,7 @@ class Leaving:
         others: Others,
         leave: Callable[[], None],
         alarm: Alarm,
+        logins: Logins,
         *,
         after_seconds: float,
         look_seconds: float = LOOK_SECONDS,
@@ -58,6 +61,7 @@ class Leaving:
         self._others = others
         self._leave = leave
         self._alarm = alarm
+        self._logins = logins
         self._after_seconds = after_seconds
         self._look_seconds = look_seconds
         self._task: asyncio.Task[None] | None = None
@@ -83,6 +87,9 @@ class Leaving:
                 for_long = f"for {self._after_seconds:.0f} s, while others hear devices"
                 reason = f"no way to the MQTT broker {for_long}: {sessions.trouble}"
                 log.error("mqtt_left_to_others", reason=reason)
+                if sessions.refused:
+                    with contextlib.suppress(TransientError):
+                        await self._logins.note_refused(datetime.now(UTC))
                 await self._alarm(kind=HealthKind.STUCK.value, reason=reason)
                 self._leave()
                 return
@@ -91,23 +98,36 @@ class Leaving:
 class Way:
     """Lets a process begin only when it has a way to the MQTT broker, or nobody else hears devices either."""
 
-    def __init__(self, others: Others, url: str, *, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(self, others: Others, url: str, logins: Logins, *, look_seconds: float = LOOK_SECONDS) -> None:
         self._others = others
         where = urlsplit(url)
         self._host, self._port = where.hostname or "", where.port or PORTS.get(where.scheme, 0)
+        self._logins = logins
         self._look_seconds = look_seconds
+        self.trouble: str | None = None
 
     async def start(self) -> None:
         """Return when this process may take sessions."""
         await self._others.hear()
-        while self._host and not await self._leads_there():
+        while self._host and (trouble := await self._why_not()):
             await asyncio.sleep(self._look_seconds)
             if not await self._others.hear():
-                return
-            log.warning("mqtt_not_reached_by_us_alone", host=self._host, port=self._port)
+                break
+            if trouble != self.trouble:
+                log.warning("mqtt_not_reached_by_us_alone", reason=trouble)
+            self.trouble = trouble
+        self.trouble = None
 
     async def stop(self) -> None:
         """Need nothing more."""
+
+    async def _why_not(self) -> str | None:
+        if not await self._leads_there():
+            return f"no way to the MQTT broker at {self._host}:{self._port}, while others hear devices"
+        if await self._logins.are_refused(datetime.now(UTC)):
+            minutes = REFUSED_FOR.total_seconds() / 60
+            return f"the MQTT broker did not let us in: tried again after {minutes:.0f} minutes, {ADVICE}"
+        return None
 
     async def _leads_there(self) -> bool:
         try:

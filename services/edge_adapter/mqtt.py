@@ -19,7 +19,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from services.edge_adapter.inbound import Acknowledgements, Inbound
-from services.edge_adapter.mqtt_client import AT_LEAST_ONCE, WITH_WILL, Login, Will, leave_will, new_client, refusal
+from services.edge_adapter.logins import BrokerRefused, LoginRefused, refusal
+from services.edge_adapter.mqtt_client import AT_LEAST_ONCE, WITH_WILL, Login, Will, leave_will, new_client
 from shared.errors import TransientError
 
 log = structlog.get_logger()
@@ -30,10 +31,6 @@ LONGEST_PAUSE_SECONDS: Final = 5.0
 TAKEN_OVER: Final = 0x8E
 TAKEN_OVER_SECONDS: Final = 2.0
 READS: Final = 16
-
-
-class BrokerRefused(TransientError):
-    """The broker did not let us in, or not listen."""
 
 
 class Session:
@@ -69,7 +66,7 @@ class Session:
         self._lost = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._waiting: dict[int, asyncio.Future[int]] = {}
-        self.connected = self.taken_over = False
+        self.connected = self.taken_over = self.refused = False
         self.trouble: str | None = None
         self.comes_back: Callable[[], bool] = lambda: True
 
@@ -159,13 +156,13 @@ class Session:
             try:
                 await self._connect()
             except (OSError, ValueError, TimeoutError, TransientError) as error:
-                self.trouble = str(error) or repr(error)
+                self.trouble, self.refused = str(error) or repr(error), isinstance(error, LoginRefused)
                 log.warning("mqtt_not_reached", session=self._login.username, reason=self.trouble)
                 self._detach()
             else:
                 log.info("mqtt_connected", session=self._login.username)
                 pause = FIRST_PAUSE_SECONDS
-                self.connected, self.trouble = True, None
+                self.connected, self.trouble, self.refused = True, None, False
                 await self._until_lost()
                 self.connected = False
                 log.warning("mqtt_connection_lost", session=self._login.username)
@@ -244,22 +241,22 @@ class Session:
 
     def _on_connect(self, client: Any, _: Any, __: Any, reason: ReasonCode, ____: Properties) -> None:  # noqa: ANN401
         if reason.is_failure:
-            self._refused(refusal(reason))
+            self._fail(refusal(reason))
             return
         client.subscribe([(one, SubscribeOptions(qos=AT_LEAST_ONCE)) for one in self._filters])
 
     def _on_subscribe(self, _: Any, __: Any, ___: int, reasons: Sequence[ReasonCode], ____: Properties) -> None:  # noqa: ANN401
         refused = [one for one, reason in zip(self._filters, reasons, strict=False) if reason.is_failure]
         if refused:
-            self._refused(f"may not listen to {', '.join(refused)}")
+            self._fail(BrokerRefused(f"may not listen to {', '.join(refused)}"))
         elif self._accepted is not None and not self._accepted.done():
             self._accepted.set_result(None)
             if self._greet is not None:
                 self._greet(self)
 
-    def _refused(self, why: str) -> None:
+    def _fail(self, error: BrokerRefused) -> None:
         if self._accepted is not None and not self._accepted.done():
-            self._accepted.set_exception(BrokerRefused(why))
+            self._accepted.set_exception(error)
 
     def _on_message(self, _: Any, __: Any, message: MQTTMessage) -> None:  # noqa: ANN401
         self._heard += 1
@@ -284,7 +281,7 @@ class Session:
 
     def _on_disconnect(self, _: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:  # noqa: ANN401
         self.taken_over = reason.value == TAKEN_OVER
-        self._refused(f"disconnected: {reason}")
+        self._fail(BrokerRefused(f"disconnected: {reason}"))
         self._lost.set()
 
     def _on_socket_close(self, *_: Any) -> None:  # noqa: ANN401

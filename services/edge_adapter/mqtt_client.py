@@ -20,8 +20,6 @@ IN_FLIGHT: Final = 20
 AT_LEAST_ONCE: Final = 1
 TAKE_OVER_SECONDS: Final = 5.0
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
-#: A wrong user name or password; one that may not come in.
-NOT_AUTHORIZED: Final = (0x86, 0x87)
 WITH_WILL: Final = ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message")
 
 
@@ -76,12 +74,6 @@ def leave_will(client: Any, will: Will) -> None:  # noqa: ANN401
     properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
     properties.WillDelayInterval = will.delay_seconds
     client.will_set(will.topic, will.payload, qos=AT_LEAST_ONCE, retain=True, properties=properties)
-
-
-def refusal(reason: ReasonCode) -> str:
-    """Return why the broker did not let us in, and what to look at."""
-    known = reason.value in NOT_AUTHORIZED
-    return f"not let in: {reason}" + known * ", see EDGE_ADAPTER_MQTT_USERNAME and EDGE_ADAPTER_MQTT_PASSWORD"
 
 
 def take_over(login: Login) -> bool:

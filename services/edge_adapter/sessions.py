@@ -83,6 +83,11 @@ class Sessions:
         """Whether sessions fall to us, and none of them is connected."""
         return bool(self._wanted()) and not any(session.connected for session in self._held.values())
 
+    @property
+    def refused(self) -> bool:
+        """Whether the broker does not believe who we say we are."""
+        return any(session.refused for session in self._held.values())
+
     async def start(self) -> None:
         """Begin to look which sessions fall to us."""
         self._tasks = [asyncio.create_task(self._look()), asyncio.create_task(self._look_elsewhere())]
