@@ -36,7 +36,7 @@ class Relay:
         figures.prepare()
         self._settings = settings
         self._started = False
-        self._renewing: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self.authority = Authority(Path(settings.relay_folder))
         self._database = storage.connect(
             settings.mongodb_uri, "callout_remote_session", timeout_ms=settings.mongodb_timeout_ms
@@ -59,14 +59,25 @@ class Relay:
         edge_port = await self.edges.start(settings.relay_host, settings.relay_edge_port)
         await self.leases.start()
         await self.collector.start()
-        self._renewing = asyncio.create_task(self._renew_on())
+        self.task = asyncio.create_task(self._renew_on())
         self._started = True
         log.info("relay_started", port=port, edge_port=edge_port)
 
+    async def goes_on(self) -> None:
+        """Return only when something has ended that goes on as long as a relay runs.
+
+        Raises:
+            Exception: what it ended by.
+        """
+        tasks = [part.task for part in (self, self.ledger, self.leases, self.collector) if part.task is not None]
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+
     async def stop(self) -> None:
         """End."""
-        if self._renewing is not None:
-            self._renewing.cancel()
+        if self.task is not None:
+            self.task.cancel()
         await self.collector.stop()
         await self.leases.stop()
         await self.door.stop()
@@ -109,14 +120,24 @@ class Relay:
 
 
 async def run(settings: RemoteSessionSettings) -> None:
-    """Run a relay until SIGTERM or SIGINT."""
+    """Run a relay until SIGTERM or SIGINT.
+
+    Raises:
+        Exception: something that none of it foresaw; another relay is to be started.
+    """
     relay, stop = Relay(settings), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     health = HealthServer(settings, relay.ready, service=figures.SERVICE, refresh=relay.show)
     serving = asyncio.create_task(health.serve())
     await relay.start()
-    await stop.wait()
+    over, going = asyncio.create_task(stop.wait()), asyncio.create_task(relay.goes_on())
+    await asyncio.wait([over, going], return_when=asyncio.FIRST_COMPLETED)
     health.should_exit = True
+    failed = going.done()
+    for task in (over, going):
+        task.cancel()
     await relay.stop()
     await serving
+    if failed:
+        going.result()

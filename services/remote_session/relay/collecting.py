@@ -63,16 +63,16 @@ class Collector:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._uploads: dict[str, Stored] = {}
         self._after: dict[str, float] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to look."""
         await self._store.start()
-        self._looking = asyncio.create_task(self._look_on())
+        self.task = asyncio.create_task(self._look_on())
 
     async def stop(self) -> None:
         """Fetch nothing more; what is half there goes on elsewhere."""
-        tasks = [*self._tasks.values(), *filter(None, [self._looking])]
+        tasks = [*self._tasks.values(), *filter(None, [self.task])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,7 +1,6 @@
 """Leases: every session is held against the store every few seconds, and cut off when nobody can say it may go on."""
 
 import asyncio
-import contextlib
 import time
 from typing import Final
 
@@ -27,18 +26,17 @@ class Leases:
         self._door = door
         self._edges = edges
         self._renewed: dict[str, float] = {}
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to renew."""
-        self._task = asyncio.create_task(self._renew_on())
+        self.task = asyncio.create_task(self._renew_on())
 
     async def stop(self) -> None:
         """Renew nothing more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
 
     async def renew(self, now: float) -> None:
         """Look once, however many devices there are, in the time after which it is looked again."""

@@ -1,7 +1,6 @@
 """What a relay knows of live sessions: as told, as stored, and which tokens were used."""
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -53,7 +52,7 @@ class SessionLedger:
         self._changed = changed
         self._consumer: AIOKafkaConsumer | None = None
         self._producer: AIOKafkaProducer | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self.live: dict[str, RemoteSession] = {}
 
     async def start(self) -> None:
@@ -78,21 +77,20 @@ class SessionLedger:
         for document in await self._sessions.query({"staff": {"$gt": ""}}):
             for held in device_from(document).sessions:
                 self._take(held.session)
-        self._task = asyncio.create_task(self._follow(self._consumer))
+        self.task = asyncio.create_task(self._follow(self._consumer))
 
     async def stop(self) -> None:
         """End."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
         for part in (self._consumer, self._producer):
             if part is not None:
                 await part.stop()
 
     async def trouble(self) -> str | None:
         """Return why sessions cannot be followed now; nothing if they are."""
-        if self._consumer is None or self._task is None or self._task.done():
+        if self._consumer is None or self.task is None or self.task.done():
             return "sessions are not followed"
         try:
             async with asyncio.timeout(ASKED_SECONDS):

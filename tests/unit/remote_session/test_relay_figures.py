@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from services.remote_session.relay import app
 from services.remote_session.relay.app import Relay as Program
 from services.remote_session.relay.figures import SERVICE, prepare
 from services.remote_session.settings import RemoteSessionSettings
@@ -129,3 +130,19 @@ async def test_a_relay_is_ready_only_when_it_has_started_and_reaches_its_servers
     assert 'callout_build_info{service="relay"' in figures
     server.should_exit = True
     await serving
+
+
+async def test_a_relay_whose_work_ends_by_what_nobody_foresaw_ends_too_and_says_why(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def renews(_: float) -> None:
+        raise ZeroDivisionError
+
+    async def starts() -> None:
+        await program.leases.start()
+
+    monkeypatch.setattr(program.leases, "renew", renews)
+    monkeypatch.setattr(program, "start", starts)
+    monkeypatch.setattr(app, "Relay", lambda _: program)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(app.run(program._settings), 30)
