@@ -23,7 +23,7 @@ REASONS: Final = {
 }
 
 
-class NoWay(Exception):
+class NoWay(ConnectionError):
     """A relay lets nobody through; the text says why."""
 
 
@@ -33,6 +33,7 @@ def open_way(relay: str, session_id: str, ticket: str) -> socket.socket:
     Raises:
         NoWay: the relay refuses.
         OSError: it is not there.
+        ValueError: it asks for another proof.
     """
     host, _, port = relay.rpartition(":")
     target = f"{session_id}:{SSH_PORT}"
@@ -88,7 +89,7 @@ def main(arguments: list[str]) -> int:
             with open_way(relay, session_id, Path(name).read_text().strip()) as way:
                 socket.send_fds(socket.socket(fileno=sys.stdout.fileno()), [b"\0"], [way.fileno()])
             return 0
-        except (NoWay, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             print(f"{relay}: {error}", file=sys.stderr)  # noqa: T201
     return REFUSED
 

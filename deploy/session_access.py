@@ -51,11 +51,13 @@ class Wanted:
 class Access:
     """A session that can be used: its state, and the configuration of `ssh` that leads there.
 
-    `locals` is where each of its services is reached on this computer; nothing for one that is no port.
+    `locals` is where each of its services is reached on this computer; nothing for one that is no port. With a ticket
+    the way is the direct one.
     """
 
     session: Mapping[str, Any]
     config: Path
+    ticket: str | None = None
     locals: tuple[tuple[str, int] | None, ...] = ()
 
     @property
@@ -101,8 +103,9 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
         certificate, ticket = await _certify(session, secret, public_key)
     ports = tuple(local_of(service) for service in session["services"])
     is_direct = not wanted.jump and not wanted.proxy and hasattr(socket, "send_fds")
-    config = _write_config(folder, session, certificate, ticket if is_direct else None)
-    return Access(session=session, config=config, locals=ports)
+    shown = ticket.strip() if is_direct else None
+    config = _write_config(folder, session, certificate, shown)
+    return Access(session=session, config=config, ticket=shown, locals=ports)
 
 
 def in_brackets(host: str) -> str:

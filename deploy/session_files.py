@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import asyncssh
 import httpx
 
+from deploy.direct_way import open_way
 from deploy.session_access import HOST_ALIAS, KEY, Access, NotOpened, proxy_command, told
 
 CHUNK: Final = 256 * 1024
@@ -109,8 +111,17 @@ class FileMover:
 
     async def _over_sftp(self, move: Move, local: Path) -> None:
         ways = told(await self._http.get(self._path))["connect"]  # the machine may have come to another relay
-        name = self._access.session["id"]
-        folder = self._access.config.parent
+        async with self._machine(ways) as machine, machine.start_sftp_client() as sftp:
+            if move.direction == "in":
+                await _send(sftp, move.name, local)
+            else:
+                await _fetch(sftp, move.name, local)
+
+    @asynccontextmanager
+    async def _machine(self, ways: Mapping[str, Any]) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        """Connect with the machine, the direct way or through the relay."""
+        session, folder = self._access.session, self._access.config.parent
+        name, alias = session["id"], f"{session['device_id']}.{session['tenant_id']}"
         host, _, port = ways["relay"].rpartition(":")
         common: dict[str, Any] = {
             "username": name,
@@ -121,22 +132,18 @@ class FileMover:
             "keepalive_interval": 5,
             "keepalive_count_max": 2,
         }
-        machine = f"{self._access.session['device_id']}.{self._access.session['tenant_id']}"
+        if self._access.ticket is not None:
+            way = await asyncio.to_thread(open_way, ways["relay"], name, self._access.ticket)
+            async with asyncssh.connect(name, sock=way, host_key_alias=alias, **common) as machine:
+                yield machine
+            return
+        through = proxy_command(session, host.strip("[]"), port)
+        jump: dict[str, Any] = {"host_key_alias": HOST_ALIAS, "proxy_command": through}
         async with (
-            asyncssh.connect(
-                host.strip("[]"),
-                int(port),
-                host_key_alias=HOST_ALIAS,
-                proxy_command=proxy_command(self._access.session, host.strip("[]"), port),
-                **common,
-            ) as relay,
-            asyncssh.connect(name, 22, tunnel=relay, host_key_alias=machine, **common) as inner,
-            inner.start_sftp_client() as sftp,
+            asyncssh.connect(host.strip("[]"), int(port), **jump, **common) as relay,
+            asyncssh.connect(name, 22, tunnel=relay, host_key_alias=alias, **common) as machine,
         ):
-            if move.direction == "in":
-                await _send(sftp, move.name, local)
-            else:
-                await _fetch(sftp, move.name, local)
+            yield machine
 
 
 async def _send(sftp: asyncssh.SFTPClient, name: str, local: Path) -> None:

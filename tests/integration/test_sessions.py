@@ -343,6 +343,11 @@ async def test_connect_runs_a_browser_ssh_sftp_and_a_recorded_terminal_and_ends_
     assert calling.returncode == 0, said
     assert (tmp_path / "got.txt").read_text() == "spindle 91.4"
     assert "ProxyJump relay" in config.read_text()
+    (tmp_path / "fetched").mkdir()
+    command = ("connect", case["id"], "--jump", "--get", "log.txt", "--json")
+    called = await asyncio.to_thread(run_callout, stack, tmp_path / "fetched", environment, *command)
+    assert called.returncode == 0, called.stderr
+    assert (tmp_path / "fetched" / "log.txt").read_text() == "spindle 91.4"
     near, far = os.openpty()
     calling = calls(stack, tmp_path, environment, "connect", case["id"], "--terminal", "--run", "ssh", stdin=far)
     os.write(near, b"echo it is $((6 * 7))\nexit\n")
@@ -353,9 +358,9 @@ async def test_connect_runs_a_browser_ssh_sftp_and_a_recorded_terminal_and_ends_
 
     async def closed() -> list[dict[str, Any]] | None:
         items = list((await people.tina.get(f"{path}/sessions")).json()["items"])
-        return items if [each["state"] for each in items] == ["CLOSED"] * 3 else None
+        return items if [each["state"] for each in items] == ["CLOSED"] * 4 else None
 
-    ended = await outsider.until(closed, what="three sessions that are closed")
+    ended = await outsider.until(closed, what="four sessions that are closed")
     use = await closed_terminal(people, f"{path}/sessions/{ended[0]['id']}")
     assert use["exit_status"] == 0
     assert "it is 42" in recorded(tmp_path, use["recording"])
