@@ -4,6 +4,7 @@
 until one leads to the device.
 """
 
+import re
 import socket
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ from shared import digest
 
 SSH_PORT: Final = 22
 ANSWER_SECONDS: Final = 30
-HEAD_MAX: Final = 16384
+HEAD_MAX = BODY_MAX = 16384
+STATUS: Final = re.compile(r"HTTP/1\.\d (\d{3})\b", re.ASCII)
 OK, UNPROVED = 200, 407
 REFUSED, USAGE = 1, 2
 REASONS: Final = {
@@ -69,13 +71,16 @@ def _ask(connection: socket.socket, target: str, more: str = "") -> tuple[int, d
         head += byte
     first, *lines = head.decode("latin-1").strip().split("\r\n")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    status = first.split()[1] if first.startswith("HTTP/1.") else ""
-    if not status.isdecimal():
+    answered = STATUS.match(first)
+    if answered is None:
         raise NoWay("it did not answer as HTTP does")
-    left = int(headers.get("content-length", "0")) if int(status) != OK else 0
+    status = int(answered[1])
+    left = int(headers.get("content-length", "0")) if status != OK else 0
+    if left > BODY_MAX:
+        raise NoWay(f"it answered {status}, and more than anybody reads")
     while left > 0 and (piece := connection.recv(left)):
         left -= len(piece)
-    return int(status), headers
+    return status, headers
 
 
 def main(arguments: list[str]) -> int:

@@ -103,7 +103,7 @@ async def open_session(url: str, token: str, wanted: Wanted, folder: Path, waiti
         certificate, ticket = await _certify(session, secret, public_key)
     ports = tuple(local_of(service) for service in session["services"])
     is_direct = not wanted.jump and not wanted.proxy and hasattr(socket, "send_fds")
-    shown = ticket.strip() if is_direct else None
+    shown = ticket.strip() if is_direct and ticket else None
     config = _write_config(folder, session, certificate, shown)
     return Access(session=session, config=config, ticket=shown, locals=ports)
 
@@ -152,7 +152,7 @@ async def _until_usable(http: httpx.AsyncClient, path: str, waiting: Callable[[s
 
 
 async def _certify(session: Mapping[str, Any], secret: str, public_key: str) -> tuple[str, str]:
-    """Return the certificate of a session, and its ticket."""
+    """Return the certificate of a session, and its ticket; none of a relay that knows no direct way."""
     ways = session["connect"]
     if not ways.get("known_hosts"):
         raise NotOpened("The gateway names no relay (GATEWAY_RELAY, GATEWAY_RELAY_HOST_CA).")
@@ -239,9 +239,9 @@ def direct_way_of(folder: Path, relays: Sequence[str], ticket: str) -> str:
     path = folder / TICKET
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(ticket)
-    command = [sys.executable, "-P", direct_way.__file__, str(path)]
-    words = shlex.join(command).replace("%", "%%")
-    return f"  ProxyCommand {words} %h {shlex.join(relays)}\n  ProxyUseFdpass yes\n"
+    before, after = [sys.executable, "-P", direct_way.__file__, str(path)], list(relays)
+    words = " %h ".join(shlex.join(each).replace("%", "%%") for each in (before, after))
+    return f"  ProxyCommand {words}\n  ProxyUseFdpass yes\n"
 
 
 def _relay_entry(number: int, relay: str, common: str) -> str:

@@ -40,7 +40,7 @@ def who_proved(
     said = _parameters(given)
     user = said.get("username", "")
     expected = _response(secret_of(user), realm, nonce, user, said.get("cnonce", ""), method, target)
-    same = hmac.compare_digest(expected, said.get("response", "").lower())
+    same = hmac.compare_digest(expected.encode(), said.get("response", "").lower().encode())
     return user if same and given[:7].lower() == "digest " else None
 
 

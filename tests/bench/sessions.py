@@ -60,7 +60,7 @@ if what == "stream":
         one.recv(65536)
         began, left = time.monotonic(), amount
         while left > 0:
-            left -= len(one.recv(262144))
+            left -= len(one.recv(262144)) or sys.exit("the stream ended")
         print(amount / 1048576 / (time.monotonic() - began))
 else:
     took = []

@@ -95,6 +95,8 @@ class Direct(asyncio.Protocol):
         self._late.cancel()
         figures.CONNECTIONS.labels(side=figures.TECHNICIANS).dec()
         self._door.inside.get(self._session_id, set()).discard(self)
+        if self._opening is not None:
+            self._opening.cancel()
         if self._way is not None:
             self._way.connection_lost(exc)
 
@@ -152,27 +154,27 @@ class Direct(asyncio.Protocol):
         self._refuse(UNPROVED, figures.TICKET, ends=self._tries >= TRIES_MAX)
 
     async def _open(self, target: str) -> None:
-        host, _, port = target.rpartition(":")
         try:
-            way = await self._door.lead(self._session_id, host, int(port) if port.isdecimal() else 0)
+            way = await self._door.lead(self._session_id, target, self)
         except asyncssh.ChannelOpenError as error:
             away = error.code == asyncssh.OPEN_CONNECT_FAILED
             self._refuse(AWAY if away else FORBIDDEN, figures.AWAY if away else figures.TARGET)
-            return
         except (OSError, asyncssh.Error):
             self._refuse(AWAY, figures.AWAY)
-            return
-        if self._transport.is_closing() or self._door.ledger.usable(self._session_id) is None:  # over meanwhile
-            way.close()
+        except BaseException:
             self.abort()
-            return
-        self._door.inside[self._session_id].add(self)
+            raise
+        else:
+            self._begin(way)
+
+    def _begin(self, way: figures.FromTechnician) -> None:
         self._transport.write(self._http.send(h11.Response(status_code=200, headers=[], reason=b"OK")))
         self._way = way
         way.connection_made(self._transport)
+        way.session_started()
+        self._transport.resume_reading()
         if early := self._http.trailing_data[0]:
             way.data_received(early)
-        self._transport.resume_reading()
 
     def _refuse(self, status: int, code: str, *, ends: bool = True) -> None:
         """Answer with a problem (RFC 9457)."""

@@ -70,21 +70,26 @@ class Door:
         for session_id in list(self.inside):
             self.cut(session_id, figures.STOPPED)
 
-    async def lead(self, session_id: str, host: str, port: int) -> figures.FromTechnician:
-        """Open a way to a session's device, and to nothing else.
+    async def lead(self, session_id: str, target: str, who: Any) -> figures.FromTechnician:  # noqa: ANN401
+        """Open a way to a session's device, and to nothing else, for a connection that is cut with the session.
 
         Raises:
-            asyncssh.ChannelOpenError: the target is another, or the device is not here.
+            asyncssh.ChannelOpenError: the target is another, the device is not here, or the session is over meanwhile.
         """
         session = self.ledger.usable(session_id)
-        if session is None or (host, port) != (session_id, SSH_PORT):
+        if session is None or target != f"{session_id}:{SSH_PORT}":
             figures.refused(figures.TARGET)
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "not the target of this session")
         edge = self.edges.find(session)
         if edge is None:
             figures.refused(figures.AWAY)
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the device is not connected")
-        return await figures.lead(edge.connection, host, port)
+        self.inside[session_id].add(who)
+        way = await figures.lead(edge.connection, session_id, SSH_PORT)
+        if who not in self.inside.get(session_id, ()):  # cut off meanwhile, or gone
+            way.close()
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "the session is over")
+        return way
 
     def cut(self, session_id: str, reason: str) -> None:
         """Cut off all connections of a session, now."""
@@ -179,4 +184,4 @@ class Visitor(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:  # noqa: ANN401, ARG002
         """Open a way to the session's device, and to nothing else."""
-        return self._door.lead(self._session_id, dest_host, dest_port)
+        return self._door.lead(self._session_id, f"{dest_host}:{dest_port}", self._connection)

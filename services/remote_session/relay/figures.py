@@ -1,5 +1,6 @@
 """What a relay measures of itself, and the ways that it counts."""
 
+import asyncio
 from typing import Any, Final
 
 import asyncssh
@@ -20,6 +21,8 @@ OVER, LEASE, STOPPED = "over", "lease", "stopped"
 CUT: Final = (OVER, LEASE, STOPPED)
 #: What a message of a device holds at most: two of a client's, so that none of these comes in pieces.
 PACKET: Final = 64 * 1024
+#: How long a device may take to open a way.
+OPENED_SECONDS: Final = 20
 TO_DEVICE, FROM_DEVICE = "to_device", "from_device"
 
 CONNECTIONS: Final = Gauge("callout_relay_connections", "Connections that are open now, by whose they are.", ("side",))
@@ -53,14 +56,39 @@ async def lead(connection: asyncssh.SSHClientConnection, host: str, port: int) -
     """Open a way to a device, over the connection that it keeps; what passes is counted.
 
     Raises:
-        asyncssh.ChannelOpenError: the device does not open it.
+        asyncssh.ChannelOpenError: the device does not open it, or not in time.
     """
+    opening = asyncio.ensure_future(_open(connection, host, port))
+    try:
+        async with asyncio.timeout(OPENED_SECONDS):
+            return await asyncio.shield(opening)
+    except TimeoutError:
+        opening.add_done_callback(_let_go)
+        raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the device does not answer") from None
+    except asyncio.CancelledError:
+        opening.add_done_callback(_let_go)
+        raise
+
+
+async def _open(connection: asyncssh.SSHClientConnection, host: str, port: int) -> "FromTechnician":
     _, device = await connection.create_connection(FromDevice, host, port, max_pktsize=PACKET)  # type: ignore[arg-type]
+    device.pause_reading()  # type: ignore[attr-defined]
     return FromTechnician(device)  # type: ignore[arg-type]
 
 
+def _let_go(opening: "asyncio.Future[FromTechnician]") -> None:
+    """End a way that came when nobody waited for it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
+
 class FromTechnician(SSHForwarder):
-    """The technician's side of a way."""
+    """The technician's side of a way; the device is not heard before there is one."""
+
+    def session_started(self) -> None:
+        """Hear the device from now on."""
+        if self._peer is not None:
+            self._peer.resume_reading()
 
     def data_received(self, data: bytes, datatype: int | None = None) -> None:
         """Pass it on."""

@@ -15,7 +15,7 @@ import pytest
 from deploy import direct_way
 from deploy.embedded.data_folder import free_port
 from deploy.session_access import direct_way_of
-from services.remote_session.relay import direct
+from services.remote_session.relay import direct, figures
 from shared import digest
 from shared.contracts.session_words import SessionState
 from tests.unit.remote_session.test_relay import (
@@ -52,6 +52,8 @@ __all__ = [
 pytestmark = NEEDS_SSH
 MIB = 1024 * 1024
 SECONDS = 30
+#: No number that anybody could make of it.
+LONG = "{session}:" + "9" * 5000
 
 
 @pytest.fixture
@@ -160,13 +162,86 @@ async def test_what_was_heard_of_another_connection_proves_nothing_on_ones_own(s
     assert (await first.ask(target, proof))[0] == 200
 
 
-@pytest.mark.parametrize("target", [f"{HERE}:22", "another-session:22", "{session}:23", "{session}:", "{session}"])
+@pytest.mark.parametrize(
+    "target", [f"{HERE}:22", "another-session:22", "{session}:23", "{session}:", "{session}", LONG]
+)
 async def test_a_ticket_leads_to_its_sessions_device_and_nowhere_else(site: Site, target: str) -> None:
     session_id = await site.active(port(9))
     caller = await asking(site)
     wanted = target.format(session=session_id)
     status, problem = await caller.prove(session_id, site.authority.ticket(session_id), wanted)
     assert (status, problem["code"]) == (403, "target")
+
+
+async def test_a_proof_in_other_letters_than_a_proof_has_is_a_wrong_one(site: Site) -> None:
+    caller = await asking(site)
+    await caller.ask("x:22")
+    given = 'Digest username="a", response="é"'
+    caller.writer.write(f"CONNECT x:22 HTTP/1.1\r\nHost: x:22\r\nProxy-Authorization: {given}\r\n\r\n".encode())
+    assert (await asyncio.wait_for(caller.reader.readline(), SECONDS)).startswith(b"HTTP/1.1 407 ")
+
+
+def slowed(site: Site, opens: asyncio.Event) -> None:
+    """Have the machine open ways only when it is let."""
+    connection: Any = site.edges.all()[0].connection
+    create = connection.create_connection
+
+    async def create_connection(*given: Any, **more: Any) -> Any:
+        made = await create(*given, **more)
+        await opens.wait()
+        return made
+
+    connection.create_connection = create_connection
+
+
+@pytest.mark.parametrize("is_direct", [True, False], ids=["direct", "jump"])
+@pytest.mark.parametrize("is_revoked", [True, False], ids=["revoked", "gone"])
+async def test_a_way_that_is_just_being_opened_is_cut_and_leaves_nothing(
+    site: Site, *, is_direct: bool, is_revoked: bool
+) -> None:
+    since, opens, site.direct = Since(), asyncio.Event(), is_direct
+    session_id = await site.active(port(9))
+    slowed(site, opens)
+    ssh = await asyncio.create_subprocess_exec("ssh", "-F", site.config(session_id), "-N", "machine")
+    taken = site.dialler.holder.find(session_id)
+    assert taken is not None
+    await site.until(lambda: bool(taken.inside))
+    if is_revoked:
+        await site.ledger.say("withdraw")
+    else:
+        ssh.terminate()
+    await asyncio.wait_for(ssh.wait(), SECONDS)
+    if is_revoked:  # of who waits it is not seen that they left
+        await site.until(lambda: since.more("connections", side="technicians") == 0, 5)
+    opens.set()
+    await site.until(lambda: since.more("connections", side="technicians") == 0, 5)
+    await site.until(lambda: since.more("tunnels") == 0, 5)
+    await site.until(lambda: not taken.inside, 5)
+
+
+async def test_a_machine_that_opens_no_way_is_not_waited_for_without_an_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "OPENED_SECONDS", 0.2)
+    since, opens = Since(), asyncio.Event()
+    session_id = await site.active(port(9))
+    slowed(site, opens)
+    status, problem = await (await asking(site)).prove(session_id, site.authority.ticket(session_id))
+    assert (status, problem["code"]) == (503, "device_away")
+    opens.set()
+    await site.until(lambda: since.more("tunnels") == 0, 5)
+
+
+async def test_a_lease_that_lapsed_leaves_nothing_inside_when_it_is_renewed(site: Site) -> None:
+    session_id = await site.active(port(9))
+    ssh, _ = await site.tunnel(session_id, 9)
+    taken = site.dialler.holder.find(session_id)
+    assert taken is not None
+    assert len(taken.inside) == 1
+    taken.renewed_at -= 20
+    site.dialler.holder.sweep()
+    await asyncio.wait_for(ssh.wait(), SECONDS)
+    await site.until(lambda: not taken.inside, 5)
 
 
 async def test_a_ticket_is_good_as_long_as_its_session(site: Site) -> None:
@@ -231,6 +306,24 @@ async def test_who_is_refused_reads_why_in_a_line_for_each_relay(site: Site) -> 
     assert "the ticket is not of this session" in said.splitlines()[1]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 407 No\r\nContent-Length: 9999999999999\r\n\r\n", b"SSH-2.0-other\r\n\r\n"],
+)
+async def test_what_answers_as_no_relay_does_is_passed_over_in_a_line(tmp_path: Path, answer: bytes) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    server, number = await serve(talk)
+    async with server:
+        (tmp_path / "ticket").write_text("any")
+        relays = (f"{HERE}:{number}", f"{HERE}:{number}")
+        code, said = await run(sys.executable, "-P", direct_way.__file__, str(tmp_path / "ticket"), "session", *relays)
+    assert (code, said.count("it answered")) == (1, said.count("407"))
+    assert (len(said.splitlines()), "Traceback" in said) == (2, False), said
+
+
 async def test_a_client_of_ssh_that_waits_for_the_relay_to_begin_is_served(site: Site) -> None:
     reader, writer = await asyncio.open_connection(HERE, site.port)
     assert (await asyncio.wait_for(reader.readexactly(4), SECONDS)) == b"SSH-"
@@ -284,5 +377,7 @@ async def test_a_technician_who_stops_reading_costs_the_relay_little_and_others_
 
 
 def test_the_ticket_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
-    assert "secret" not in direct_way_of(tmp_path, ["relay:22"], "secret")
+    line = direct_way_of(tmp_path, ["[fe80::1%eth0]:22"], "secret")
+    assert "secret" not in line
+    assert "%%eth0" in line, "a sign of its own to ssh"
     assert (tmp_path / "ticket").stat().st_mode & 0o777 == 0o600

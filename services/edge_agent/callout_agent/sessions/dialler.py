@@ -27,6 +27,7 @@ from callout_agent.sessions.terminal import Use
 
 CONTROL = "control"
 TICK_SECONDS = 1.0
+LOGIN_SECONDS = 20
 TOLD_SECONDS = 10.0
 PAUSE_MAX_SECONDS = 20.0
 TERMINALS_KEPT = 20
@@ -119,6 +120,7 @@ class Dialler:
             x11_forwarding=False,
             keepalive_interval=KEEPALIVE_SECONDS,
             keepalive_count_max=KEEPALIVES_MAX,
+            login_timeout=LOGIN_SECONDS,
         )
 
     def _order(self) -> list[tuple[str, int]]:

@@ -62,10 +62,11 @@ class Outer(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         """Lead a technician to the inner server, for a session that was taken."""
-        if dest_port != SSH_PORT or self._dialler.holder.find(dest_host) is None:
+        taken = self._dialler.holder.find(dest_host)
+        if dest_port != SSH_PORT or taken is None:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no such session here")
         inner = asyncssh.SSHServerConnection(asyncio.get_running_loop(), self._dialler.inner)
-        return self._connection.create_tcp_channel(max_pktsize=PACKET), Nested(inner)
+        return self._connection.create_tcp_channel(max_pktsize=PACKET), Nested(inner, taken.inside)
 
 
 class Inner(asyncssh.SSHServer):
@@ -75,6 +76,7 @@ class Inner(asyncssh.SSHServer):
         self._dialler = dialler
         self._connection: Any = None
         self._session_id = ""
+        self._inside: set[Any] = set()
 
     def connection_made(self, conn: Any) -> None:
         """Note the connection."""
@@ -83,9 +85,7 @@ class Inner(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        taken = self._dialler.holder.find(self._session_id)
-        if taken is not None:
-            taken.inside.discard(self._connection)
+        self._inside.discard(self._connection)
 
     def begin_auth(self, username: str) -> bool:
         """Take a certificate of the session that is named, if we took that."""
@@ -102,7 +102,8 @@ class Inner(asyncssh.SSHServer):
         if taken is None:
             self._connection.abort()
         else:
-            taken.inside.add(self._connection)
+            self._inside = taken.inside
+            self._inside.add(self._connection)
 
     def session_requested(self) -> Any:
         """Serve files or a terminal, where the session is for that and it is still allowed; there is nothing else."""

@@ -14,13 +14,16 @@ PACKET = 64 * 1024
 class Nested(asyncssh.SSHTCPSession):
     """Serves a connection on a channel, to which it is what a socket is elsewhere: nothing listens for it.
 
+    From its first byte it is among those that are inside a session, so that it ends with that.
+
     What is written within one turn of the loop goes out together. When one direction ends, both do: what passes is
     SSH, which knows no end of one direction alone. A client that jumps (`ssh -W`) holds on to a way of which it only
     heard the end of the other side's data, and with it what waits for the client's own end.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, inside: set[Any]) -> None:
         self._connection = connection
+        self._inside = inside
         self._channel: Any = None
         self._loop = asyncio.get_running_loop()
         self._waiting: list[bytes] = []
@@ -30,11 +33,13 @@ class Nested(asyncssh.SSHTCPSession):
     def connection_made(self, chan: Any) -> None:
         """Begin to serve."""
         self._channel = chan
+        self._inside.add(self._connection)
         self._connection.connection_made(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._channel = None
+        self._inside.discard(self._connection)
         self._connection.connection_lost(exc)
 
     def data_received(self, data: bytes, datatype: Any = None) -> None:
