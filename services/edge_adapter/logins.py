@@ -49,8 +49,12 @@ class Logins:
         await self._notes.replace([Write(self._id, revision, note)])
 
     async def are_refused(self, now: datetime) -> bool:
-        """Tell whether ours was refused a short while ago."""
-        return any(timedelta(0) <= now - note["at"] < REFUSED_FOR for note in await self._notes.find([self._id]))
+        """Tell whether ours was refused a short while ago, as far as the store can say."""
+        try:
+            found = await self._notes.find([self._id])
+        except TransientError:
+            return False
+        return any(timedelta(0) <= now - note["at"] < REFUSED_FOR for note in found)
 
     @cached_property
     def _id(self) -> str:

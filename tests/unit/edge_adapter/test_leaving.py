@@ -13,6 +13,7 @@ from services.edge_adapter.leaving import Leaving, Others, Way
 from services.edge_adapter.listening import Horizon, SeatNotes
 from services.edge_adapter.logins import REFUSED_FOR, Logins
 from services.edge_adapter.mqtt_client import Login
+from shared.errors import TransientError
 from shared.testing import MemoryDocuments
 
 START = datetime(2026, 3, 2, 10, 15, tzinfo=UTC)
@@ -134,3 +135,14 @@ async def test_who_begins_with_a_login_that_was_refused_waits_and_says_why_while
             elsewhere.proves = False
             await waiting
         assert way.trouble is None
+
+
+async def test_who_cannot_ask_whether_their_login_was_refused_begins() -> None:
+    class Away(MemoryDocuments):
+        async def find(self, _: Any) -> list[dict[str, Any]]:
+            raise TransientError("MongoDB does not answer")
+
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    async with server, asyncio.timeout(30):
+        ours = login(server.sockets[0].getsockname()[1])
+        await Way(others(), ours.url, Logins(Away(), ours), look_seconds=0.005).start()
