@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from tests.unit.remote_session.test_relay import (
     NEEDS_SSH,
     Relay,
     Site,
+    folder_of,
     greet,
     many_files,
     port,
@@ -114,6 +116,19 @@ async def test_ssh_reaches_the_machine_over_one_connection_that_is_enciphered_on
         await ssh.wait()
         await site.until(lambda: since.more("connections", side="technicians") == 0)
         await site.until(lambda: since.more("tunnels") == 0)
+
+
+async def test_files_go_both_ways_by_stock_scp(site: Site) -> None:
+    root, mine = site.folder / "root", site.folder / "mine"
+    for folder in (root, mine):
+        folder.mkdir()
+    (root / "log.bin").write_bytes(os.urandom(300_000))
+    (mine / "up.bin").write_bytes(os.urandom(200_000))
+    command = ("scp", "-q", "-F", site.config(await site.active(folder_of(root), kind="file")))
+    assert await run(*command, "machine:log.bin", str(mine)) == (0, "")
+    assert await run(*command, str(mine / "up.bin"), "machine:") == (0, "")
+    assert (mine / "log.bin").read_bytes() == (root / "log.bin").read_bytes()
+    assert (root / "up.bin").read_bytes() == (mine / "up.bin").read_bytes()
 
 
 async def test_curl_proves_the_ticket_too_and_hears_the_machines_own_ssh(site: Site) -> None:
