@@ -5,8 +5,10 @@ long as the file grows: by its writer, and by a later one (`epoch`); what an ear
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 from pymongo.errors import BulkWriteError, CollectionInvalid, DuplicateKeyError, PyMongoError
@@ -15,7 +17,9 @@ from shared.errors import Conflict, TransientError
 from shared.storage import DUPLICATE_KEY, OUR_FAULT, Database, answered, passing
 
 CHUNK_BYTES: Final = 512 * 1024
-CHUNKS_AT_ONCE: Final = 4
+#: A read asks for so many at a time, and for as many again twice while the first are on their way to who reads.
+CHUNKS_AT_ONCE: Final = 2
+AHEAD: Final = 2
 #: What is stored is mostly packed already: pictures, documents, archives.
 UNPACKED: Final = {"wiredTiger": {"configString": "block_compressor=none"}}
 
@@ -86,12 +90,13 @@ class GridFiles:
             TransientError: if they are not all there.
         """
         place, last = start, (stop - 1) // CHUNK_BYTES
-        ahead = asyncio.create_task(self._some(key, start // CHUNK_BYTES, last))
+        firsts = iter(range(start // CHUNK_BYTES, last + 1, CHUNKS_AT_ONCE))
+        ahead = deque(self._asked(key, first, last) for first in islice(firsts, AHEAD))
         try:
-            while place < stop:
-                chunks = await ahead
-                if chunks and chunks[-1]["n"] < last:
-                    ahead = asyncio.create_task(self._some(key, chunks[-1]["n"] + 1, last))
+            while ahead:
+                chunks = await ahead[0]
+                ahead.popleft()
+                ahead.extend(self._asked(key, first, last) for first in islice(firsts, 1))
                 for chunk in chunks:
                     begins, data = chunk["n"] * CHUNK_BYTES, chunk["data"]
                     part = data[max(place - begins, 0) : stop - begins]
@@ -99,15 +104,18 @@ class GridFiles:
                         raise TransientError(f"{key} ends at {place} of {stop}")
                     place += len(part)
                     yield part
-                if not chunks:
-                    raise TransientError(f"{key} ends at {place} of {stop}")
+            if place < stop:
+                raise TransientError(f"{key} ends at {place} of {stop}")
         finally:
-            ahead.cancel()
-            await asyncio.gather(ahead, return_exceptions=True)
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
 
-    async def _some(self, key: str, first: int, last: int) -> list[dict[str, Any]]:
-        """Return the next chunks, in order, while the ones before are on their way to who reads."""
-        until = min(last, first + CHUNKS_AT_ONCE - 1)
+    def _asked(self, key: str, first: int, last: int) -> asyncio.Task[list[dict[str, Any]]]:
+        return asyncio.create_task(self._some(key, first, min(last, first + CHUNKS_AT_ONCE - 1)))
+
+    async def _some(self, key: str, first: int, until: int) -> list[dict[str, Any]]:
+        """Return some chunks, in order, while the ones before are on their way to who reads."""
         cursor = self._chunks.find({"files_id": key, "n": {"$gte": first, "$lte": until}}, {"data": 1, "n": 1})
         return list(await answered(cursor.sort("n", 1).to_list(None)))
 

@@ -7,8 +7,9 @@ bodies of a known length by nobody. Each request has a connection of its own; an
 import asyncio
 import contextlib
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import h11
@@ -17,20 +18,109 @@ import httpx
 from shared.errors import TransientError
 
 PIECE: Final = 256 * 1024
+#: What is held of an answer that comes faster than it is taken.
+HELD_MAX: Final = 512 * 1024
 #: Storing a large file elsewhere takes its time after the last byte.
 CONNECT_SECONDS, WRITE_SECONDS, READ_SECONDS = 3, 60, 300
 BODILESS: Final = frozenset({204, 304})
 
 
+class _Wire(asyncio.Protocol):
+    """A connection with the server: hands on the pieces that the loop has, where streams of asyncio copy each twice."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._pieces: deque[bytes] = deque()
+        self._held = 0
+        self._ended = False
+        self._error: Exception | None = None
+        self._came, self._flows = asyncio.Event(), asyncio.Event()
+        self._flows.set()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What it is written to, and ended by."""
+        if self._transport is None:
+            raise TransientError("the connection is not open")
+        return self._transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hold a piece until it is read; have the server wait when much is held."""
+        self._pieces.append(data)
+        self._held += len(data)
+        if self._held >= HELD_MAX:
+            self.transport.pause_reading()
+        self._came.set()
+
+    def eof_received(self) -> bool:
+        """Note that nothing more comes; what is on its way there goes on, where TLS lets it."""
+        self._ended = True
+        self._came.set()
+        return self.transport.get_extra_info("sslcontext") is None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that it is over."""
+        self._ended, self._error = True, exc
+        self._came.set()
+        self._flows.set()
+
+    def pause_writing(self) -> None:
+        """Have who writes wait."""
+        self._flows.clear()
+
+    def resume_writing(self) -> None:
+        """Let who writes go on."""
+        self._flows.set()
+
+    async def read(self) -> bytes:
+        """Return the next piece; none at the end.
+
+        Raises:
+            TransientError: it broke, or nothing came for too long.
+        """
+        if not self._pieces and not self._ended:
+            self._came.clear()
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._came.wait()
+            except TimeoutError as error:
+                raise TransientError("no answer") from error
+        if not self._pieces:
+            if self._error is not None:
+                raise TransientError(f"no answer: {type(self._error).__name__}")
+            return b""
+        piece = self._pieces.popleft()
+        if self._held >= HELD_MAX > self._held - len(piece) and not self._ended:
+            self.transport.resume_reading()
+        self._held -= len(piece)
+        return piece
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes; return when more may come.
+
+        Raises:
+            ConnectionError: the server is gone.
+            TimeoutError: it takes none for too long.
+        """
+        self.transport.write(data)
+        if not self._flows.is_set():
+            async with asyncio.timeout(WRITE_SECONDS):
+                await self._flows.wait()
+        if self._error is not None or self.transport.is_closing():
+            raise ConnectionResetError("the server is gone")
+
+
 class Relayed:
     """An answer, as far as it has come."""
 
-    def __init__(
-        self, response: h11.Response, line: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, response: h11.Response, line: h11.Connection, wire: _Wire) -> None:
         self.status_code = response.status_code
         self.headers = httpx.Headers([*response.headers])
-        self._line, self._reader, self._writer = line, reader, writer
+        self._line, self._wire = line, wire
 
     @property
     def is_success(self) -> bool:
@@ -47,12 +137,12 @@ class Relayed:
         if self.status_code in BODILESS:
             return
         if length is None:
-            while isinstance(event := await _next(self._line, self._reader), h11.Data):
+            while isinstance(event := await _next(self._line, self._wire), h11.Data):
                 yield bytes(event.data)
             return
         left, held = int(length), self._line.trailing_data[0]
         while left:
-            piece = held or await _read(self._reader)
+            piece = held or await self._wire.read()
             if not piece:
                 raise TransientError("the answer broke off")
             held = b""
@@ -65,7 +155,7 @@ class Relayed:
 
     async def aclose(self) -> None:
         """Let go of the connection."""
-        self._writer.transport.abort()
+        self._wire.transport.abort()
 
 
 class Relay:
@@ -93,28 +183,26 @@ class Relay:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 trust = ssl.create_default_context() if self._secure else None
-                reader, writer = await asyncio.open_connection(self._host, self._port, limit=PIECE, ssl=trust)
+                loop = asyncio.get_running_loop()
+                _, wire = await loop.create_connection(_Wire, self._host, self._port, ssl=trust)
         except (OSError, TimeoutError) as error:
             raise TransientError(f"nobody is there: {type(error).__name__}") from error
-        head = asyncio.create_task(_head(line, reader))
+        head = asyncio.create_task(_head(line, wire))
         try:
-            writer.write(line.send(request) or b"")
             with contextlib.suppress(ConnectionError, TimeoutError):  # what it said of that is read below
-                await _send(line, writer, body, head)
+                await wire.write(line.send(request) or b"")
+                await _send(line, wire, body, head)
             response = await head
         except BaseException:
             head.cancel()
-            writer.close()  # what came until now still arrives, and is kept
-            asyncio.get_running_loop().call_later(WRITE_SECONDS, writer.transport.abort)
+            wire.transport.close()  # what came until now still arrives, and is kept
+            asyncio.get_running_loop().call_later(WRITE_SECONDS, wire.transport.abort)
             raise
-        return Relayed(response, line, reader, writer)
+        return Relayed(response, line, wire)
 
 
 async def _send(
-    line: h11.Connection,
-    writer: asyncio.StreamWriter,
-    body: AsyncIterator[bytes] | None,
-    head: "asyncio.Task[h11.Response]",
+    line: h11.Connection, wire: _Wire, body: AsyncIterator[bytes] | None, head: "asyncio.Task[h11.Response]"
 ) -> None:
     """Send a body as it comes, until it is answered."""
     if body is not None:
@@ -122,32 +210,22 @@ async def _send(
             if head.done():
                 return
             if piece:
-                writer.write(line.send(h11.Data(data=piece)) or b"")
-                async with asyncio.timeout(WRITE_SECONDS):
-                    await writer.drain()
+                await wire.write(line.send(h11.Data(data=piece)) or b"")
     if not head.done():
-        writer.write(line.send(h11.EndOfMessage()) or b"")
+        await wire.write(line.send(h11.EndOfMessage()) or b"")
 
 
-async def _head(line: h11.Connection, reader: asyncio.StreamReader) -> h11.Response:
-    while not isinstance(event := await _next(line, reader), h11.Response):
+async def _head(line: h11.Connection, wire: _Wire) -> h11.Response:
+    while not isinstance(event := await _next(line, wire), h11.Response):
         if not isinstance(event, h11.InformationalResponse):
             raise TransientError("the answer has no head")
     return event
 
 
-async def _next(line: h11.Connection, reader: asyncio.StreamReader) -> object:
+async def _next(line: h11.Connection, wire: _Wire) -> object:
     try:
         while (event := line.next_event()) is h11.NEED_DATA:
-            line.receive_data(await _read(reader))
+            line.receive_data(await wire.read())
     except h11.RemoteProtocolError as error:
         raise TransientError("the answer broke off, or is none") from error
     return event
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    try:
-        async with asyncio.timeout(READ_SECONDS):
-            return await reader.read(PIECE)
-    except (OSError, TimeoutError) as error:
-        raise TransientError(f"no answer: {type(error).__name__}") from error

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,6 +13,7 @@ from services.gateway.http.relay import PIECE, Relay, Relayed
 from shared.errors import TransientError
 
 DATA = os.urandom(3 * PIECE + 77)
+PART = bytes(1024 * 1024)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -139,3 +142,44 @@ async def test_a_client_that_breaks_off_is_heard_on_the_other_side() -> None:
         with pytest.raises(RuntimeError):
             await there.ask("PATCH", "/uploads/1", {"content-length": "9"}, broken())
         await gone.wait()
+
+
+async def test_an_answer_that_is_not_taken_waits_at_the_server() -> None:
+    size, sent = 64 * 1024 * 1024, 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        for _ in range(size // len(PART)):
+            writer.write(PART)
+            await writer.drain()
+            sent += len(PART)
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening, asyncio.timeout(60):
+        there = Relay(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        answer = await there.ask("GET", "/files/1/content", {})
+        before = -1
+        while before != sent:  # until it moves no more
+            before = sent
+            await asyncio.sleep(0.5)
+        assert sent < size / 2  # what the system's own buffers take, and what is held here
+        assert len(await read(answer)) == size
+
+
+async def test_an_answer_that_is_reset_is_not_taken_for_whole() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening, asyncio.timeout(60):
+        there = Relay(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        with pytest.raises(TransientError):
+            await read(await there.ask("GET", "/files/1/content", {}))
