@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,7 +24,7 @@ from services.attachment.sweeper import Sweeper
 from shared.atomic_storage import AtomicDocuments
 from shared.blob_storage import CHUNK_BYTES, GridFiles
 from shared.contracts.attachments import Remove
-from shared.errors import Conflict
+from shared.errors import Conflict, TransientError
 from shared.storage import Database, Write, connect
 from tests.stack import RunningStack, wait_until
 
@@ -280,3 +281,30 @@ async def test_a_writer_that_was_overtaken_can_write_no_more(files: GridFiles) -
     with pytest.raises(Conflict):
         await files.write(key, 1, [b"old", b"later"], epoch=1)
     assert b"".join([part async for part in files.read(key, 0, CHUNK_BYTES + 3)]) == b"".join(new)
+
+
+@pytest.mark.parametrize("missing", [0, 2, 6])
+async def test_bytes_that_are_not_all_there_are_given_as_far_as_they_go(
+    files: GridFiles, database: Database, missing: int
+) -> None:
+    chunks = [bytes([n]) * CHUNK_BYTES for n in range(7)]
+    await files.write("torn", 0, chunks, epoch=1)
+    await database.collection("blobs.chunks").delete_one({"files_id": "torn", "n": missing})
+    came = b""
+
+    async def take() -> None:
+        nonlocal came
+        async for part in files.read("torn", 0, len(chunks) * CHUNK_BYTES):
+            came += part
+
+    with pytest.raises(TransientError, match=f"torn ends at {missing * CHUNK_BYTES} of"):
+        await take()
+    assert came == b"".join(chunks[:missing])
+
+
+async def test_any_range_is_read_over_the_edges_of_what_is_asked_for_together(files: GridFiles) -> None:
+    data = os.urandom(6 * CHUNK_BYTES + 100)
+    await files.write("whole", 0, [data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)], epoch=1)
+    edges = [edge for n in range(7) for edge in (n * CHUNK_BYTES, n * CHUNK_BYTES + 1)] + [len(data)]
+    for start, stop in combinations(edges, 2):
+        assert b"".join([part async for part in files.read("whole", start, stop)]) == data[start:stop]
